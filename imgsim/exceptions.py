@@ -1,0 +1,98 @@
+"""The errors and warnings a caller of imgsim may want to catch.
+
+::
+
+    Exception
+     +-- ImgsimError
+          +-- ImageReadError (ValueError)           one image cannot be read
+          +-- WeightsUnavailableError (OSError)     pretrained weights cannot be had
+    Warning
+     +-- ImageReadWarning (UserWarning)             images were skipped, see `failures_`
+"""
+
+__all__ = [
+    "ImageReadError",
+    "ImageReadWarning",
+    "ImgsimError",
+    "WeightsUnavailableError",
+]
+
+
+class ImgsimError(Exception):
+    """Base class of the errors that imgsim defines.
+
+    Every subclass also derives from the builtin exception that fits it, so that code
+    which knows nothing of imgsim can catch it too.
+
+    Examples
+    --------
+    >>> from imgsim import read_image
+    >>> from imgsim.exceptions import ImgsimError
+    >>> try:
+    ...     read_image(b"not a picture")
+    ... except ImgsimError as error:
+    ...     print(error)
+    cannot read <13 bytes>: not an image, or in no format that Pillow knows.
+    """
+
+
+class ImageReadError(ImgsimError, ValueError):
+    """One image cannot be read.
+
+    Whatever the decoding library raised is the `__cause__` of this error.
+
+    Parameters
+    ----------
+    source : str
+        The path of the image as it was given, or a short description of an image in
+        memory.
+
+    reason : str
+        What is wrong with it, in words.
+
+    Examples
+    --------
+    >>> from imgsim import read_image
+    >>> from imgsim.exceptions import ImageReadError
+    >>> try:
+    ...     read_image("missing.jpg")
+    ... except ImageReadError as error:
+    ...     print(error.source, "|", error.reason)
+    missing.jpg | no such file.
+    """
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source = source
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return one line that names the image and what is wrong with it."""
+        return f"cannot read {self.source}: {self.reason}"
+
+
+class WeightsUnavailableError(ImgsimError, OSError):
+    """Pretrained weights can be had neither from the network nor from the cache.
+
+    Examples
+    --------
+    >>> from imgsim.exceptions import WeightsUnavailableError
+    >>> issubclass(WeightsUnavailableError, OSError)
+    True
+    """
+
+
+class ImageReadWarning(UserWarning):
+    """Some images could not be read, and their rows hold NaN.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from imgsim import ColorHistogramEmbedder
+    >>> from imgsim.exceptions import ImageReadWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", ImageReadWarning)
+    ...     X = ColorHistogramEmbedder(on_error="nan").fit_transform(["missing.jpg"])
+    >>> bool(X.any() and X[0, 0] != X[0, 0])
+    True
+    """

@@ -1,0 +1,14 @@
+"""Files become pixels: listing, reading and streaming images."""
+
+from imgsim.images._files import list_images, load_image_folder
+from imgsim.images._read import read_image
+from imgsim.images._stream import ImageBatch, ImageFailure, ImageStream
+
+__all__ = [
+    "ImageBatch",
+    "ImageFailure",
+    "ImageStream",
+    "list_images",
+    "load_image_folder",
+    "read_image",
+]

@@ -1,0 +1,233 @@
+"""Reading one image, whatever it comes from, to upright 8-bit RGB."""
+
+import io
+import logging
+import os
+import reprlib
+import stat
+import sys
+import threading
+import warnings
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from imgsim.exceptions import ImageReadError
+from imgsim.images._rgb import RGB, rgb_from_array, rgb_from_pillow
+
+
+def read_image(source: Any) -> RGB:
+    """Read one image to upright RGB of 8 bits.
+
+    EXIF orientation is applied, alpha is composited on white, and every mode is
+    converted by value. Of an animation the first frame is read, of a file with many
+    pages the first page.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, binary file object, PIL.Image.Image, ndarray or \
+            torch.Tensor
+        Where the image comes from. An ndarray is (height, width) or (height, width,
+        1, 3 or 4), a tensor (1, 3 or 4, height, width); both uint8, uint16, bool, or
+        floating in [0, 1]. A file object is read from its start and left where it
+        was.
+
+    Returns
+    -------
+    image : ndarray of shape (height, width, 3), dtype uint8
+        Rows from the top, columns from the left, channels red, green, blue, in
+        0 to 255. It may share memory with an ndarray given as `source`.
+
+    Raises
+    ------
+    ImageReadError
+        Whatever goes wrong with this one image: a missing, empty, truncated or
+        damaged file, a format that Pillow does not know, an array of another dtype
+        or range, or more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (89 million unless
+        changed there; a larger file may be a decompression bomb). The error of the
+        library underneath is its cause.
+
+    See Also
+    --------
+    ImageStream : Many images, decoded ahead by threads.
+
+    Notes
+    -----
+    16 bits map 65535 to white (a TIFF of 12 bits: 4095), so that two photographs of
+    one collection stay comparable; a scan that uses a small part of the range comes
+    out dark. Modes I and F of 32 bits have no agreed white: it is 1 (F only), 255 or
+    65535, the smallest that holds every value, or else the values are stretched from
+    their minimum to their maximum.
+
+    Pillow's warnings about odd but readable files are silenced while an image is
+    read. PostScript is refused, because reading it means to run it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgsim import read_image
+    >>> read_image(np.array([[0.0, 0.5, 1.0]]))[0]
+    array([[  0,   0,   0],
+           [128, 128, 128],
+           [255, 255, 255]], dtype=uint8)
+    """
+    try:
+        with quiet_pillow:
+            return _read(source)
+    except Exception as error:
+        raise ImageReadError(describe_source(source), _reason(error)) from error
+
+
+def describe_source(source: Any) -> str:
+    """Return the path of a source, or a few words for one in memory."""
+    if isinstance(source, str | os.PathLike):
+        path = os.fsdecode(source)
+        return path.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"<{len(source)} bytes>"
+    if isinstance(source, Image.Image):
+        return f"<{source.mode} image of {source.width} x {source.height} pixels>"
+    if hasattr(source, "shape") and hasattr(source, "dtype"):
+        return f"<{source.dtype} array of shape {tuple(source.shape)}>"
+    if isinstance(getattr(source, "name", None), str):
+        return f"<open file {source.name}>"
+    return f"<{type(source).__name__} {reprlib.repr(source)}>"
+
+
+class _QuietPillow:
+    """Silence Pillow's warnings and log lines while any thread is inside.
+
+    `warnings` keeps one list of filters for all threads, so the filter is set by the
+    first thread that enters and taken back by the last that leaves.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._handler = logging.NullHandler()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                self._filter = warnings.filters[0]
+                logging.getLogger("PIL").addHandler(self._handler)
+            self._n_inside += 1
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                # Gone already if the caller left a `catch_warnings` in between.
+                if self._filter in warnings.filters:
+                    warnings.filters.remove(self._filter)
+                logging.getLogger("PIL").removeHandler(self._handler)
+
+
+quiet_pillow = _QuietPillow()
+_shared_source_lock = threading.Lock()
+
+
+def _read(source: Any) -> RGB:
+    if isinstance(source, np.ndarray):
+        return rgb_from_array(source)
+    if isinstance(source, Image.Image):
+        with _shared_source_lock:
+            source.load()
+        return rgb_from_pillow(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _read_file(io.BytesIO(source))
+    if isinstance(source, str | os.PathLike):
+        return _read_path(source)
+    if hasattr(source, "read"):
+        return _read_file(io.BytesIO(_content(source)))
+    if _is_tensor(source):
+        return rgb_from_array(_channels_last(source))
+    raise TypeError(
+        "an image must be a path, bytes, a binary file object, a PIL image, an ndarray "
+        f"or a tensor; got {type(source).__name__}."
+    )
+
+
+def _read_path(path: str | os.PathLike[str]) -> RGB:
+    # To open a pipe would wait for a writer, and to read a device might never end.
+    if not stat.S_ISREG(mode := os.stat(path).st_mode):
+        raise IsADirectoryError if stat.S_ISDIR(mode) else OSError("not a file.")
+    with open(path, "rb") as file:
+        return _read_file(file)
+
+
+def _read_file(file: IO[bytes]) -> RGB:
+    with Image.open(file) as image:
+        if image.format == "EPS":
+            raise ValueError("PostScript is a program, not a picture; convert it.")
+        _check_n_pixels(image)
+        return rgb_from_pillow(image)
+
+
+def _check_n_pixels(image: Image.Image) -> None:
+    # Pillow itself only warns up to twice its limit.
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise Image.DecompressionBombError
+
+
+def _content(file: IO[bytes]) -> bytes:
+    """Read a file object from its start and put it back where it was."""
+    with _shared_source_lock:
+        if not file.seekable():
+            content = file.read()
+        else:
+            position = file.tell()
+            file.seek(0)
+            content = file.read()
+            file.seek(position)
+    if isinstance(content, str):
+        raise TypeError("a file opened as text; open it with mode 'rb'.")
+    return content
+
+
+def _is_tensor(source: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.Tensor)
+
+
+def _channels_last(tensor: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    if tensor.is_floating_point():
+        tensor = tensor.float()
+    array = tensor.detach().cpu().numpy()
+    if array.ndim == 2:
+        return array
+    if array.ndim != 3 or array.shape[0] not in (1, 3, 4):
+        raise ValueError(
+            f"an image tensor must be (height, width) or (1, 3 or 4, height, width); "
+            f"got shape {tuple(array.shape)}."
+        )
+    return np.moveaxis(array, 0, -1)
+
+
+def _reason(error: Exception) -> str:
+    """Say in words what an exception means for the image."""
+    match error:
+        case UnidentifiedImageError():
+            return "not an image, or in no format that Pillow knows."
+        case Image.DecompressionBombError():
+            return (
+                f"more than {Image.MAX_IMAGE_PIXELS} pixels, perhaps a decompression "
+                f"bomb; if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
+            )
+        case FileNotFoundError():
+            return "no such file."
+        case IsADirectoryError():
+            return "a folder, not a file; list it with list_images."
+        case PermissionError():
+            return "permission denied."
+        case _:
+            return str(error) or type(error).__name__

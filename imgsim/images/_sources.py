@@ -1,0 +1,97 @@
+"""What counts as a collection of images: X, checked before any of it is read."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def check_image_sources(X: Any) -> Sequence[Any]:
+    """Return X as a sequence with one image source an item, or say what it is.
+
+    Parameters
+    ----------
+    X : sequence of image sources, ndarray, torch.Tensor or DataFrame column
+        As documented by the embedders.
+
+    Returns
+    -------
+    sources : sequence of length n_images
+        X itself where it is a sequence of sources already.
+
+    Raises
+    ------
+    TypeError
+        If X is one image, or no sequence.
+
+    ValueError
+        If X is empty, or an array or table of another shape.
+    """
+    _refuse_single_image(X)
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
+    if _is_array(X):
+        X = _images_of_array(X)
+    if isinstance(X, Iterator | Mapping | Set) or not _is_sequence(X):
+        raise TypeError(
+            f"X must be a sequence of images, such as a list of paths; got "
+            f"{type(X).__name__}. Pass list(X) if it yields images in a fixed order."
+        )
+    if len(X) == 0:
+        raise ValueError("X holds no images: found 0 samples while 1 is required.")
+    return X
+
+
+def _refuse_single_image(X: Any) -> None:
+    if isinstance(X, str | os.PathLike):
+        raise TypeError(
+            f"X must be a sequence of images; got the single path {os.fspath(X)!r}. "
+            f"Pass list_images({os.fspath(X)!r}) for a folder, [{os.fspath(X)!r}] for "
+            f"one file."
+        )
+    if isinstance(X, bytes | bytearray | memoryview | Image.Image) or hasattr(
+        X, "read"
+    ):
+        raise TypeError(
+            f"X must be a sequence of images; got a single {type(X).__name__}. "
+            f"Pass [X]."
+        )
+
+
+def _is_array(X: Any) -> bool:
+    return hasattr(X, "ndim") and hasattr(X, "shape") and hasattr(X, "dtype")
+
+
+def _is_sequence(X: Any) -> bool:
+    return hasattr(X, "__len__") and hasattr(X, "__getitem__")
+
+
+def _images_of_array(X: Any) -> Any:
+    """Return (n_images, ...) for a stack of images, or for a column of sources."""
+    if _holds_sources(X):
+        if X.ndim == 1:
+            return X
+        if X.ndim == 2 and X.shape[1] == 1:
+            return X[:, 0]
+        raise ValueError(
+            f"a table of image sources must have one column; got shape {X.shape}. "
+            f"Select the column that holds the images."
+        )
+    if X.ndim == 4 or (X.ndim == 3 and not _looks_like_one_image(X)):
+        return X
+    raise ValueError(
+        f"an array of images must be (n_images, height, width, channels), or "
+        f"(n_images, height, width) if grey; got shape {tuple(X.shape)}. Pass X[None] "
+        f"for a single image."
+    )
+
+
+def _holds_sources(X: Any) -> bool:
+    return isinstance(X, np.ndarray) and X.dtype.kind in "OUST"
+
+
+def _looks_like_one_image(X: Any) -> bool:
+    channels = X.shape[-1] if isinstance(X, np.ndarray) else X.shape[0]
+    return channels in (1, 3, 4)
