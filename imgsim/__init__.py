@@ -1,0 +1,18 @@
+"""Image similarity and clustering with scikit-learn's interface.
+
+Files become pixels, pixels embeddings, embeddings neighbours and groups, and all of
+it figures: each arrow is one subpackage.
+"""
+
+from imgsim.embedding import ColorHistogramEmbedder, ImageEmbedder
+from imgsim.exceptions import ImageReadError
+from imgsim.images import list_images, load_image_folder, read_image
+
+__all__ = [
+    "ColorHistogramEmbedder",
+    "ImageEmbedder",
+    "ImageReadError",
+    "list_images",
+    "load_image_folder",
+    "read_image",
+]

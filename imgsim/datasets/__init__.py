@@ -1,0 +1,6 @@
+"""Collections of pictures that need no network, for documentation and tests."""
+
+from imgsim.datasets._digits import load_digit_images
+from imgsim.datasets._photos import load_sample_photos
+
+__all__ = ["load_digit_images", "load_sample_photos"]

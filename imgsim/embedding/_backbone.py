@@ -1,0 +1,277 @@
+"""Networks by name: the one place that touches timm."""
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imgsim.exceptions import WeightsUnavailableError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# Beyond this ratio of its sides, the ends of a picture are cut off before it is
+# resized: the centre crop would drop them, and enlarging them first can take
+# gigabytes.
+_MAX_ASPECT = 16
+_N_LISTED_KEYS = 5
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What decides which network is loaded, where from, and onto what device."""
+
+    model_name: str
+    pretrained: bool
+    checkpoint: "Checkpoint | None"
+    device: str
+    model_kwargs: Mapping[str, Any] = field(compare=False)
+    kwargs_as_text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Spell out the keyword arguments, which need not be hashable themselves."""
+        text = repr(sorted(self.model_kwargs.items()))
+        object.__setattr__(self, "kwargs_as_text", text)
+
+
+class Checkpoint(NamedTuple):
+    """A file of weights, told apart from another put in its place later."""
+
+    path: str
+    n_bytes: int
+    modified_ns: int
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> "Checkpoint":
+        """Look up the file at `path`."""
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"checkpoint_path={str(path)!r} is not a file.")
+        status = os.stat(path)
+        return cls(os.fspath(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def load_backbone(spec: BackboneSpec) -> "nn.Module":
+    """Return the network without its classifier, in evaluation mode, on its device.
+
+    The last few networks are kept, so that estimators with the same parameters share
+    one. Untrained weights are drawn from a fixed seed.
+    """
+    import torch
+
+    check_model_name(spec.model_name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = _create(spec)
+    if spec.checkpoint is not None:
+        _load_checkpoint(model, spec.checkpoint.path, spec.model_name)
+    model.requires_grad_(False)
+    placed: nn.Module = model.eval().to(
+        spec.device,
+        memory_format=torch.channels_last,
+    )
+    return placed
+
+
+def check_model_name(model_name: str) -> None:
+    """Raise ValueError with the nearest names if timm does not know this one."""
+    import timm
+
+    if ":" in model_name:  # hf-hub:... and local-dir:..., resolved by timm
+        return
+    architecture, _, tag = model_name.partition(".")
+    if not timm.is_model(architecture):
+        raise ValueError(
+            f"model_name={model_name!r} is not a model of timm"
+            f"{_suggestion(architecture, timm.list_models())}"
+        )
+    tagged = timm.list_pretrained(f"{architecture}.*")
+    if tag and model_name not in tagged:
+        raise ValueError(
+            f"model_name={model_name!r}: {architecture} has no weights tagged {tag!r}"
+            f"{_suggestion(model_name, tagged)}"
+        )
+
+
+def default_config(model: "nn.Module") -> dict[str, Any]:
+    """Return timm's preprocessing for this model and these weights."""
+    import timm.data
+
+    config: dict[str, Any] = timm.data.resolve_model_data_config(model)
+    return config
+
+
+def takes_image_size(model_name: str) -> bool:
+    """Tell whether the network is built for one size, to be named when it is built."""
+    import timm
+
+    if ":" in model_name:
+        return False
+    config = timm.get_pretrained_cfg(model_name)
+    return config is not None and bool(config.fixed_input_size)
+
+
+def make_preparation(
+    config: Mapping[str, Any],
+) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    """Return timm's evaluation transform up to, without, the normalisation.
+
+    The function turns (height, width, 3) into (3, height, width), both uint8.
+    """
+    import timm.data
+
+    resize_and_crop = timm.data.create_transform(
+        **config, is_training=False, normalize=False
+    )
+
+    def prepare(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        image = Image.fromarray(_without_far_ends(rgb))
+        return np.asarray(resize_and_crop(image))
+
+    return prepare
+
+
+def pool_places(model: "nn.Module", pixels: "Tensor", pooling: str | None) -> "Tensor":
+    """Run the network and pool its last feature map to (n_images, n_features)."""
+    if pooling is None:
+        rows: Tensor = model(pixels)
+        return rows
+    places = _places(model, model.forward_features(pixels))  # type: ignore[operator]
+    pooled = places.mean(dim=1) if pooling == "avg" else places.amax(dim=1)
+    norm = _norm_after_pooling(model)
+    if norm is None:
+        return pooled
+    # Such norms want (n, channels, 1, 1) behind a convolutional network.
+    if type(norm).__name__.endswith("2d"):
+        pooled = pooled[:, :, None, None]
+    normalized: Tensor = norm(pooled)
+    return normalized.flatten(1)
+
+
+def _places(model: "nn.Module", features: "Tensor") -> "Tensor":
+    """Arrange a feature map, or tokens, as (n_images, n_places, n_features)."""
+    if features.ndim == 4:
+        if str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC"):
+            return features.flatten(1, 2)
+        return features.flatten(2).transpose(1, 2)
+    if features.ndim == 3:
+        n_prefix = getattr(model, "num_prefix_tokens", 0)
+        return features[:, n_prefix:]
+    return features[:, None]
+
+
+def _norm_after_pooling(model: "nn.Module") -> Any:
+    """Return the normalisation that some models have between pool and classifier."""
+    norm = getattr(getattr(model, "head", None), "norm", None)
+    return getattr(model, "fc_norm", None) if norm is None else norm
+
+
+def _create(spec: BackboneSpec) -> "nn.Module":
+    import timm
+
+    name = spec.model_name
+    download = spec.pretrained and spec.checkpoint is None
+    if download and ":" not in name and not timm.is_model_pretrained(name):
+        raise _weights_unavailable(name, "timm has no weights for it")
+    try:
+        model: nn.Module = timm.create_model(
+            name, pretrained=download, num_classes=0, **spec.model_kwargs
+        )
+    except OSError as error:
+        if not download:
+            raise
+        raise _weights_unavailable(name, str(error)) from error
+    return model
+
+
+def _weights_unavailable(model_name: str, reason: str) -> WeightsUnavailableError:
+    return WeightsUnavailableError(
+        f"the pretrained weights of model_name={model_name!r} cannot be had: "
+        f"{reason.strip().rstrip('.')}. Three ways out: pass "
+        f"checkpoint_path='weights.safetensors'; fill the cache of huggingface_hub "
+        f"on a machine with a network, copy it here (HF_HOME says where) and set "
+        f"HF_HUB_OFFLINE=1; or take another model. pretrained=False gives untrained "
+        f"weights."
+    )
+
+
+def _load_checkpoint(model: "nn.Module", path: str, model_name: str) -> None:
+    """Load weights by name; those of the classifier that was cut off may be left."""
+    state = _read_state(path)
+    expected = model.state_dict()
+    classifier = _classifier_prefixes(model)
+    missing = [key for key in expected if key not in state]
+    unexpected = [k for k in state if k not in expected and not k.startswith(classifier)]
+    reshaped = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    if missing or unexpected or reshaped:
+        raise ValueError(
+            f"checkpoint_path={path!r} does not fit model_name={model_name!r}: "
+            f"{_listed('missing', missing)}; {_listed('unexpected', unexpected)}; "
+            f"{_listed('of another shape', reshaped)}. Check model_name and "
+            f"model_kwargs."
+        )
+    model.load_state_dict({key: state[key] for key in expected})
+
+
+def _read_state(path: str) -> "dict[str, Tensor]":
+    """Read a state dict without executing anything the file holds."""
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.endswith(".safetensors"):
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"checkpoint_path={path!r} cannot be loaded as plain tensors: "
+            f"{str(error).splitlines()[0]} A file that would have to execute code is "
+            f"refused; save the weights with safetensors.torch.save_file."
+        ) from error
+    for wrapper in ("state_dict_ema", "model_ema", "state_dict", "model"):
+        if isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _classifier_prefixes(model: "nn.Module") -> tuple[str, ...]:
+    names = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+    return tuple(f"{n}." for n in ((names,) if isinstance(names, str) else names))
+
+
+def _listed(what: str, keys: list[str]) -> str:
+    shown = ", ".join(keys[:_N_LISTED_KEYS])
+    more = f" and {len(keys) - _N_LISTED_KEYS} more" if len(keys) > _N_LISTED_KEYS else ""
+    return f"{len(keys)} keys {what}" + (f" ({shown}{more})" if keys else "")
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    bare = {_bare(candidate): candidate for candidate in known}
+    near = difflib.get_close_matches(_bare(name), bare, n=3, cutoff=0.5)
+    if not near:
+        return "; timm.list_models() lists them."
+    return f"; did you mean {', '.join(repr(bare[match]) for match in near)}?"
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _without_far_ends(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    for axis in (0, 1):
+        length, longest = rgb.shape[axis], _MAX_ASPECT * rgb.shape[1 - axis]
+        if length > longest:
+            start = (length - longest) // 2
+            rgb = rgb.take(range(start, start + longest), axis=axis)
+    return rgb

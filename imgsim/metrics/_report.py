@@ -1,0 +1,81 @@
+"""The retrieval metrics of one ranking, as a table to print."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from imgsim.metrics._ranking import (
+    average_precision_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+)
+
+
+def retrieval_report(
+    relevance: ArrayLike,
+    n_relevant: ArrayLike,
+    *,
+    ks: Sequence[int] = (1, 5, 10),
+    digits: int = 3,
+) -> str:
+    """Build a text report of the main retrieval metrics.
+
+    Parameters
+    ----------
+    relevance : array-like of shape (n_queries, n_retrieved), dtype bool
+        Whether the image at each rank, the nearest first, is relevant to the query.
+
+    n_relevant : array-like of shape (n_queries,), dtype int
+        Number of images in the collection that are relevant to each query, the query
+        itself not counted.
+
+    ks : sequence of int, default=(1, 5, 10)
+        Numbers of ranks to report, each 1 to `n_retrieved`. A last row reports all
+        ranks retrieved.
+
+    digits : int, default=3
+        Number of digits after the decimal point.
+
+    Returns
+    -------
+    report : str
+        A row for each k: precision, recall, average precision and NDCG, each the mean
+        over the queries.
+
+    Raises
+    ------
+    ValueError
+        If a k is out of range, or no query has a relevant image.
+
+    See Also
+    --------
+    sklearn.metrics.classification_report : The like of it for classes.
+
+    Examples
+    --------
+    >>> from imgsim import ColorHistogramEmbedder, SimilarityIndex
+    >>> from imgsim.datasets import load_sample_photos
+    >>> from imgsim.metrics import retrieval_report
+    >>> photos = load_sample_photos(n_copies=3)
+    >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
+    >>> _, indices = SimilarityIndex().fit(X).kneighbors(n_neighbors=10)
+    >>> relevance = photos.target[indices] == photos.target[:, None]
+    >>> print(retrieval_report(relevance, [3] * len(X), ks=(1, 3)))
+              k  precision   recall       AP     NDCG
+              1      1.000    0.333    1.000    1.000
+              3      0.958    0.958    0.955    0.968
+             10      0.300    1.000    0.978    0.991
+    """
+    n_retrieved = np.shape(relevance)[1]
+    rows = [f"{'k':>11}{'precision':>11}{'recall':>9}{'AP':>9}{'NDCG':>9}"]
+    for k in dict.fromkeys((*ks, n_retrieved)):
+        precision = precision_at_k(relevance, k=k)
+        others = (
+            metric(relevance, n_relevant, k=k)
+            for metric in (recall_at_k, average_precision_at_k, ndcg_at_k)
+        )
+        cells = "".join(f"{value:>9.{digits}f}" for value in others)
+        rows.append(f"{k:>11}{precision:>11.{digits}f}{cells}")
+    return "\n".join(rows)
