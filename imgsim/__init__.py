@@ -4,15 +4,20 @@ Files become pixels, pixels embeddings, embeddings neighbours and groups, and al
 it figures: each arrow is one subpackage.
 """
 
+from imgsim.cluster import ImageClusterer, select_k
 from imgsim.embedding import ColorHistogramEmbedder, ImageEmbedder
 from imgsim.exceptions import ImageReadError
 from imgsim.images import list_images, load_image_folder, read_image
+from imgsim.index import SimilarityIndex
 
 __all__ = [
     "ColorHistogramEmbedder",
+    "ImageClusterer",
     "ImageEmbedder",
     "ImageReadError",
+    "SimilarityIndex",
     "list_images",
     "load_image_folder",
     "read_image",
+    "select_k",
 ]

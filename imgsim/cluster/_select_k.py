@@ -1,0 +1,155 @@
+"""The choice of the number of groups by silhouette."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import silhouette_score
+from sklearn.utils import check_array, check_random_state
+
+from imgsim._validation import StrOptions, find_readable_rows, validate_params
+from imgsim.cluster._kmeans import RandomState, fit_kmeans, to_euclidean
+
+
+@dataclass(frozen=True)
+class KSelection:
+    """The outcome of :func:`select_k`.
+
+    Parameters
+    ----------
+    best_k : int
+        The candidate with the largest mean silhouette; of equal ones the smallest.
+
+    table : dict of str to ndarray of shape (n_candidates,)
+        A row a candidate, as `pandas.DataFrame(selection.table)` shows it: `k`,
+        `silhouette` in [-1, 1] (larger is better, NaN if the candidate yields a
+        single group) and `inertia`, the sum of squared distances to the centres.
+
+    labelings : dict of int to ndarray of shape (n_samples,), dtype int64
+        The groups for each k; -1 for rows that hold NaN.
+
+    See Also
+    --------
+    select_k : Computes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgsim.cluster import select_k
+    >>> X = np.repeat([[0.0], [5.0], [9.0]], 4, axis=0) + np.tile([[0.0], [0.1]], (6, 1))
+    >>> selection = select_k(X, range(2, 5), random_state=0)
+    >>> selection.best_k, selection.table["silhouette"].round(2).tolist()
+    (3, [0.7, 0.98, 0.82])
+    """
+
+    best_k: int
+    table: dict[str, NDArray[Any]]
+    labelings: dict[int, NDArray[np.int64]]
+
+
+@validate_params(  # type: ignore[untyped-decorator]  # scikit-learn is untyped
+    {
+        "X": ["array-like"],
+        "metric": [StrOptions({"euclidean", "cosine"})],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def select_k(
+    X: ArrayLike,
+    k_range: Iterable[int] = range(2, 11),
+    *,
+    metric: str = "euclidean",
+    random_state: RandomState = None,
+) -> KSelection:
+    """Compare numbers of groups by k-means and mean silhouette [1]_.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Embeddings. Rows that hold NaN are left out.
+
+    k_range : iterable of int, default=range(2, 11)
+        The candidates, each at least 2 and less than the number of readable rows.
+
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        Distance between rows. For cosine, k-means works on rows of unit length.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts of k-means.
+
+    Returns
+    -------
+    selection : KSelection
+        `best_k`, the table of all candidates, and their labelings.
+
+    Raises
+    ------
+    ValueError
+        If a candidate is out of range, or no candidate yields two groups, as when
+        all rows are equal.
+
+    See Also
+    --------
+    imgsim.ImageClusterer : With `n_clusters="auto"` it calls this function.
+
+    Notes
+    -----
+    Each silhouette compares all pairs of rows, in bounded memory:
+    `n_samples ** 2 * n_features` operations a candidate.
+
+    References
+    ----------
+    .. [1] P. J. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and
+       validation of cluster analysis", Journal of Computational and Applied
+       Mathematics, 1987.
+
+    Examples
+    --------
+    >>> from imgsim import ColorHistogramEmbedder
+    >>> from imgsim.cluster import select_k
+    >>> from imgsim.datasets import load_sample_photos
+    >>> photos = load_sample_photos(n_crops=3, n_copies=3)
+    >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
+    >>> select_k(X, random_state=0).best_k
+    6
+    """
+    rows = check_array(X, dtype=(np.float32, np.float64), ensure_all_finite="allow-nan")
+    readable = find_readable_rows(rows)
+    candidates = _checked_candidates(k_range, n_rows=int(readable.sum()))
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=len(candidates))
+    space = to_euclidean(rows[readable], metric)
+    labelings, silhouettes, inertias = {}, [], []
+    for k, seed in zip(candidates, seeds, strict=True):
+        kmeans = fit_kmeans(space, k, int(seed))
+        labelings[k] = np.full(len(rows), -1, dtype=np.int64)
+        labelings[k][readable] = kmeans.labels_
+        silhouettes.append(_silhouette(rows[readable], kmeans.labels_, metric))
+        inertias.append(kmeans.inertia_)
+    if np.isnan(silhouettes).all():
+        raise ValueError("no candidate yields two groups: all rows of X are equal.")
+    table = {
+        "k": np.array(candidates),
+        "silhouette": np.array(silhouettes),
+        "inertia": np.array(inertias),
+    }
+    return KSelection(candidates[int(np.nanargmax(silhouettes))], table, labelings)
+
+
+def _checked_candidates(k_range: Iterable[int], *, n_rows: int) -> list[int]:
+    candidates = sorted({int(k) for k in k_range})
+    if not candidates or candidates[0] < 2 or candidates[-1] >= n_rows:
+        raise ValueError(
+            f"k_range={k_range!r} must hold integers of at least 2 and less than the "
+            f"number of readable rows, n_samples={n_rows}."
+        )
+    return candidates
+
+
+def _silhouette(rows: NDArray[Any], labels: NDArray[np.int64], metric: str) -> float:
+    n_groups = len(np.unique(labels))
+    if not 2 <= n_groups < len(rows):
+        return np.nan
+    return float(silhouette_score(rows, labels, metric=metric))
