@@ -21,3 +21,5 @@ __all__ = [
     "read_image",
     "select_k",
 ]
+
+__version__ = "0.1.0.dev0"

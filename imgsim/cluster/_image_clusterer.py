@@ -95,7 +95,10 @@ class ImageClusterer(
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_clusters": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_clusters": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "algorithm": [StrOptions({"kmeans"})],
         "metric": [StrOptions({"euclidean", "cosine"})],
         "k_range": ["array-like", range, None],

@@ -16,6 +16,8 @@ def to_euclidean(X: NDArray[Any], metric: str) -> NDArray[Any]:
     return unit_or_given
 
 
-def fit_kmeans(rows: NDArray[Any], n_clusters: int, random_state: RandomState) -> KMeans:
+def fit_kmeans(
+    rows: NDArray[Any], n_clusters: int, random_state: RandomState
+) -> KMeans:
     """Run k-means from ten starts and keep the best."""
     return KMeans(n_clusters, n_init=10, random_state=random_state).fit(rows)

@@ -58,7 +58,10 @@ def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunc
     digits = load_digits()
     rows = np.sort(
         np.concatenate(
-            [np.flatnonzero(digits.target == digit)[:n_per_class] for digit in range(10)]
+            [
+                np.flatnonzero(digits.target == digit)[:n_per_class]
+                for digit in range(10)
+            ]
         )
     )
     levels = np.rint(digits.images[rows] * (255 / 16)).astype(np.uint8)

@@ -67,7 +67,9 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
     cuts = _cuts(n_crops)
     return Bunch(
         images=[
-            np.asarray(vary(cut)) for cut in cuts.values() for vary in variations.values()
+            np.asarray(vary(cut))
+            for cut in cuts.values()
+            for vary in variations.values()
         ],
         target=np.repeat(np.arange(len(cuts), dtype=np.int64), len(variations)),
         target_names=list(cuts),

@@ -207,7 +207,9 @@ def _load_checkpoint(model: "nn.Module", path: str, model_name: str) -> None:
     expected = model.state_dict()
     classifier = _classifier_prefixes(model)
     missing = [key for key in expected if key not in state]
-    unexpected = [k for k in state if k not in expected and not k.startswith(classifier)]
+    unexpected = [
+        k for k in state if k not in expected and not k.startswith(classifier)
+    ]
     reshaped = [
         f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
         for key in expected
@@ -252,7 +254,9 @@ def _classifier_prefixes(model: "nn.Module") -> tuple[str, ...]:
 
 def _listed(what: str, keys: list[str]) -> str:
     shown = ", ".join(keys[:_N_LISTED_KEYS])
-    more = f" and {len(keys) - _N_LISTED_KEYS} more" if len(keys) > _N_LISTED_KEYS else ""
+    more = (
+        f" and {len(keys) - _N_LISTED_KEYS} more" if len(keys) > _N_LISTED_KEYS else ""
+    )
     return f"{len(keys)} keys {what}" + (f" ({shown}{more})" if keys else "")
 
 

@@ -301,8 +301,7 @@ def _unique_ids(ids: Sequence[Hashable]) -> NDArray[np.object_]:
     for row, name in enumerate(ids):
         if name in first_row:
             raise ValueError(
-                f"ids must differ; rows {first_row[name]} and {row} both have "
-                f"{name!r}."
+                f"ids must differ; rows {first_row[name]} and {row} both have {name!r}."
             )
         first_row[name] = row
     unique = np.empty(len(first_row), dtype=object)

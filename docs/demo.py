@@ -1,0 +1,166 @@
+"""Find similar pictures and groups, print how well, and draw them.
+
+Without arguments, on pictures that scikit-learn carries: near copies of cuts of two
+photographs, and handwritten digits. With a folder of photographs, on those.
+"""
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from sklearn.metrics import adjusted_rand_score
+from sklearn.pipeline import make_pipeline
+
+from imgsim import (
+    ColorHistogramEmbedder,
+    ImageClusterer,
+    ImageEmbedder,
+    SimilarityIndex,
+    list_images,
+    load_image_folder,
+)
+from imgsim.datasets import load_digit_images, load_sample_photos
+from imgsim.display import ClusterDisplay, NeighborsDisplay
+from imgsim.exceptions import WeightsUnavailableError
+from imgsim.metrics import precision_at_k, retrieval_report
+
+
+def main() -> None:
+    """Run the demo on the folder named on the command line, or on known pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="a folder of photographs")
+    parser.add_argument("--output", type=Path, default=Path("demo_figures"))
+    arguments = parser.parse_args()
+    mpl.use("agg")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.folder is None:
+        find_near_copies(arguments.output)
+        group_digits(arguments.output)
+    else:
+        explore_folder(arguments.folder, arguments.output)
+
+
+def find_near_copies(output: Path) -> None:
+    """Look up 16 pictures, and a stranger, among near copies of the 16."""
+    print("\n1. Near copies. 16 cuts of two photographs, 5 near copies of each.")
+    photos = load_sample_photos()
+    names = np.array(photos.copy_names)
+    originals = np.flatnonzero(names == "original")
+    copies = np.flatnonzero(names != "original")
+    collection = [photos.images[i] for i in copies]
+    finder = make_pipeline(
+        ColorHistogramEmbedder(verbose=1), SimilarityIndex(metric="manhattan")
+    )
+    finder.fit(collection, photos.target[copies])
+    queries = [photos.images[i] for i in originals]
+    precision = finder.score(queries, photos.target[originals])
+    print(f"   Of the 5 pictures most like each cut, {precision:.1%} are its copies.")
+
+    stranger = load_digit_images(n_per_class=1, size=160).images[3]
+    shown = [queries[i] for i in (1, 5, 6, 8, 12)] + [stranger]
+    display = NeighborsDisplay.from_estimator(
+        finder, shown, images=collection, max_distance=1.0
+    )
+    save(display, output / "near_copies.png")
+
+
+def group_digits(output: Path) -> None:
+    """Search and cluster the handwritten digits by where their ink is."""
+    digits = load_digit_images()
+    print(f"\n2. Handwritten digits. {len(digits.images)} pictures of 10 digits.")
+    # Grey pictures: no hue and no saturation to count, but a fine grid.
+    embedder = ColorHistogramEmbedder(
+        bins=(1, 1, 4), grid=(8, 8), image_size=32, verbose=1
+    )
+    X = embedder.fit_transform(digits.images)
+    _, indices = SimilarityIndex(n_neighbors=10).fit(X).kneighbors()
+    relevance = digits.target[indices] == digits.target[:, None]
+    n_relevant = np.bincount(digits.target)[digits.target] - 1
+    print("   How many of the nearest pictures show the same digit:\n")
+    print(retrieval_report(relevance, n_relevant, ks=(1, 5, 10)))
+
+    clusterer = ImageClusterer(n_clusters=10, random_state=0).fit(X)
+    rand_index = adjusted_rand_score(digits.target, clusterer.labels_)
+    print(f"\n   In 10 groups, the adjusted Rand index is {rand_index:.3f}.")
+    display = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
+    save(display, output / "digit_groups.png")
+
+
+def explore_folder(folder: Path, output: Path) -> None:
+    """Search and cluster the user's own photographs."""
+    paths, target = list_with_classes(folder)
+    if len(paths) < 3:
+        sys.exit(f"{folder} holds {len(paths)} images; the demo wants at least 3.")
+    print(f"\n{len(paths)} images in {folder}.")
+    X = embed_photographs(paths)
+    n_neighbors = min(5, int((~np.isnan(X[:, 0])).sum()) - 1)
+    distances, indices = SimilarityIndex(n_neighbors).fit(X).kneighbors()
+    readable = np.flatnonzero(indices[:, 0] >= 0)
+    clusterer = ImageClusterer(metric="cosine", random_state=0).fit(X)
+    print(f"   {clusterer.n_clusters_} groups of {clusterer.cluster_sizes_} images.")
+    if target is not None:
+        relevance = target[indices[readable]] == target[readable, None]
+        precision = precision_at_k(relevance, k=n_neighbors)
+        rand_index = adjusted_rand_score(target, clusterer.labels_)
+        print(f"   Precision at {n_neighbors} by subfolder: {precision:.3f}.")
+        print(f"   Adjusted Rand index of the groups and subfolders: {rand_index:.3f}.")
+
+    shown = readable[
+        np.linspace(0, len(readable) - 1, min(6, len(readable)), dtype=int)
+    ]
+    neighbors = NeighborsDisplay(
+        query_images=[paths[i] for i in shown],
+        neighbor_images=[[paths[j] for j in indices[i]] for i in shown],
+        distances=[distances[i] for i in shown],
+    )
+    save(neighbors, output / "neighbors.png")
+    groups = ClusterDisplay.from_estimator(clusterer, X, images=paths)
+    save(groups, output / "groups.png")
+
+
+def list_with_classes(folder: Path) -> tuple[list[Path], np.ndarray | None]:
+    """Return the images of a folder, and their subfolders as classes if it has any."""
+    paths = list_images(folder)
+    if not all(len(path.relative_to(folder).parts) > 1 for path in paths) or not paths:
+        return paths, None
+    data = load_image_folder(folder)
+    return data.paths, data.target if len(data.target_names) > 1 else None
+
+
+def embed_photographs(paths: list[Path]) -> np.ndarray:
+    """Embed by a pretrained network where one can be had, else by colour."""
+    if not hub_is_reachable():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # the cache, without minutes of retries
+    try:
+        embedder = ImageEmbedder("resnet50", on_error="nan", verbose=1).fit()
+    except WeightsUnavailableError:
+        print(
+            "   No pretrained network can be had here (no network, empty cache), so "
+            "pictures are compared by colour alone;\n   with a network, or a filled "
+            "cache of huggingface_hub, the demo compares what they show."
+        )
+        embedder = ColorHistogramEmbedder(on_error="nan", verbose=1)
+    return embedder.fit_transform(paths)
+
+
+def hub_is_reachable() -> bool:
+    """Tell whether the host of the pretrained weights answers within 3 seconds."""
+    try:
+        socket.create_connection(("huggingface.co", 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def save(display: NeighborsDisplay | ClusterDisplay, path: Path) -> None:
+    """Draw a display into a file and say where it is."""
+    display.plot().figure_.savefig(path, dpi=100)
+    print(f"   Drawn: {path.resolve()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Groups of images, a sheet each."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_consistent_length
+
+from imgsim.display._grid import CAPTION_HEIGHT, GAP, Line, Tile, draw_grid
+from imgsim.images._sources import check_image_sources
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class ClusterDisplay:
+    """Sheets of pictures, one a group, the most typical first.
+
+    Groups follow each other by number; the images in no group (label -1) come last.
+    Create it by :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    groups : dict of int to list of image sources
+        The images to show of each group, in this order.
+
+    sizes : dict of int to int
+        Number of images in each group, shown or not.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes drawn on.
+
+    figure_ : matplotlib Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    NeighborsDisplay : Queries and their neighbours.
+
+    Examples
+    --------
+    >>> from imgsim import ColorHistogramEmbedder, ImageClusterer
+    >>> from imgsim.datasets import load_sample_photos
+    >>> from imgsim.display import ClusterDisplay
+    >>> photos = load_sample_photos(n_crops=2, n_copies=3)
+    >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
+    >>> clusterer = ImageClusterer(4, random_state=0).fit(X)
+    >>> display = ClusterDisplay.from_estimator(clusterer, X, images=photos.images)
+    >>> display.plot().ax_.texts[0].get_text()
+    'group 0: 4 images'
+    """
+
+    def __init__(
+        self, *, groups: Mapping[int, Sequence[Any]], sizes: Mapping[int, int]
+    ) -> None:
+        self.groups = groups
+        self.sizes = sizes
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, images: Any = None, n_images: int = 10
+    ) -> Self:
+        """Assign images to groups and keep the most typical of each.
+
+        Parameters
+        ----------
+        estimator : ImageClusterer or Pipeline
+            Fitted; a pipeline ends in an :class:`~imgsim.ImageClusterer`. Any other
+            clusterer of scikit-learn serves that has `predict`, and a `transform` to
+            distances from the groups.
+
+        X : array-like of shape (n_samples, n_features), or sequence of image sources
+            What the estimator takes: embeddings, or images if it embeds them itself.
+
+        images : sequence of image sources of length n_samples, default=None
+            The pictures. None takes X.
+
+        n_images : int, default=10
+            Largest number of images shown of a group.
+
+        Returns
+        -------
+        display : ClusterDisplay
+            To be drawn by :meth:`plot`.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many images as rows.
+        """
+        labels = estimator.predict(X)
+        to_groups = estimator.transform(X)
+        to_own_group = to_groups[np.arange(len(labels)), labels]
+        return cls.from_predictions(
+            X if images is None else images,
+            labels,
+            distances=to_own_group,
+            n_images=n_images,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        images: Any,
+        labels: ArrayLike,
+        *,
+        distances: ArrayLike | None = None,
+        n_images: int = 10,
+    ) -> Self:
+        """Keep the most typical images of each group.
+
+        Parameters
+        ----------
+        images : sequence of image sources of length n_samples
+            The pictures.
+
+        labels : array-like of shape (n_samples,), dtype int
+            Group of each image; -1 for none.
+
+        distances : array-like of shape (n_samples,), default=None
+            Distance of each image from the centre of its group; the smallest is the
+            most typical. None keeps the order of `images`.
+
+        n_images : int, default=10
+            Largest number of images shown of a group.
+
+        Returns
+        -------
+        display : ClusterDisplay
+            To be drawn by :meth:`plot`.
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, or `n_images` is less than 1.
+        """
+        images, labels = check_image_sources(images), np.asarray(labels)
+        check_consistent_length(images, labels, distances)
+        if n_images < 1:
+            raise ValueError(f"n_images={n_images} must be at least 1.")
+        by_typicality = np.arange(len(labels))
+        if distances is not None:
+            by_typicality = np.argsort(distances, kind="stable")
+        in_order = labels[by_typicality]
+        groups, sizes = {}, {}
+        for label in sorted(np.unique(labels).tolist(), key=lambda n: (n < 0, n)):
+            members = by_typicality[in_order == label]
+            groups[label] = [images[i] for i in members[:n_images]]
+            sizes[label] = len(members)
+        return cls(groups=groups, sizes=sizes)
+
+    def plot(self, *, ax: "Axes | None" = None, n_columns: int = 10) -> Self:
+        """Draw the sheets below each other.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure of a fitting size.
+
+        n_columns : int, default=10
+            Number of pictures beside each other.
+
+        Returns
+        -------
+        display : ClusterDisplay
+            With `ax_` and `figure_` set.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib is missing.
+
+        ValueError
+            If `n_columns` is less than 1.
+        """
+        if n_columns < 1:
+            raise ValueError(f"n_columns={n_columns} must be at least 1.")
+        tiles: list[Tile] = []
+        lines: list[Line] = []
+        top = 0.0
+        for label, images in self.groups.items():
+            lines.append(Line(self._title(label), GAP / 2, top + CAPTION_HEIGHT / 2))
+            top += CAPTION_HEIGHT
+            for i, image in enumerate(images):
+                tiles.append(Tile(image, "", i % n_columns, top + i // n_columns))
+            top += ceil(len(images) / n_columns) + GAP
+        n_shown = max(map(len, self.groups.values()))
+        self.ax_ = draw_grid(
+            tiles,
+            lines,
+            n_columns=max(2, min(n_columns, n_shown)),
+            n_rows=top,
+            ax=ax,
+            caller=f"{type(self).__name__}.plot",
+        )
+        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
+        return self
+
+    def _title(self, label: int) -> str:
+        size = self.sizes[label]
+        name = "no group" if label < 0 else f"group {label}"
+        return f"{name}: {size} image{'' if size == 1 else 's'}"

@@ -1,0 +1,161 @@
+"""Thumbnails and captions in a grid on given axes."""
+
+import os
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imgsim._optional import import_optional
+from imgsim.images import ImageStream
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Lengths are in cells; a cell is the square that a thumbnail is fitted into.
+CAPTION_HEIGHT = 0.32
+GAP = 0.1
+_CELL_INCHES = 1.35
+_THUMBNAIL_PIXELS = 192
+_CHARACTER_WIDTH = 0.62  # in font sizes
+_PLACEHOLDER_GREY = "0.9"
+
+
+class Tile(NamedTuple):
+    """A picture with its caption above it; (column, row) is its upper left corner."""
+
+    source: Any
+    caption: str
+    column: float
+    row: float
+
+
+class Line(NamedTuple):
+    """A line of text that starts at (column, row), its middle height."""
+
+    text: str
+    column: float
+    row: float
+
+
+def draw_grid(
+    tiles: Sequence[Tile],
+    lines: Sequence[Line],
+    *,
+    n_columns: float,
+    n_rows: float,
+    ax: "Axes | None",
+    caller: str,
+) -> "Axes":
+    """Draw pictures and text on axes of `n_columns` by `n_rows` cells.
+
+    New axes of a fitting size are made if `ax` is None.
+    """
+    if ax is None:
+        ax = _new_axes(n_columns, n_rows, caller)
+    cell_points = _cell_points(ax, n_columns, n_rows)
+    font_size = min(max(cell_points / 11, 3), 10)
+    n_characters = int(cell_points * (1 - GAP) / (font_size * _CHARACTER_WIDTH))
+    if tiles:
+        _draw_pictures(ax, tiles, 0.8 * font_size, n_characters)
+    for tile in tiles:
+        caption = [_shortened(line, n_characters) for line in tile.caption.split("\n")]
+        center, above = tile.column + 0.5, tile.row - 0.03
+        _write(ax, center, above, "\n".join(caption), size=font_size, va="bottom")
+    for line in lines:
+        _write(ax, line.column, line.row, line.text, size=1.2 * font_size, ha="left")
+    ax.set(xlim=(0, n_columns), ylim=(n_rows, 0), aspect="equal")
+    ax.set_axis_off()
+    return ax
+
+
+def source_name(source: Any) -> str:
+    """Return the file name of a path, and nothing for an image in memory."""
+    return Path(source).name if isinstance(source, str | os.PathLike) else ""
+
+
+def _new_axes(n_columns: float, n_rows: float, caller: str) -> "Axes":
+    pyplot = import_optional("matplotlib.pyplot", caller=caller)
+    figure = pyplot.figure(figsize=(n_columns * _CELL_INCHES, n_rows * _CELL_INCHES))
+    axes: Axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
+    return axes
+
+
+def _cell_points(ax: "Axes", n_columns: float, n_rows: float) -> float:
+    extent = ax.get_window_extent()
+    pixels = min(extent.width / n_columns, extent.height / n_rows)
+    return float(pixels * 72 / ax.figure.dpi)
+
+
+def _draw_pictures(
+    ax: "Axes", tiles: Sequence[Tile], font_size: float, n_characters: int
+) -> None:
+    for batch in ImageStream([tile.source for tile in tiles], prepare=_thumbnail):
+        for i, thumbnail in zip(batch.rows, batch.images, strict=True):
+            _draw_thumbnail(ax, thumbnail, tiles[i])
+        for failure in batch.failures:
+            _draw_placeholder(
+                ax, failure.reason, tiles[failure.index], font_size, n_characters
+            )
+
+
+def _thumbnail(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    image = Image.fromarray(rgb)
+    image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
+    return np.asarray(image)
+
+
+def _draw_thumbnail(ax: "Axes", thumbnail: NDArray[np.uint8], tile: Tile) -> None:
+    """Draw a picture as large as its cell allows, in the middle of the cell."""
+    longest = max(thumbnail.shape[:2])
+    height, width = (side / longest * (1 - GAP) for side in thumbnail.shape[:2])
+    left, top = tile.column + (1 - width) / 2, tile.row + (1 - GAP - height) / 2
+    ax.imshow(thumbnail, extent=(left, left + width, top + height, top))
+
+
+def _draw_placeholder(
+    ax: "Axes", reason: str, tile: Tile, font_size: float, n_characters: int
+) -> None:
+    left, right = tile.column + GAP / 2, tile.column + 1 - GAP / 2
+    top, bottom = tile.row, tile.row + 1 - GAP
+    ax.fill([left, right, right, left], [top, top, bottom, bottom], _PLACEHOLDER_GREY)
+    text = textwrap.fill(
+        f"unreadable: {reason}", n_characters, max_lines=6, placeholder=" …"
+    )
+    _write(ax, (left + right) / 2, (top + bottom) / 2, text, size=font_size)
+
+
+def _shortened(text: str, n_characters: int) -> str:
+    """Cut the middle out of a text that is too long; a name's ends tell most."""
+    if len(text) <= n_characters:
+        return text
+    n_kept = max(n_characters - 1, 2)
+    return f"{text[: (n_kept + 1) // 2]}…{text[-(n_kept // 2) :]}"
+
+
+def _write(
+    ax: "Axes",
+    column: float,
+    row: float,
+    text: str,
+    *,
+    size: float,
+    ha: str = "center",
+    va: str = "center",
+) -> None:
+    # File names are no formulas, and may be in a script that the font lacks.
+    ax.text(column, row, _drawable(text), size=size, ha=ha, va=va, parse_math=False)
+
+
+def _drawable(text: str) -> str:
+    """Replace what the default font cannot draw, which matplotlib would warn about."""
+    font_manager = import_optional("matplotlib.font_manager", caller="a display")
+    default = font_manager.findfont(font_manager.FontProperties())
+    glyphs = font_manager.get_font(default).get_charmap()
+    return "".join(
+        c if ord(c) in glyphs or c == "\n" else "\N{WHITE SQUARE}" for c in text
+    )

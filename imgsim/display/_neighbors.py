@@ -1,0 +1,255 @@
+"""Queries with their nearest images beside them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+
+from imgsim.display._grid import CAPTION_HEIGHT, Line, Tile, draw_grid, source_name
+from imgsim.images._sources import check_image_sources
+from imgsim.index import SimilarityIndex
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GUTTER = 0.35  # cells between a query and its neighbours
+_ROW_HEIGHT = 1 + CAPTION_HEIGHT
+
+
+class NeighborsDisplay:
+    """Rows of pictures: a query on the left, its neighbours to the right.
+
+    Each neighbour bears its rank and its distance. A query without neighbours is
+    answered in words. Create it by :meth:`from_index` or :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    query_images : sequence of image sources of length n_queries
+        The queries.
+
+    neighbor_images : list of n_queries lists of image sources
+        The neighbours of each query, the nearest first; perhaps none.
+
+    distances : list of n_queries array-like
+        Their distances.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes drawn on.
+
+    figure_ : matplotlib Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    ClusterDisplay : Groups of images.
+
+    Examples
+    --------
+    >>> from imgsim import ColorHistogramEmbedder, SimilarityIndex
+    >>> from imgsim.datasets import load_sample_photos
+    >>> from imgsim.display import NeighborsDisplay
+    >>> photos = load_sample_photos(n_crops=2, n_copies=3)
+    >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
+    >>> index = SimilarityIndex(n_neighbors=3).fit(X[1:])
+    >>> display = NeighborsDisplay.from_index(
+    ...     index, X[:1], query_images=photos.images[:1], images=photos.images[1:]
+    ... )
+    >>> display.plot().ax_.texts[1].get_text()
+    '#1   0.012'
+    """
+
+    def __init__(
+        self,
+        *,
+        query_images: Sequence[Any],
+        neighbor_images: Sequence[Sequence[Any]],
+        distances: Sequence[ArrayLike],
+    ) -> None:
+        self.query_images = query_images
+        self.neighbor_images = neighbor_images
+        self.distances = distances
+
+    @classmethod
+    def from_index(
+        cls,
+        index: SimilarityIndex,
+        X: ArrayLike | None = None,
+        *,
+        images: Any,
+        query_images: Any = None,
+        n_neighbors: int | None = None,
+        max_distance: float | None = None,
+    ) -> Self:
+        """Search an index and keep the pictures of its answers.
+
+        Parameters
+        ----------
+        index : SimilarityIndex
+            A fitted index.
+
+        X : array-like of shape (n_queries, n_features), default=None
+            Embeddings of the queries. None takes the rows of the index, and then no
+            image is its own neighbour.
+
+        images : sequence of image sources
+            The images of the index, in the order of its rows.
+
+        query_images : sequence of image sources of length n_queries, default=None
+            The queries as images. May be left out if X is None.
+
+        n_neighbors : int, default=None
+            Largest number of neighbours of a query. None takes that of the index.
+
+        max_distance : float, default=None
+            Largest distance of a neighbour. None sets no limit.
+
+        Returns
+        -------
+        display : NeighborsDisplay
+            To be drawn by :meth:`plot`.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many images as rows.
+        """
+        images = check_image_sources(images)
+        query_images = images if X is None else check_image_sources(query_images)
+        _check_length("images", images, index.n_samples_fit_, "rows of the index")
+        rows, distances = _search_rows(index, X, n_neighbors, max_distance)
+        _check_length("query_images", query_images, len(rows), "rows of X")
+        return cls(
+            query_images=query_images,
+            neighbor_images=[[images[i] for i in found] for found in rows],
+            distances=distances,
+        )
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Pipeline,
+        X: Any,
+        *,
+        images: Any,
+        n_neighbors: int | None = None,
+        max_distance: float | None = None,
+    ) -> Self:
+        """Embed queries, search, and keep the pictures of the answers.
+
+        Parameters
+        ----------
+        estimator : Pipeline
+            Fitted, with a :class:`~imgsim.SimilarityIndex` as last step and an
+            embedder before it.
+
+        X : sequence of image sources of length n_queries
+            The queries.
+
+        images : sequence of image sources
+            The images that the pipeline was fitted on.
+
+        n_neighbors : int, default=None
+            Largest number of neighbours of a query. None takes that of the index.
+
+        max_distance : float, default=None
+            Largest distance of a neighbour. None sets no limit.
+
+        Returns
+        -------
+        display : NeighborsDisplay
+            To be drawn by :meth:`plot`.
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is no pipeline that ends in an index.
+        """
+        if not isinstance(estimator, Pipeline) or not isinstance(
+            estimator[-1], SimilarityIndex
+        ):
+            raise TypeError(
+                "estimator must be a fitted Pipeline that ends in a SimilarityIndex; "
+                f"got {type(estimator).__name__}. For an index use from_index."
+            )
+        return cls.from_index(
+            estimator[-1],
+            estimator[:-1].transform(X),
+            images=images,
+            query_images=X,
+            n_neighbors=n_neighbors,
+            max_distance=max_distance,
+        )
+
+    def plot(self, *, ax: "Axes | None" = None) -> Self:
+        """Draw the rows.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure of a fitting size.
+
+        Returns
+        -------
+        display : NeighborsDisplay
+            With `ax_` and `figure_` set.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib is missing.
+        """
+        tiles: list[Tile] = []
+        lines: list[Line] = []
+        for i, query in enumerate(self.query_images):
+            top = i * _ROW_HEIGHT + CAPTION_HEIGHT
+            tiles.append(Tile(query, f"query\n{source_name(query)}".strip(), 0, top))
+            tiles += self._neighbor_tiles(i, top)
+            if len(self.neighbor_images[i]) == 0:
+                lines.append(Line("no similar images", 1 + _GUTTER, top + 0.45))
+        n_shown = max(2, *map(len, self.neighbor_images))
+        self.ax_ = draw_grid(
+            tiles,
+            lines,
+            n_columns=1 + _GUTTER + n_shown,
+            n_rows=len(self.query_images) * _ROW_HEIGHT,
+            ax=ax,
+            caller=f"{type(self).__name__}.plot",
+        )
+        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
+        return self
+
+    def _neighbor_tiles(self, i: int, top: float) -> list[Tile]:
+        pairs = zip(self.neighbor_images[i], np.asarray(self.distances[i]), strict=True)
+        return [
+            Tile(
+                image,
+                f"#{rank}   {distance:.3f}\n{source_name(image)}".strip(),
+                _GUTTER + rank,
+                top,
+            )
+            for rank, (image, distance) in enumerate(pairs, start=1)
+        ]
+
+
+def _search_rows(
+    index: SimilarityIndex,
+    X: ArrayLike | None,
+    n_neighbors: int | None,
+    max_distance: float | None,
+) -> tuple[list[NDArray[np.int64]], list[NDArray[Any]]]:
+    """Search for row numbers, whatever ids the index gives its rows."""
+    row_of = {name: row for row, name in enumerate(index.ids_)}
+    ids, distances = index.search(X, n_neighbors, max_distance)
+    return [np.array([row_of[name] for name in found], int) for found in ids], distances
+
+
+def _check_length(name: str, images: Any, n_expected: int, of_what: str) -> None:
+    if len(images) != n_expected:
+        raise ValueError(
+            f"{name} holds {len(images)} images for {n_expected} {of_what}."
+        )

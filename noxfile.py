@@ -1,0 +1,106 @@
+"""Everything a developer runs: `nox -s NAME`, or `nox` for lint, types and tests."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+ROOT = Path(__file__).parent
+SHARED_VENV = ROOT / ".nox" / "shared"
+
+
+def shared_python(session: nox.Session, extra: str) -> str:
+    """Return the Python of the environment that most sessions share.
+
+    torch takes gigabytes; a copy for each session would fill the disk. Extras are
+    added to the environment as sessions ask for them.
+    """
+    windows = sys.platform == "win32"
+    python = SHARED_VENV / ("Scripts/python.exe" if windows else "bin/python")
+    if not python.exists():
+        session.run(sys.executable, "-m", "virtualenv", "-q", str(SHARED_VENV))
+    session.run(str(python), "-m", "pip", "install", "-q", "-e", f".[{extra}]")
+    return str(python)
+
+
+@nox.session(venv_backend="none")
+def demo(session: nox.Session) -> None:
+    """Find and draw similar pictures and groups: `-- path/to/photos` for your own."""
+    python = shared_python(session, "plot")
+    session.run(python, "docs/demo.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run the test suite."""
+    python = shared_python(session, "test")
+    args = session.posargs or ["--cov", "--cov-report=term:skip-covered"]
+    session.run(python, "-m", "pytest", *args)
+
+
+@nox.session(python="3.11")
+def tests_min(session: nox.Session) -> None:
+    """Run the test suite on the lowest supported versions."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ranges = project["dependencies"] + project["optional-dependencies"]["plot"]
+    lowest = [re.sub(r">=", "==", requirement) for requirement in ranges]
+    session.install(*lowest, "-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("ruff>=0.7.0")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check the annotations."""
+    python = shared_python(session, "test")
+    session.run(python, "-m", "pip", "install", "-q", "mypy>=1.13.0")
+    session.run(python, "-m", "mypy")
+
+
+@nox.session(venv_backend="none")
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    python = shared_python(session, "docs")
+    arguments = ["-W", "--keep-going", "-b", "html", "docs", "docs/_build/html"]
+    session.run(python, "-m", "sphinx", *arguments, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks, each beside its baseline."""
+    python = shared_python(session, "bench")
+    session.run(python, "-m", "pytest", "benchmarks", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build wheel and sdist, and try each in the session's own environment."""
+    session.install("build")
+    dist = session.create_tmp()
+    session.run("python", "-m", "build", "-q", "--outdir", dist, str(ROOT))
+    for kind in ("*.whl", "*.tar.gz"):
+        (package,) = Path(dist).glob(kind)
+        session.run("pip", "uninstall", "-q", "-y", "scikit-imgsim")
+        session.install(str(package))
+        with session.chdir(dist):
+            session.run(
+                "python",
+                "-c",
+                "import numpy as np, imgsim; "
+                "grey = np.full((1, 8, 8, 3), 128, dtype=np.uint8); "
+                "X = imgsim.ColorHistogramEmbedder().fit_transform(grey); "
+                "print(imgsim.__version__, X.shape, X.sum())",
+            )
