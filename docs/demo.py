@@ -61,7 +61,7 @@ def find_near_copies(output: Path) -> None:
     print(f"   Of the 5 pictures most like each cut, {precision:.1%} are its copies.")
 
     stranger = load_digit_images(n_per_class=1, size=160).images[3]
-    shown = [queries[i] for i in (1, 5, 6, 8, 12)] + [stranger]
+    shown = [queries[i] for i in (1, 5, 6, 10, 14)] + [stranger]
     display = NeighborsDisplay.from_estimator(
         finder, shown, images=collection, max_distance=1.0
     )

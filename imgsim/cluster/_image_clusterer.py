@@ -23,7 +23,7 @@ from imgsim.cluster._select_k import KSelection, select_k
 
 
 class ImageClusterer(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn is untyped
+    ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClusterMixin,
     BaseEstimator,
@@ -243,7 +243,7 @@ class ImageClusterer(
 
     def _choose_n_clusters(self, X: NDArray[Any], n_readable: int) -> int:
         self.selection_: KSelection | None = None
-        if self.n_clusters != "auto":
+        if not isinstance(self.n_clusters, str):
             if self.n_clusters > n_readable:
                 raise ValueError(
                     f"n_clusters={self.n_clusters} must be at most the number of "

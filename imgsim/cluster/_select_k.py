@@ -38,7 +38,7 @@ class KSelection:
     --------
     >>> import numpy as np
     >>> from imgsim.cluster import select_k
-    >>> X = np.repeat([[0.0], [5.0], [9.0]], 4, axis=0) + np.tile([[0.0], [0.1]], (6, 1))
+    >>> X = np.array([0.0, 0.1, 0.2, 5.0, 5.1, 5.2, 9.0, 9.1, 9.2])[:, np.newaxis]
     >>> selection = select_k(X, range(2, 5), random_state=0)
     >>> selection.best_k, selection.table["silhouette"].round(2).tolist()
     (3, [0.7, 0.98, 0.82])
@@ -49,7 +49,7 @@ class KSelection:
     labelings: dict[int, NDArray[np.int64]]
 
 
-@validate_params(  # type: ignore[untyped-decorator]  # scikit-learn is untyped
+@validate_params(
     {
         "X": ["array-like"],
         "metric": [StrOptions({"euclidean", "cosine"})],

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
-from imgsim.display._grid import CAPTION_HEIGHT, GAP, Line, Tile, draw_grid
+from imgsim.display._grid import GAP, LINE_HEIGHT, Line, Tile, draw_grid
 from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:
@@ -184,8 +184,8 @@ class ClusterDisplay:
         lines: list[Line] = []
         top = 0.0
         for label, images in self.groups.items():
-            lines.append(Line(self._title(label), GAP / 2, top + CAPTION_HEIGHT / 2))
-            top += CAPTION_HEIGHT
+            lines.append(Line(self._title(label), GAP / 2, top + LINE_HEIGHT))
+            top += 2 * LINE_HEIGHT
             for i, image in enumerate(images):
                 tiles.append(Tile(image, "", i % n_columns, top + i // n_columns))
             top += ceil(len(images) / n_columns) + GAP

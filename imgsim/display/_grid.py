@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Lengths are in cells; a cell is the square that a thumbnail is fitted into.
-CAPTION_HEIGHT = 0.32
+LINE_HEIGHT = 0.15
 GAP = 0.1
 _CELL_INCHES = 1.35
 _THUMBNAIL_PIXELS = 192

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
-from imgsim.display._grid import CAPTION_HEIGHT, Line, Tile, draw_grid, source_name
+from imgsim.display._grid import GAP, LINE_HEIGHT, Line, Tile, draw_grid, source_name
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GUTTER = 0.35  # cells between a query and its neighbours
-_ROW_HEIGHT = 1 + CAPTION_HEIGHT
 
 
 class NeighborsDisplay:
@@ -205,18 +204,22 @@ class NeighborsDisplay:
         """
         tiles: list[Tile] = []
         lines: list[Line] = []
+        named = any(map(source_name, self.query_images))
+        caption_height = (2 if named else 1) * LINE_HEIGHT + GAP
         for i, query in enumerate(self.query_images):
-            top = i * _ROW_HEIGHT + CAPTION_HEIGHT
+            top = i * (1 + caption_height) + caption_height
             tiles.append(Tile(query, f"query\n{source_name(query)}".strip(), 0, top))
             tiles += self._neighbor_tiles(i, top)
             if len(self.neighbor_images[i]) == 0:
-                lines.append(Line("no similar images", 1 + _GUTTER, top + 0.45))
+                lines.append(
+                    Line("no similar images", 1 + _GUTTER + GAP / 2, top + 0.45)
+                )
         n_shown = max(2, *map(len, self.neighbor_images))
         self.ax_ = draw_grid(
             tiles,
             lines,
             n_columns=1 + _GUTTER + n_shown,
-            n_rows=len(self.query_images) * _ROW_HEIGHT,
+            n_rows=len(self.query_images) * (1 + caption_height),
             ax=ax,
             caller=f"{type(self).__name__}.plot",
         )

@@ -72,11 +72,7 @@ def load_backbone(spec: BackboneSpec) -> "nn.Module":
     if spec.checkpoint is not None:
         _load_checkpoint(model, spec.checkpoint.path, spec.model_name)
     model.requires_grad_(False)
-    placed: nn.Module = model.eval().to(
-        spec.device,
-        memory_format=torch.channels_last,
-    )
-    return placed
+    return model.eval().to(spec.device).to(memory_format=torch.channels_last)
 
 
 def check_model_name(model_name: str) -> None:
@@ -230,20 +226,20 @@ def _read_state(path: str) -> "dict[str, Tensor]":
     import torch
     from safetensors.torch import load_file
 
+    state: Any
     try:
         if path.endswith(".safetensors"):
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
+        for wrapper in ("state_dict_ema", "model_ema", "state_dict", "model"):
+            state = state.get(wrapper, state)
     except Exception as error:
         raise ValueError(
             f"checkpoint_path={path!r} cannot be loaded as plain tensors: "
-            f"{str(error).splitlines()[0]} A file that would have to execute code is "
+            f"{_first_line(error)} A file that would have to execute code is "
             f"refused; save the weights with safetensors.torch.save_file."
         ) from error
-    for wrapper in ("state_dict_ema", "model_ema", "state_dict", "model"):
-        if isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
@@ -279,3 +275,7 @@ def _without_far_ends(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
             start = (length - longest) // 2
             rgb = rgb.take(range(start, start + longest), axis=axis)
     return rgb
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -26,7 +26,7 @@ Rows = NDArray[np.float32]
 
 
 class BaseImageEmbedder(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn is untyped
+    ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
     metaclass=ABCMeta,

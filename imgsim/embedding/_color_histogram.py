@@ -140,7 +140,8 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         counts = np.bincount(
             (cell * bins.prod() + color).ravel(), minlength=self.n_features_out_
         )
-        return (counts / color.size).astype(np.float32)
+        shares: Rows = (counts / color.size).astype(np.float32)
+        return shares
 
 
 def _check_counts(

@@ -246,19 +246,14 @@ class ImageEmbedder(BaseImageEmbedder):
     def _model_kwargs(self) -> dict[str, Any]:
         kwargs = dict(self.model_kwargs or {})
         if self.image_size is not None and takes_image_size(self.model_name):
-            kwargs.setdefault("img_size", self._input_size()[1:])
+            kwargs.setdefault("img_size", _two_sides(self.image_size))
         return kwargs
-
-    def _input_size(self) -> tuple[int, int, int]:
-        size = self.image_size
-        height, width = (size, size) if isinstance(size, Integral) else size
-        return 3, int(height), int(width)
 
     def _preprocessing(self) -> dict[str, Any]:
         """Return the model's own preprocessing, overridden by the parameters."""
         config = default_config(self._backbone())
         if self.image_size is not None:
-            config["input_size"] = self._input_size()
+            config["input_size"] = (3, *_two_sides(self.image_size))
         for name in ("interpolation", "crop_pct", "crop_mode"):
             if getattr(self, name) is not None:
                 config[name] = getattr(self, name)
@@ -277,6 +272,17 @@ class ImageEmbedder(BaseImageEmbedder):
         )
         scaled = pixels.float().div_(255).sub_(mean).div_(std)
         return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def _two_sides(image_size: Any) -> tuple[int, int]:
+    both = isinstance(image_size, tuple | list)
+    sides = tuple(image_size) if both else (image_size, image_size)
+    if len(sides) != 2 or not all(isinstance(n, Integral) and n >= 1 for n in sides):
+        raise ValueError(
+            f"image_size={image_size!r} must be one integer, or two: height, width; "
+            f"each at least 1 pixel."
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def _one_per_channel(name: str, value: Any) -> tuple[float, float, float]:

@@ -11,10 +11,12 @@ from sklearn.utils import Bunch
 
 # The raster formats that photographs and scans come in and Pillow reads on every
 # platform; fixed here, so that a folder is listed alike on every machine.
-_EXTENSIONS = frozenset(
-    ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm .png .pnm .ppm .tga "
-    ".tif .tiff .webp".split()
-)
+# fmt: off
+_EXTENSIONS = frozenset((
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo",
+    ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+))
+# fmt: on
 
 
 def list_images(

@@ -9,9 +9,10 @@ import sys
 import threading
 import warnings
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from imgsim.exceptions import ImageReadError
@@ -126,8 +127,9 @@ class _QuietPillow:
             self._n_inside -= 1
             if self._n_inside == 0:
                 # Gone already if the caller left a `catch_warnings` in between.
-                if self._filter in warnings.filters:
-                    warnings.filters.remove(self._filter)
+                filters = cast(list[Any], warnings.filters)
+                if self._filter in filters:
+                    filters.remove(self._filter)
                 logging.getLogger("PIL").removeHandler(self._handler)
 
 
@@ -199,10 +201,10 @@ def _is_tensor(source: Any) -> bool:
     return torch is not None and isinstance(source, torch.Tensor)
 
 
-def _channels_last(tensor: Any) -> np.ndarray[Any, np.dtype[Any]]:
+def _channels_last(tensor: Any) -> NDArray[Any]:
     if tensor.is_floating_point():
         tensor = tensor.float()
-    array = tensor.detach().cpu().numpy()
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
     if array.ndim == 2:
         return array
     if array.ndim != 3 or array.shape[0] not in (1, 3, 4):

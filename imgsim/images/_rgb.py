@@ -98,12 +98,15 @@ def _black_and_white(
 
 
 def _levels_from_dtype(array: NDArray[Any]) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8]
     if array.dtype == np.uint8:
-        return array
+        levels = array
+        return levels
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype == np.uint16:
-        return np.rint(array / 257).astype(np.uint8)
+        levels = np.rint(array / 257).astype(np.uint8)
+        return levels
     if not np.issubdtype(array.dtype, np.floating):
         raise TypeError(
             f"an image array must be uint8, uint16, bool, or float in [0, 1]; got "
@@ -120,11 +123,12 @@ def _levels_from_float(array: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
             f"a float image must lie in [0, 1]; got values in [{low:g}, {high:g}]. "
             f"Divide by the value of white, or pass uint8."
         )
-    return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def _on_white(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    rgba = Image.fromarray(np.ascontiguousarray(levels), "RGBA")
+    rgba = Image.fromarray(np.ascontiguousarray(levels))
     white = Image.new("RGBA", rgba.size, "white")
     return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
 

@@ -41,7 +41,8 @@ def check_image_sources(X: Any) -> Sequence[Any]:
         )
     if len(X) == 0:
         raise ValueError("X holds no images: found 0 samples while 1 is required.")
-    return X
+    sources: Sequence[Any] = X
+    return sources
 
 
 def _refuse_single_image(X: Any) -> None:

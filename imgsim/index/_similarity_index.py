@@ -15,7 +15,7 @@ from imgsim.index._exact import find_nearest_rows
 from imgsim.metrics import precision_at_k
 
 
-class SimilarityIndex(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class SimilarityIndex(BaseEstimator):
     """Find the most similar images of a collection by their embeddings.
 
     Every query is compared with every row, block by block, so that the answer is exact

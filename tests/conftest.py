@@ -1,0 +1,81 @@
+"""Fixtures that several test modules share."""
+
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from imgsim import ColorHistogramEmbedder, ImageEmbedder
+
+mpl.use("agg")
+
+# Every embedder, small and offline; the contract in test_estimators.py runs over them.
+EMBEDDERS = {
+    "ImageEmbedder": lambda **kwargs: ImageEmbedder(
+        "resnet18", pretrained=False, image_size=64, device="cpu", **kwargs
+    ),
+    "ColorHistogramEmbedder": ColorHistogramEmbedder,
+}
+
+
+@pytest.fixture(params=EMBEDDERS.values(), ids=EMBEDDERS)
+def make_embedder(request):
+    """Return a function that makes an embedder, given the parameters all share."""
+    return request.param
+
+
+@pytest.fixture
+def picture():
+    """Return a picture in which no two corners look alike, (40, 60, 3) uint8."""
+    rows, columns = np.mgrid[0:40, 0:60]
+    return np.stack([rows * 6, columns * 4, 255 - rows * 3], axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def pictures():
+    """Return twelve pictures of different sizes."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(20, 90, size=(12, 2))
+    coarse = [rng.integers(0, 256, size=(4, 4, 3), dtype=np.uint8) for _ in sizes]
+    return [
+        np.kron(blocks, np.ones((h // 4, w // 4, 1), dtype=np.uint8))
+        for blocks, (h, w) in zip(coarse, sizes, strict=True)
+    ]
+
+
+@pytest.fixture
+def blobs():
+    """Return 60 rows of width 8 in three well separated groups, and their groups."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [30, 20, 10])
+    centers = np.eye(8)[:3] * 20
+    return (centers[y] + rng.normal(size=(60, 8))).astype(np.float32), y
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """Return the folder of real photographs, weights and broken files, or skip."""
+    folder = os.environ.get("IMGSIM_TEST_DATA")
+    if not folder:
+        pytest.skip("IMGSIM_TEST_DATA is unset: no real photographs to test on")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def make_mobilenet(test_data):
+    """Return a function that makes an embedder with real ImageNet weights."""
+
+    def make(**kwargs):
+        return ImageEmbedder(
+            "mobilenetv2_100",
+            checkpoint_path=test_data / "weights/mobilenetv2_100_tf_in1k.safetensors",
+            model_kwargs={"pad_type": "same"},
+            mean=0.5,
+            std=0.5,
+            device="cpu",
+            **kwargs,
+        )
+
+    return make

@@ -1,0 +1,31 @@
+"""Tests of the handwritten digits."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from imgsim.datasets import load_digit_images
+
+
+def test_pictures_are_those_of_scikit_learn():
+    """Without enlargement they are the same numbers, 16 levels spread over 255."""
+    digits, data = load_digits(), load_digit_images(size=8)
+
+    assert data.images.dtype == np.uint8
+    np.testing.assert_allclose(data.images, digits.images * 255 / 16, atol=0.5)
+    np.testing.assert_array_equal(data.target, digits.target)
+
+
+def test_each_digit_comes_as_often_as_asked():
+    """The classes are balanced."""
+    data = load_digit_images(n_per_class=3, size=20)
+
+    assert data.images.shape == (30, 20, 20)
+    np.testing.assert_array_equal(np.bincount(data.target), [3] * 10)
+
+
+@pytest.mark.parametrize("parameters", [{"n_per_class": 0}, {"size": 0}])
+def test_bad_parameters_are_named(parameters):
+    """The message has the value and the bound."""
+    with pytest.raises(ValueError, match="=0 must be at least 1"):
+        load_digit_images(**parameters)

@@ -1,0 +1,174 @@
+"""Tests of decoding a collection ahead, in order, in bounded memory."""
+
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgsim import ImageReadError
+from imgsim.images import ImageFailure, ImageStream
+
+
+def _numbered(n):
+    return [np.full((2, 2, 3), i, dtype=np.uint8) for i in range(n)]
+
+
+def _decoding_threads():
+    return [t for t in threading.enumerate() if t.name.startswith("imgsim-decode")]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3, None, -1])
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_batches_come_in_input_order(n_jobs, batch_size):
+    """Also when later images are ready before earlier ones."""
+
+    def prepare(rgb):
+        time.sleep(0.002 * (rgb[0, 0, 0] % 3))
+        return rgb
+
+    stream = ImageStream(
+        _numbered(10), prepare=prepare, batch_size=batch_size, n_jobs=n_jobs
+    )
+    batches = list(stream)
+
+    assert len(batches) == len(stream)
+    rows = np.concatenate([batch.rows for batch in batches])
+    values = [image[0, 0, 0] for batch in batches for image in batch.images]
+    np.testing.assert_array_equal(rows, range(10))
+    assert values == list(range(10))
+
+
+def test_failures_are_carried_with_their_row():
+    """They shift no other row."""
+    sources = _numbered(6)
+    sources[1] = sources[4] = "missing.jpg"
+
+    batches = list(ImageStream(sources, batch_size=4))
+
+    assert [batch.rows.tolist() for batch in batches] == [[0, 2, 3], [5]]
+    assert [failure for batch in batches for failure in batch.failures] == [
+        ImageFailure(1, "missing.jpg", "no such file."),
+        ImageFailure(4, "missing.jpg", "no such file."),
+    ]
+
+
+def test_failures_are_raised_if_asked():
+    """With the cause, at the first of them."""
+    sources = [*_numbered(3), "first.jpg", "second.jpg"]
+
+    with pytest.raises(ImageReadError, match=r"first\.jpg") as caught:
+        list(ImageStream(sources, on_error="raise"))
+
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    assert not _decoding_threads()
+
+
+def test_a_failing_preparation_is_a_failure_of_that_image():
+    """One odd picture must not end a run of a million."""
+
+    def prepare(rgb):
+        if rgb[0, 0, 0] == 1:
+            raise MemoryError("too large")
+        return rgb
+
+    [batch] = ImageStream(_numbered(3), prepare=prepare)
+
+    assert batch.rows.tolist() == [0, 2]
+    assert batch.failures[0].reason == "too large"
+
+
+def test_at_most_three_batches_are_in_memory():
+    """However long the collection is."""
+    alive, most = 0, 0
+    lock = threading.Lock()
+
+    class Prepared(np.ndarray):
+        def __del__(self):
+            nonlocal alive
+            if self.base is not None:
+                with lock:
+                    alive -= 1
+
+    def prepare(rgb):
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return rgb.view(Prepared)
+
+    for batch in ImageStream(_numbered(60), prepare=prepare, batch_size=4, n_jobs=2):
+        time.sleep(0.002)
+        del batch
+
+    # Two batches ahead, the one in use, and the one being put together.
+    assert 8 <= most <= 16
+
+
+def test_stopping_early_stops_the_threads():
+    """Nothing is left behind that would hold files or cores."""
+    for batch in ImageStream(_numbered(50), batch_size=2):
+        assert len(batch.images) == 2
+        break
+
+    assert not _decoding_threads()
+
+
+def test_an_error_of_the_consumer_stops_the_threads():
+    """So does an interrupt, which takes the same way."""
+    with pytest.raises(KeyboardInterrupt):
+        for _ in ImageStream(_numbered(50), batch_size=2):
+            raise KeyboardInterrupt
+
+    assert not _decoding_threads()
+
+
+def test_iterating_again_starts_again():
+    """A stream is a collection, not an iterator that runs dry."""
+    stream = ImageStream(_numbered(5), batch_size=2)
+
+    assert [b.rows.tolist() for b in stream] == [b.rows.tolist() for b in stream]
+
+
+def test_items_are_taken_from_the_sequence_one_by_one():
+    """A lazy sequence larger than memory is a legitimate X."""
+    taken = []
+
+    class Lazy:
+        def __len__(self):
+            return 1000
+
+        def __getitem__(self, i):
+            taken.append(i)
+            return np.zeros((2, 2, 3), dtype=np.uint8)
+
+    for _ in ImageStream(Lazy(), batch_size=2):
+        break
+
+    assert taken == list(range(len(taken)))
+    assert len(taken) < 20
+
+
+def test_odd_files_raise_no_warning_in_any_thread(picture, tmp_path):
+    """Warnings as errors must not make a readable file unreadable."""
+    path = tmp_path / "a.png"
+    image = Image.fromarray(picture)
+    image.quantize(8).save(path, transparency=bytes(range(8)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        batches = list(ImageStream([path] * 40, batch_size=4, n_jobs=4))
+
+    assert sum(len(batch.images) for batch in batches) == 40
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"batch_size": 0}, "batch_size=0"), ({"on_error": "skip"}, "on_error='skip'")],
+)
+def test_bad_parameters_are_named(parameters, message):
+    """The message has the value and what is wanted."""
+    with pytest.raises(ValueError, match=message):
+        ImageStream(_numbered(1), **parameters)

@@ -1,0 +1,284 @@
+"""Tests of exact similarity search."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.distance import cdist
+from sklearn import config_context
+from sklearn.exceptions import NotFittedError
+
+from imgsim import SimilarityIndex
+from imgsim.metrics import precision_at_k
+
+METRICS = {"cosine": "cosine", "euclidean": "euclidean", "manhattan": "cityblock"}
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(0).normal(size=(50, 12))
+
+
+def _brute_force(queries, rows, metric, k):
+    distances = cdist(queries, rows, METRICS[metric])
+    indices = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, indices, axis=1), indices
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("metric", METRICS)
+def test_agrees_with_brute_force(metric, dtype, rows):
+    """Scipy computes all distances in another way."""
+    rows = rows.astype(dtype)
+    index = SimilarityIndex(metric=metric).fit(rows)
+    queries = np.random.default_rng(1).normal(size=(9, 12)).astype(dtype)
+
+    distances, indices = index.kneighbors(queries, n_neighbors=7)
+
+    expected, nearest = _brute_force(queries, rows, metric, 7)
+    assert_array_equal(indices, nearest)
+    assert_allclose(distances, expected, rtol=1e-5, atol=1e-6)
+    assert distances.dtype == dtype
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_k_may_be_the_whole_collection(metric, rows):
+    """A full ranking is what mean average precision needs."""
+    index = SimilarityIndex(metric=metric).fit(rows)
+
+    _, indices = index.kneighbors(rows, n_neighbors=len(rows))
+
+    assert_array_equal(np.sort(indices, axis=1), np.tile(np.arange(50), (50, 1)))
+    assert_array_equal(indices[:, 0], np.arange(50))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_row_is_not_its_own_neighbour_among_duplicates(metric, rows):
+    """By identity: dropping the first column would drop a twin instead."""
+    rows[[3, 7, 20]] = rows[3]
+    index = SimilarityIndex(metric=metric).fit(rows)
+
+    distances, indices = index.kneighbors(n_neighbors=2)
+
+    assert not (indices == np.arange(50)[:, None]).any()
+    assert_array_equal(indices[[3, 7, 20]], [[7, 20], [3, 20], [3, 7]])
+    assert_allclose(distances[[3, 7, 20]], 0, atol=1e-6)
+
+
+def test_ties_break_by_row_number():
+    """The answer must not depend on how a sort happens to run."""
+    rows = np.tile([[1.0, 0.0], [0.0, 1.0]], (20, 1))
+    index = SimilarityIndex(metric="euclidean").fit(rows)
+
+    _, indices = index.kneighbors([[1.0, 0.0]], n_neighbors=25)
+
+    assert_array_equal(indices[0], [*range(0, 40, 2), *range(1, 11, 2)])
+
+
+def test_blocks_change_nothing(rows):
+    """Memory is bounded by computing in blocks of rows."""
+    rows = np.repeat(rows, 20, axis=0)
+    whole = SimilarityIndex(n_neighbors=9).fit(rows).kneighbors()
+
+    with config_context(working_memory=0.02):
+        in_blocks = SimilarityIndex(n_neighbors=9).fit(rows).kneighbors()
+
+    assert_array_equal(in_blocks[1], whole[1])
+    assert_allclose(in_blocks[0], whole[0], atol=1e-12)
+
+
+def test_permuted_rows_give_permuted_answers(rows):
+    """The order of the collection carries no meaning."""
+    order = np.random.default_rng(1).permutation(50)
+
+    _, indices = SimilarityIndex().fit(rows).kneighbors()
+    _, permuted = SimilarityIndex().fit(rows[order]).kneighbors()
+
+    assert_array_equal(order[permuted], indices[order])
+
+
+def test_unreadable_rows_are_never_neighbours(rows):
+    """NaN stands for an image that could not be read."""
+    rows[[4, 9]] = np.nan
+    index = SimilarityIndex().fit(rows)
+    others = np.delete(np.arange(50), [4, 9])
+
+    distances, indices = index.kneighbors(n_neighbors=47)
+
+    assert_array_equal(indices[[4, 9]], -1)
+    assert np.isnan(distances[[4, 9]]).all()
+    assert not np.isin(indices[others], [4, 9]).any()
+    without = SimilarityIndex().fit(rows[others]).kneighbors(n_neighbors=47)
+    assert_array_equal(indices[others], others[without[1]])
+
+
+def test_unreadable_queries_find_nothing(rows):
+    """And shift nobody else's answer."""
+    queries = rows[:3].copy()
+    queries[1] = np.nan
+    index = SimilarityIndex(n_neighbors=2).fit(rows)
+
+    ids, distances = index.search(queries)
+
+    assert [len(found) for found in ids] == [2, 0, 2]
+    assert [found[0] for found in (ids[0], ids[2])] == [0, 2]
+    assert len(distances[1]) == 0
+
+
+@pytest.mark.parametrize("n_neighbors", [0, 51, 2.5, "many"])
+def test_k_out_of_range_is_refused(n_neighbors, rows):
+    """The message has the value and the bound."""
+    index = SimilarityIndex().fit(rows)
+
+    with pytest.raises(ValueError, match=f"n_neighbors={n_neighbors!r} must be.*50"):
+        index.kneighbors(rows, n_neighbors=n_neighbors)
+
+
+def test_without_queries_one_row_fewer_can_be_a_neighbour(rows):
+    """None but the row itself is left out."""
+    index = SimilarityIndex().fit(rows)
+
+    index.kneighbors(n_neighbors=49)
+    with pytest.raises(ValueError, match="at most 49, .* other than the query"):
+        index.kneighbors(n_neighbors=50)
+
+
+def test_search_answers_with_ids_within_the_distance(rows):
+    """Nothing near enough is an empty answer, not a wrong one."""
+    names = [f"{i}.jpg" for i in range(50)]
+    index = SimilarityIndex(metric="euclidean").fit(rows, ids=names)
+    all_distances = np.sort(cdist(rows[:2], rows), axis=1)
+    limit = all_distances[0, 2] + 1e-9
+
+    ids, distances = index.search(rows[:2], n_neighbors=10, max_distance=limit)
+    strangers, _ = index.search(rows[:1] + 100, max_distance=limit)
+
+    assert ids[0].tolist() == [
+        names[i] for i in _brute_force(rows[:1], rows, "euclidean", 3)[1][0]
+    ]
+    assert_allclose(distances[0], all_distances[0, :3], atol=1e-6)
+    assert all((found <= limit).all() for found in distances)
+    assert strangers[0].shape == (0,)
+
+
+def test_search_returns_what_there_is():
+    """Three images have no five neighbours, and that is no mistake."""
+    index = SimilarityIndex(n_neighbors=5).fit(np.eye(3))
+
+    assert [len(found) for found in index.search()[0]] == [2, 2, 2]
+    assert [len(found) for found in index.search(np.eye(3))[0]] == [3, 3, 3]
+
+
+def test_an_index_of_one_image_answers():
+    """Every collection starts with one."""
+    index = SimilarityIndex().fit([[1.0, 2.0]])
+
+    assert index.search([[1.0, 2.0]])[0][0].tolist() == [0]
+    assert index.search()[0][0].tolist() == []
+
+
+def test_ids_may_be_any_hashable():
+    """Paths, numbers and words, mixed if need be."""
+    ids = ["a", 7, ("b", 1)]
+
+    found, _ = SimilarityIndex(n_neighbors=1).fit(np.eye(3), ids=ids).search(np.eye(3))
+
+    assert [row.tolist() for row in found] == [["a"], [7], [("b", 1)]]
+
+
+def test_repeated_ids_are_refused():
+    """An answer has to name one image."""
+    with pytest.raises(ValueError, match="rows 0 and 2 both have 'a'"):
+        SimilarityIndex().fit(np.eye(3), ids=["a", "b", "a"])
+
+
+def test_lengths_have_to_agree():
+    """One id and one label an image."""
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        SimilarityIndex().fit(np.eye(3), ids=["a"])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        SimilarityIndex().fit(np.eye(3), y=[1, 2])
+
+
+def test_a_collection_without_readable_images_is_refused():
+    """There is nothing to find."""
+    with pytest.raises(ValueError, match="none of the 2 images could be read"):
+        SimilarityIndex().fit(np.full((2, 3), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"n_neighbors": 0}, "n_neighbors=0"), ({"max_distance": -1}, "max_distance=-1")],
+)
+def test_bad_searches_are_refused(parameters, message, rows):
+    """The message names the parameter."""
+    with pytest.raises(ValueError, match=message):
+        SimilarityIndex().fit(rows).search(rows, **parameters)
+
+
+def test_score_is_the_precision_of_the_neighbours(blobs):
+    """What GridSearchCV maximises is the metric users know."""
+    X, y = blobs
+    rng = np.random.default_rng(1)
+    X = X + rng.normal(scale=8, size=X.shape)
+    train, test = rng.permutation(60)[:45], rng.permutation(60)[45:]
+    index = SimilarityIndex(n_neighbors=4).fit(X[train], y[train])
+
+    _, indices = _brute_force(X[test], X[train], "cosine", 4)
+    relevance = y[train][indices] == y[test][:, None]
+    assert index.score(X[test], y[test]) == pytest.approx(
+        precision_at_k(relevance, k=4)
+    )
+
+
+def test_score_needs_labels(rows):
+    """The remedy is in the message."""
+    with pytest.raises(ValueError, match=r"call fit\(X, y\)"):
+        SimilarityIndex().fit(rows).score(rows, np.zeros(50))
+
+
+def test_score_leaves_out_unreadable_queries(blobs):
+    """They have no neighbours to be right or wrong."""
+    X, y = blobs
+    index = SimilarityIndex().fit(X, y)
+    queries = X.copy()
+    queries[::2] = np.nan
+
+    assert index.score(queries, y) == index.score(X[1::2], y[1::2])
+    with pytest.raises(ValueError, match="no query to score"):
+        index.score(np.full_like(X, np.nan), y)
+
+
+def test_a_zero_row_is_at_distance_one_from_all():
+    """As scikit-learn defines cosine distance."""
+    index = SimilarityIndex(n_neighbors=2).fit([[1.0, 0.0], [0.0, 2.0]])
+
+    distances, _ = index.kneighbors([[0.0, 0.0]])
+
+    assert_allclose(distances, 1)
+
+
+def test_an_unfitted_index_says_so():
+    """As every estimator does."""
+    with pytest.raises(NotFittedError):
+        SimilarityIndex().search([[1.0]])
+
+
+def test_pickles_answer_alike(rows):
+    """An index is kept between sessions."""
+    index = SimilarityIndex().fit(rows, ids=[str(i) for i in range(50)])
+
+    ids, _ = pickle.loads(pickle.dumps(index)).search(rows[:5])
+
+    assert_array_equal(ids, index.search(rows[:5])[0])
+
+
+def test_the_given_rows_are_not_changed(rows):
+    """They belong to the caller, and may be read-only."""
+    rows.flags.writeable = False
+    before = rows.copy()
+
+    SimilarityIndex(metric="cosine").fit(rows).kneighbors()
+
+    assert_array_equal(rows, before)
