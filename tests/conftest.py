@@ -6,8 +6,9 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from sklearn.utils import Bunch
 
-from imgsim import ColorHistogramEmbedder, ImageEmbedder
+from imgsim import ColorHistogramEmbedder, ImageEmbedder, load_image_folder
 
 mpl.use("agg")
 
@@ -79,3 +80,12 @@ def make_mobilenet(test_data):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def animals(test_data, make_mobilenet):
+    """Return every third photograph of 25 kinds of animals, embedded."""
+    data = load_image_folder(test_data / "data/animals")
+    paths = data.paths[::3]
+    X = make_mobilenet().fit_transform(paths)
+    return Bunch(paths=paths, target=data.target[::3], X=X)

@@ -63,9 +63,12 @@ def draw_grid(
     if tiles:
         _draw_pictures(ax, tiles, 0.8 * font_size, n_characters)
     for tile in tiles:
-        caption = [_shortened(line, n_characters) for line in tile.caption.split("\n")]
-        center, above = tile.column + 0.5, tile.row - 0.03
-        _write(ax, center, above, "\n".join(caption), size=font_size, va="bottom")
+        if tile.caption:
+            caption = (
+                _shortened(part, n_characters) for part in tile.caption.split("\n")
+            )
+            center, above = tile.column + 0.5, tile.row - 0.03
+            _write(ax, center, above, "\n".join(caption), size=font_size, va="bottom")
     for line in lines:
         _write(ax, line.column, line.row, line.text, size=1.2 * font_size, ha="left")
     ax.set(xlim=(0, n_columns), ylim=(n_rows, 0), aspect="equal")

@@ -59,7 +59,7 @@ class NeighborsDisplay:
     ...     index, X[:1], query_images=photos.images[:1], images=photos.images[1:]
     ... )
     >>> display.plot().ax_.texts[1].get_text()
-    '#1   0.012'
+    '#1   0.001'
     """
 
     def __init__(

@@ -176,7 +176,7 @@ class BaseImageEmbedder(
                 f"rows are NaN and `failures_` lists them. The first is image "
                 f"{first.index}, {first.source}: {first.reason}",
                 ImageReadWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def __sklearn_tags__(self) -> Tags:

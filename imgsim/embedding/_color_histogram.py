@@ -78,10 +78,10 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
     >>> from imgsim import ColorHistogramEmbedder
     >>> red = np.full((20, 30, 3), (200, 0, 0), dtype=np.uint8)
     >>> blue = np.full((20, 30, 3), (0, 0, 200), dtype=np.uint8)
-    >>> X = ColorHistogramEmbedder(bins=(3, 1, 1), grid=(1, 1)).transform([red, blue])
+    >>> X = ColorHistogramEmbedder(bins=(4, 1, 1), grid=(1, 1)).transform([red, blue])
     >>> X
-    array([[1., 0., 0.],
-           [0., 0., 1.]], dtype=float32)
+    array([[1., 0., 0., 0.],
+           [0., 0., 1., 0.]], dtype=float32)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -277,7 +277,9 @@ class ImageEmbedder(BaseImageEmbedder):
 def _two_sides(image_size: Any) -> tuple[int, int]:
     both = isinstance(image_size, tuple | list)
     sides = tuple(image_size) if both else (image_size, image_size)
-    if len(sides) != 2 or not all(isinstance(n, Integral) and n >= 1 for n in sides):
+    if len(sides) != 2 or not all(
+        isinstance(n, int | np.integer) and n >= 1 for n in sides
+    ):
         raise ValueError(
             f"image_size={image_size!r} must be one integer, or two: height, width; "
             f"each at least 1 pixel."

@@ -63,9 +63,9 @@ class SimilarityIndex(BaseEstimator):
     >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
     >>> names = [f"photo {i}" for i in range(len(X))]
     >>> index = SimilarityIndex(metric="manhattan").fit(X, ids=names)
-    >>> ids, distances = index.search(X[:1], n_neighbors=3)
-    >>> ids[0].tolist(), distances[0].round(2).tolist()
-    (['photo 0', 'photo 2', 'photo 1'], [0.0, 0.18, 0.51])
+    >>> ids, distances = index.search(X[:2], n_neighbors=3, max_distance=0.2)
+    >>> [found.tolist() for found in ids]
+    [['photo 0', 'photo 2'], ['photo 1']]
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -58,15 +58,15 @@ def retrieval_report(
     >>> from imgsim import ColorHistogramEmbedder, SimilarityIndex
     >>> from imgsim.datasets import load_sample_photos
     >>> from imgsim.metrics import retrieval_report
-    >>> photos = load_sample_photos(n_copies=3)
+    >>> photos = load_sample_photos(n_copies=5)
     >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
     >>> _, indices = SimilarityIndex().fit(X).kneighbors(n_neighbors=10)
     >>> relevance = photos.target[indices] == photos.target[:, None]
-    >>> print(retrieval_report(relevance, [3] * len(X), ks=(1, 3)))
+    >>> print(retrieval_report(relevance, [5] * len(X), ks=(1, 5)))
               k  precision   recall       AP     NDCG
-              1      1.000    0.333    1.000    1.000
-              3      0.958    0.958    0.955    0.968
-             10      0.300    1.000    0.978    0.991
+              1      0.948    0.190    0.948    0.948
+              5      0.906    0.906    0.905    0.921
+             10      0.458    0.917    0.909    0.927
     """
     n_retrieved = np.shape(relevance)[1]
     rows = [f"{'k':>11}{'precision':>11}{'recall':>9}{'AP':>9}{'NDCG':>9}"]

@@ -118,9 +118,13 @@ def test_stopping_early_stops_the_threads():
 
 def test_an_error_of_the_consumer_stops_the_threads():
     """So does an interrupt, which takes the same way."""
-    with pytest.raises(KeyboardInterrupt):
+
+    def consume():
         for _ in ImageStream(_numbered(50), batch_size=2):
             raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        consume()
 
     assert not _decoding_threads()
 

@@ -17,6 +17,7 @@ METRICS = {"cosine": "cosine", "euclidean": "euclidean", "manhattan": "cityblock
 
 @pytest.fixture
 def rows():
+    """Return 50 rows of width 12."""
     return np.random.default_rng(0).normal(size=(50, 12))
 
 
@@ -140,7 +141,7 @@ def test_without_queries_one_row_fewer_can_be_a_neighbour(rows):
     index = SimilarityIndex().fit(rows)
 
     index.kneighbors(n_neighbors=49)
-    with pytest.raises(ValueError, match="at most 49, .* other than the query"):
+    with pytest.raises(ValueError, match=r"at most 49, .* other than the query"):
         index.kneighbors(n_neighbors=50)
 
 

@@ -1,0 +1,116 @@
+"""Tests of drawing groups, by what stands where."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+
+from imgsim import ColorHistogramEmbedder, ImageClusterer
+from imgsim.display import ClusterDisplay
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def _texts(display):
+    return [text.get_text() for text in display.ax_.texts]
+
+
+def test_groups_come_by_number_and_no_group_last(pictures):
+    """Sizes count what is not shown, too."""
+    labels = [1, 0, 0, 0, -1, 1, 0, 2, 0, 0, 0, -1]
+
+    display = ClusterDisplay.from_predictions(pictures, labels, n_images=3).plot()
+
+    assert _texts(display) == [
+        "group 0: 7 images",
+        "group 1: 2 images",
+        "group 2: 1 image",
+        "no group: 2 images",
+    ]
+    assert len(display.ax_.images) == 3 + 2 + 1 + 2
+
+
+def test_the_most_typical_come_first(pictures):
+    """By distance from the centre of their group."""
+    distances = np.arange(12)[::-1]
+
+    display = ClusterDisplay.from_predictions(
+        pictures, np.zeros(12, int), distances=distances, n_images=4
+    )
+
+    assert [id(image) for image in display.groups[0]] == [
+        id(pictures[i]) for i in (11, 10, 9, 8)
+    ]
+
+
+def test_from_estimator_shows_the_medoid_first(pictures):
+    """The clusterer's own idea of the most typical image."""
+    X = ColorHistogramEmbedder().fit_transform(pictures)
+    clusterer = ImageClusterer(3, random_state=0).fit(X)
+
+    display = ClusterDisplay.from_estimator(clusterer, X, images=pictures)
+
+    for label, medoid in enumerate(clusterer.medoid_indices_):
+        assert display.groups[label][0] is pictures[medoid]
+    assert [*display.sizes.values()] == clusterer.cluster_sizes_.tolist()
+
+
+def test_from_estimator_takes_a_pipeline_and_images(pictures):
+    """From files to sheets in one call."""
+    grouper = make_pipeline(ColorHistogramEmbedder(), ImageClusterer(2, random_state=0))
+
+    display = ClusterDisplay.from_estimator(grouper.fit(pictures), pictures)
+
+    assert sum(display.sizes.values()) == 12
+
+
+def test_sheets_wrap_and_do_not_overlap(pictures):
+    """Every picture has a place of its own, below the title of its group."""
+    labels = np.repeat([0, 1], 6)
+
+    display = ClusterDisplay.from_predictions(pictures, labels).plot(n_columns=4)
+
+    boxes = [image.get_extent() for image in display.ax_.images]
+    cells = {(int(left + 0.5), round(top, 2)) for left, _, _, top in boxes}
+    rows = [(min(top, bottom), max(top, bottom)) for _, _, bottom, top in boxes]
+    title = [text.get_position()[1] for text in display.ax_.texts]
+    assert len(cells) == 12
+    assert title[0] < min(top for top, _ in rows[:6])
+    assert max(bottom for _, bottom in rows[:6]) < title[1]
+    assert title[1] < min(top for top, _ in rows[6:])
+
+
+@pytest.mark.parametrize("n_images", [1, 12])
+def test_one_picture_is_a_sheet(n_images, pictures):
+    """Fewer images than places are no reason to fail."""
+    display = ClusterDisplay.from_predictions(
+        pictures[:1], [0], n_images=n_images
+    ).plot()
+
+    assert len(display.ax_.images) == 1
+
+
+def test_draws_on_given_axes(pictures):
+    """A figure of the caller's own."""
+    figure, ax = plt.subplots()
+
+    display = ClusterDisplay.from_predictions(pictures, np.zeros(12, int)).plot(ax=ax)
+
+    assert display.ax_ is ax
+    assert display.figure_ is figure
+
+
+def test_bad_parameters_are_refused(pictures):
+    """The message names the parameter."""
+    labels = np.zeros(12, int)
+
+    with pytest.raises(ValueError, match="n_images=0"):
+        ClusterDisplay.from_predictions(pictures, labels, n_images=0)
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        ClusterDisplay.from_predictions(pictures, labels[:3])
+    with pytest.raises(ValueError, match="n_columns=0"):
+        ClusterDisplay.from_predictions(pictures, labels).plot(n_columns=0)

@@ -1,0 +1,216 @@
+"""Tests of loading networks by name."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from imgsim.embedding._backbone import (
+    BackboneSpec,
+    Checkpoint,
+    load_backbone,
+    make_preparation,
+)
+from imgsim.exceptions import WeightsUnavailableError
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+
+
+def _spec(model_name="resnet18", checkpoint=None, pretrained=False, **model_kwargs):
+    if checkpoint is not None:
+        checkpoint = Checkpoint.at(checkpoint)
+    return BackboneSpec(model_name, pretrained, checkpoint, "cpu", model_kwargs)
+
+
+@pytest.fixture
+def weights():
+    """Return the weights of a whole resnet18, its classifier among them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return timm.create_model("resnet18").state_dict()
+
+
+def test_equal_specifications_share_one_network():
+    """Clones load no weights again."""
+    assert load_backbone(_spec(drop_rate=0.1)) is load_backbone(_spec(drop_rate=0.1))
+    assert load_backbone(_spec(drop_rate=0.1)) is not load_backbone(_spec())
+
+
+def test_the_network_is_frozen_in_evaluation_mode():
+    """Else embeddings would change from call to call."""
+    model = load_backbone(_spec())
+
+    assert not any(module.training for module in model.modules())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_untrained_weights_are_the_same_in_every_process():
+    """And drawing them leaves the caller's random numbers alone."""
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    load_backbone.cache_clear()
+    first = load_backbone(_spec()).conv1.weight.clone()
+    drawn = torch.rand(2)
+    load_backbone.cache_clear()
+
+    assert torch.equal(load_backbone(_spec()).conv1.weight, first)
+    assert torch.equal(drawn, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("resnet5", "resnet50"),
+        ("VGG-16", "vgg16"),
+        ("InceptionResNetV2", "inception_resnet_v2"),
+        ("resnet50.a1_in2k", "resnet50.a1_in1k"),
+    ],
+)
+def test_a_misspelt_name_suggests_the_nearest(name, suggested):
+    """Nobody remembers a thousand names."""
+    with pytest.raises(ValueError, match=f"did you mean .*{suggested}'"):
+        load_backbone(_spec(name))
+
+
+def test_a_name_like_no_other_gets_no_suggestion():
+    """Three arbitrary names would help nobody."""
+    with pytest.raises(ValueError, match=r"timm\.list_models"):
+        load_backbone(_spec("qqqqqqqqqqqq"))
+
+
+def test_missing_weights_name_three_ways_out(monkeypatch, tmp_path):
+    """Offline, as on many machines; nothing is asked of the network here."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+
+    with pytest.raises(WeightsUnavailableError) as caught:
+        load_backbone(_spec("resnet18.a1_in1k", pretrained=True))
+
+    message = str(caught.value)
+    for words in ("resnet18.a1_in1k", "checkpoint_path", "HF_HUB_OFFLINE", "another"):
+        assert words in message
+    assert caught.value.__cause__ is not None
+
+
+def test_a_model_that_has_no_weights_says_so():
+    """Timm knows more architectures than it has weights for."""
+    name = next(n for n in timm.list_models() if not timm.is_model_pretrained(n))
+
+    with pytest.raises(WeightsUnavailableError, match="timm has no weights for it"):
+        load_backbone(_spec(name, pretrained=True))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "prefixed"])
+def test_checkpoints_load_in_every_usual_form(kind, weights, tmp_path):
+    """Plain, as saved by trainers, or by DataParallel; the classifier is left out."""
+    from safetensors.torch import save_file
+
+    path = tmp_path / ("a.safetensors" if kind == "safetensors" else "a.pth")
+    if kind == "safetensors":
+        save_file(weights, path)
+    elif kind == "wrapped":
+        torch.save({"state_dict": weights, "epoch": 3}, path)
+    elif kind == "prefixed":
+        torch.save({f"module.{key}": value for key, value in weights.items()}, path)
+    else:
+        torch.save(weights, path)
+
+    model = load_backbone(_spec(checkpoint=path))
+
+    assert torch.equal(model.layer1[0].conv1.weight, weights["layer1.0.conv1.weight"])
+
+
+def test_a_replaced_checkpoint_is_loaded_anew(weights, tmp_path):
+    """A file is told by its size and time, not by its name alone."""
+    path = tmp_path / "a.pth"
+    torch.save(weights, path)
+    first = load_backbone(_spec(checkpoint=path)).conv1.weight.clone()
+    weights["conv1.weight"] += 1
+    torch.save(weights | {"fc.extra": torch.zeros(9)}, path)
+
+    assert torch.equal(load_backbone(_spec(checkpoint=path)).conv1.weight, first + 1)
+
+
+def test_a_checkpoint_of_another_model_lists_the_keys(weights, tmp_path):
+    """Missing, unexpected and of another shape, each with examples."""
+    del weights["conv1.weight"]
+    weights["stem.weight"] = torch.zeros(1)
+    weights["bn1.weight"] = torch.zeros(3)
+    path = tmp_path / "a.pth"
+    torch.save(weights, path)
+
+    with pytest.raises(
+        ValueError, match="does not fit model_name='resnet18'"
+    ) as caught:
+        load_backbone(_spec(checkpoint=path))
+
+    message = str(caught.value)
+    assert "1 keys missing (conv1.weight)" in message
+    assert "1 keys unexpected (stem.weight)" in message
+    assert "bn1.weight (3,) instead of (64,)" in message
+
+
+class _Malicious:
+    def __reduce__(self):
+        return (pytest.fail, ("the checkpoint was executed",))
+
+
+def test_a_checkpoint_is_never_executed(tmp_path):
+    """A pickle can run anything; such a file is refused."""
+    path = tmp_path / "a.pth"
+    with open(path, "wb") as file:
+        pickle.dump(_Malicious(), file)
+
+    with pytest.raises(ValueError, match="execute code is refused"):
+        load_backbone(_spec(checkpoint=path))
+
+
+def test_a_missing_or_foreign_checkpoint_is_named(tmp_path):
+    """The two mistakes read differently."""
+    (tmp_path / "a.safetensors").write_bytes(b"no tensors")
+
+    with pytest.raises(FileNotFoundError, match=r"b\.safetensors' is not a file"):
+        _spec(checkpoint=tmp_path / "b.safetensors")
+    with pytest.raises(ValueError, match="cannot be loaded as plain tensors"):
+        load_backbone(_spec(checkpoint=tmp_path / "a.safetensors"))
+
+
+def _config(**changes):
+    return {
+        "input_size": (3, 32, 32),
+        "interpolation": "bicubic",
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.5, 0.5, 0.5),
+        "crop_pct": 0.875,
+        "crop_mode": "center",
+    } | changes
+
+
+@pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
+def test_preparation_is_the_transform_of_timm(crop_mode, pictures):
+    """Up to the normalisation, which the device does."""
+    from PIL import Image
+
+    config = _config(crop_mode=crop_mode)
+    transform = timm.data.create_transform(**config, is_training=False)
+    prepare = make_preparation(config)
+
+    for picture in pictures:
+        ours = prepare(picture)
+        theirs = transform(Image.fromarray(picture)).numpy()
+        assert ours.dtype == np.uint8
+        np.testing.assert_allclose((ours / 255 - 0.5) / 0.5, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4000, 1, 3), (1, 100_000, 3), (1, 1, 3)])
+def test_extreme_shapes_take_little_memory(shape):
+    """A strip enlarged before it is cropped would take gigabytes."""
+    rgb = np.full(shape, 77, dtype=np.uint8)
+
+    pixels = make_preparation(_config())(rgb)
+
+    np.testing.assert_array_equal(pixels, np.full((3, 32, 32), 77))

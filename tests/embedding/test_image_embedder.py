@@ -1,0 +1,281 @@
+"""Tests of embedding by a network."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from imgsim import (
+    ColorHistogramEmbedder,
+    ImageClusterer,
+    ImageEmbedder,
+    SimilarityIndex,
+    load_image_folder,
+)
+from imgsim.embedding._device import resolve_device
+from imgsim.metrics import average_precision_at_k, precision_at_k
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+
+# Model, side of its own input, width of the pooled map, width before its classifier.
+MODELS = [
+    ("vgg16", 224, 512, 4096),
+    ("vgg19", 224, 512, 4096),
+    ("resnet50", 224, 2048, 2048),
+    ("inception_v3", 299, 2048, 2048),
+    ("inception_resnet_v2", 299, 1536, 1536),
+    ("mobilenetv2_100", 224, 1280, 1280),
+    ("mobilenetv3_large_100", 224, 960, 1280),
+    ("vit_tiny_patch16_224", 224, 192, 192),
+    ("swin_tiny_patch4_window7_224", 224, 768, 768),
+    ("convnext_tiny", 224, 768, 768),
+]
+
+
+def _untrained(name="resnet18", **kwargs):
+    return ImageEmbedder(name, pretrained=False, device="cpu", **kwargs)
+
+
+@pytest.mark.parametrize(("name", "side", "pooled", "hidden"), MODELS)
+def test_models_work_by_name(name, side, pooled, hidden, picture):
+    """Each with its own input size and true width, and never 1,000 logits."""
+    embedder = _untrained(name).fit()
+    own_head = _untrained(name, pooling=None).fit()
+
+    X = embedder.transform([picture])
+
+    assert embedder.preprocessing_["input_size"] == (3, side, side)
+    assert X.shape == (1, pooled)
+    assert embedder.n_features_out_ == pooled
+    assert own_head.n_features_out_ == hidden
+    assert np.isfinite(X).all()
+    assert X.any()
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "vit_tiny_patch16_224", "convnext_atto", "vgg11"]
+)
+def test_own_head_is_what_plain_timm_returns(name, pictures):
+    """`pooling=None` is `create_model(num_classes=0)`, by timm's own transform."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = timm.create_model(name, num_classes=0).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    pixels = torch.stack([transform(Image.fromarray(rgb)) for rgb in pictures[:3]])
+    with torch.inference_mode():
+        expected = model(pixels).numpy()
+
+    X = _untrained(name, pooling=None).fit_transform(pictures[:3])
+
+    assert_allclose(X, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "inception_v3"])
+def test_average_pooling_is_the_own_head_of_most_networks(name, picture):
+    """Where nothing but a norm stands between the map and the classifier."""
+    own_head = _untrained(name, pooling=None).fit_transform([picture])
+
+    averaged = _untrained(name, pooling="avg").fit_transform([picture])
+
+    assert_allclose(averaged, own_head, atol=1e-5 * np.abs(own_head).max())
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_tokens_are_pooled_without_the_class_token(pooling, picture):
+    """The patches are the places of a transformer."""
+    embedder = _untrained("vit_tiny_patch16_224", pooling=pooling).fit()
+    model = embedder._backbone()
+    pixels = embedder._scaled(torch.from_numpy(embedder._preparation()(picture)[None]))
+    with torch.inference_mode():
+        patches = model.forward_features(pixels)[0, 1:]
+    expected = patches.mean(0) if pooling == "avg" else patches.amax(0)
+
+    assert_allclose(embedder.transform([picture])[0], expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("image_size", [96, (64, 96)])
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
+def test_image_size_is_taken_by_every_network(name, image_size, picture):
+    """Also by one that is built for a single size."""
+    embedder = _untrained(name, image_size=image_size).fit()
+
+    sides = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+    assert embedder.preprocessing_["input_size"] == (3, *sides)
+    assert embedder.transform([picture]).shape == (1, embedder.n_features_out_)
+
+
+def test_parameters_override_the_preprocessing_of_the_model():
+    """And the attribute shows what is in effect."""
+    embedder = _untrained(
+        image_size=64,
+        mean=0.5,
+        std=(0.1, 0.2, 0.3),
+        interpolation="bilinear",
+        crop_mode="squash",
+        crop_pct=1.0,
+    ).fit()
+
+    assert embedder.preprocessing_ == {
+        "input_size": (3, 64, 64),
+        "interpolation": "bilinear",
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.1, 0.2, 0.3),
+        "crop_pct": 1.0,
+        "crop_mode": "squash",
+    }
+
+
+def test_mean_and_std_scale_the_pixels(picture):
+    """By hand: (pixels / 255 - mean) / std, channel by channel."""
+    embedder = _untrained(
+        image_size=32, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7)
+    ).fit()
+    pixels = np.arange(24, dtype=np.uint8).reshape(1, 3, 2, 4)
+
+    scaled = embedder._scaled(torch.from_numpy(pixels)).numpy()
+
+    mean, std = np.array([[0.1, 0.2, 0.3], [0.5, 0.6, 0.7]])[:, :, None, None]
+    assert_allclose(scaled[0], (pixels[0] / 255 - mean) / std, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"model_name": "resnet5"}, "did you mean 'resnet50'|did you mean"),
+        ({"mean": (0.5, 0.5)}, r"mean=\(0\.5, 0\.5\) must be one number, or three"),
+        ({"image_size": (64,)}, r"image_size=\(64,\) must be one integer, or two"),
+        ({"image_size": (64, 0)}, r"image_size=\(64, 0\)"),
+        ({"device": "abacus"}, "device='abacus' must be 'auto' or a device of torch"),
+    ],
+)
+def test_bad_parameters_are_refused(parameters, message, picture):
+    """The message has the value and the way out."""
+    embedder = _untrained().set_params(**parameters)
+
+    with pytest.raises(ValueError, match=message):
+        embedder.fit([picture])
+
+
+def test_device_auto_takes_cuda_where_there_is_one(monkeypatch):
+    """And the CPU elsewhere; an explicit device is kept."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("auto") == "cuda"
+    assert resolve_device("cuda:1") == "cuda:1"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(ValueError, match="no CUDA device here"):
+        resolve_device("cuda:1")
+
+
+def test_a_pickle_holds_no_weights(pictures):
+    """It travels between processes and machines; equal weights load on the other."""
+    embedder = _untrained(image_size=64).fit(pictures)
+
+    content = pickle.dumps(embedder)
+
+    assert len(content) < 5_000
+    assert_array_equal(
+        pickle.loads(content).transform(pictures), embedder.transform(pictures)
+    )
+
+
+def test_a_pickle_made_on_a_gpu_loads_on_a_cpu(pictures):
+    """The device is chosen when it is used."""
+    embedder = _untrained(image_size=64).fit(pictures).set_params(device="cuda:0")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has the device that the test wants missing")
+
+    loaded = pickle.loads(pickle.dumps(embedder))
+
+    with pytest.raises(ValueError, match="set device='auto' or 'cpu'"):
+        loaded.transform(pictures)
+    assert loaded.set_params(device="auto").transform(pictures).shape == (12, 512)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+def test_a_gpu_agrees_with_the_cpu(pictures):
+    """The same network on another device."""
+    on_cpu = _untrained(image_size=64).fit_transform(pictures)
+    on_gpu = _untrained(image_size=64).set_params(device="cuda").fit_transform(pictures)
+
+    assert_allclose(on_gpu, on_cpu, rtol=1e-2, atol=1e-3)
+
+
+def test_clones_share_the_network(pictures):
+    """A search over other parameters loads no weights again."""
+    embedder = _untrained(image_size=64).fit(pictures)
+
+    assert clone(embedder).fit(pictures)._backbone() is embedder._backbone()
+
+
+def test_grid_search_chooses_the_metric_of_an_index():
+    """With labels, by precision; two processes."""
+    images, y = _coloured_shapes()
+    pipeline = make_pipeline(_untrained(image_size=32), SimilarityIndex(n_neighbors=3))
+    grid = {"similarityindex__metric": ["cosine", "euclidean", "manhattan"]}
+
+    search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(images, y)
+
+    scores = search.cv_results_["mean_test_score"]
+    assert search.best_score_ == scores.max()
+    assert ((scores > 0.5) & (scores <= 1)).all()
+    assert search.best_estimator_.score(images, y) > 0.9
+
+
+def test_grid_search_chooses_the_number_of_groups():
+    """Without labels, by silhouette."""
+    images, _ = _coloured_shapes()
+    pipeline = make_pipeline(ColorHistogramEmbedder(), ImageClusterer(random_state=0))
+    grid = {"imageclusterer__n_clusters": [2, 3, 4, 5]}
+
+    search = GridSearchCV(pipeline, grid, cv=2).fit(images)
+
+    assert search.best_params_ == {"imageclusterer__n_clusters": 3}
+
+
+def _coloured_shapes():
+    """Return 24 pictures, each mostly of one of three colours, shuffled."""
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.repeat([0, 1, 2], 8))
+    colors = np.array([(220, 40, 40), (40, 220, 40), (40, 40, 220)])
+    noise = rng.integers(-20, 21, size=(24, 24, 24, 3))
+    return [*(colors[y][:, None, None] + noise).astype(np.uint8)], y
+
+
+def test_real_weights_agree_with_plain_timm(test_data, make_mobilenet):
+    """The independent answer: timm and Pillow, one image at a time."""
+    reference = np.load(test_data / "reference/animals_mobilenetv2_fp32.npz")
+    paths = [test_data / "data/animals" / name for name in reference["files"]]
+
+    X = make_mobilenet(normalize="l2").fit_transform(paths)
+
+    expected = reference["embeddings"]
+    expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    assert (X * expected).sum(axis=1).min() >= 0.99999
+
+
+def test_real_rows_do_not_depend_on_the_batch(test_data, make_mobilenet):
+    """The tolerance that the documentation states."""
+    paths = load_image_folder(test_data / "data/animals").paths[::23][:64]
+
+    rows = [make_mobilenet(batch_size=n).fit_transform(paths) for n in (1, 7, 64)]
+
+    assert_allclose(rows[1], rows[0], atol=1e-5)
+    assert_allclose(rows[2], rows[0], atol=1e-5)
+
+
+def test_real_photographs_find_their_class(animals):
+    """A third of the animals; plain timm gives 0.90 and 0.76 on all of them."""
+    X, y = animals.X, animals.target
+
+    _, indices = SimilarityIndex().fit(X).kneighbors(n_neighbors=len(X) - 1)
+    relevance = y[indices] == y[:, None]
+
+    assert precision_at_k(relevance, k=5) > 0.8
+    assert average_precision_at_k(relevance, np.bincount(y)[y] - 1) > 0.7

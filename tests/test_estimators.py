@@ -1,0 +1,325 @@
+"""scikit-learn's contract of estimators, and our own of embedders."""
+
+import io
+import pickle
+import threading
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from imgsim import ImageClusterer, ImageReadError, SimilarityIndex
+from imgsim.exceptions import ImageReadWarning
+
+ARRAY_ESTIMATORS = [
+    *(SimilarityIndex(metric=m) for m in ("cosine", "euclidean", "manhattan")),
+    *(
+        ImageClusterer(k, metric=m)
+        for k in (3, "auto")
+        for m in ("euclidean", "cosine")
+    ),
+]
+
+
+@parametrize_with_checks(ARRAY_ESTIMATORS)
+def test_array_estimators_pass_every_check_of_scikit_learn(estimator, check):
+    """With no expected failure."""
+    with warnings.catch_warnings():
+        # scikit-learn's checks feed data on which k-means rightly warns.
+        warnings.simplefilter("ignore")
+        check(estimator)
+
+
+def test_row_i_is_image_i(make_embedder, pictures):
+    """In any order, whatever the threads do."""
+    embedder = make_embedder(batch_size=5, n_jobs=3)
+    order = np.random.default_rng(0).permutation(12)
+
+    X = embedder.fit_transform(pictures)
+    permuted = embedder.transform([pictures[i] for i in order])
+
+    assert X.shape == (12, embedder.n_features_out_)
+    assert X.dtype == np.float32
+    assert_allclose(permuted, X[order], atol=1e-5)
+    assert len(np.unique(X.round(4), axis=0)) == 12
+
+
+def _as_file(picture):
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file
+
+
+def test_every_kind_of_source_gives_the_same_row(make_embedder, picture, tmp_path):
+    """In one list, mixed."""
+    torch = pytest.importorskip("torch")
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    sources = [
+        str(tmp_path / "a.png"),
+        tmp_path / "a.png",
+        _as_file(picture).getvalue(),
+        _as_file(picture),
+        Image.fromarray(picture),
+        picture,
+        picture.astype(np.uint16) * 257,
+        picture / 255,
+        torch.from_numpy(picture).permute(2, 0, 1),
+    ]
+
+    X = make_embedder().fit_transform(sources)
+
+    assert_allclose(X, np.tile(X[:1], (len(sources), 1)), atol=1e-5)
+
+
+COLUMNS = {
+    "array": np.asarray,
+    "object array": lambda paths: np.array(paths, dtype=object)[:, None],
+    "Series": pd.Series,
+    "DataFrame": lambda paths: pd.DataFrame({"image": paths}),
+    "polars": lambda paths: pl.DataFrame({"image": paths}),
+}
+
+
+@pytest.mark.parametrize("as_column", COLUMNS.values(), ids=COLUMNS)
+def test_columns_and_stacks_are_collections(
+    make_embedder, as_column, picture, tmp_path
+):
+    """As a ColumnTransformer passes them."""
+    paths = [str(tmp_path / f"{i}.png") for i in range(3)]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.roll(picture, 5 * i, axis=1)).save(path)
+    embedder = make_embedder()
+
+    from_list = embedder.fit_transform(paths)
+
+    assert_array_equal(embedder.fit_transform(as_column(paths)), from_list)
+    stack = np.stack([np.roll(picture, 5 * i, axis=1) for i in range(3)])
+    assert_array_equal(embedder.transform(stack), from_list)
+
+
+def test_works_in_a_column_transformer(make_embedder, picture, tmp_path):
+    """Beside a column of numbers."""
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    table = pd.DataFrame({"image": [str(tmp_path / "a.png")] * 2, "price": [1.0, 2.0]})
+
+    columns = make_column_transformer(
+        (make_embedder(), ["image"]), ("passthrough", ["price"])
+    )
+    X = columns.fit_transform(table)
+
+    assert_array_equal(X[:, -1], [1.0, 2.0])
+    assert len(columns.get_feature_names_out()) == X.shape[1]
+
+
+def test_one_image_equals_itself_in_any_batch(make_embedder, pictures):
+    """Evaluation mode, and nothing learned from neighbours in the batch."""
+    alone = np.vstack(
+        [make_embedder().fit_transform([picture]) for picture in pictures]
+    )
+    for batch_size in (1, 7, 64):
+        X = make_embedder(batch_size=batch_size).fit_transform(pictures)
+        assert_allclose(X, alone, atol=1e-5)
+
+
+def test_calls_repeat_exactly(make_embedder, pictures):
+    """The same pictures in the same batches give the same rows."""
+    embedder = make_embedder().fit(pictures)
+
+    assert_array_equal(embedder.transform(pictures), embedder.transform(pictures))
+
+
+def test_an_unreadable_image_raises(make_embedder, picture):
+    """By default, with its name and the cause."""
+    with pytest.raises(ImageReadError, match=r"cannot read missing\.jpg: no such file"):
+        make_embedder().fit_transform([picture, "missing.jpg"])
+
+
+def test_an_unreadable_image_leaves_a_row_of_nan(make_embedder, pictures, tmp_path):
+    """One warning, a full account, and the rows of the others unharmed."""
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    sources = [*pictures[:5], "missing.jpg", *pictures[5:], tmp_path / "broken.jpg"]
+    embedder = make_embedder(on_error="nan", batch_size=4)
+
+    with pytest.warns(ImageReadWarning, match="2 of 14 images could not be") as caught:
+        X = embedder.transform(sources)
+
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert [(f.index, f.source) for f in embedder.failures_] == [
+        (5, "missing.jpg"),
+        (13, str(tmp_path / "broken.jpg")),
+    ]
+    assert_array_equal(np.isnan(X).all(axis=1), np.isin(range(14), [5, 13]))
+    readable = np.delete(X, [5, 13], axis=0)
+    assert_allclose(readable, make_embedder().fit_transform(pictures), atol=1e-5)
+
+
+def test_failures_are_those_of_the_last_call(make_embedder, picture):
+    """A second transform forgets the first."""
+    embedder = make_embedder(on_error="nan")
+    with pytest.warns(ImageReadWarning):
+        embedder.fit_transform(["missing.jpg"])
+
+    embedder.transform([picture])
+
+    assert embedder.failures_ == []
+
+
+def test_rows_of_nan_pass_through_search_and_clustering(make_embedder, pictures):
+    """One bad file ends neither."""
+    sources = ["missing.jpg", *pictures]
+    embedder = make_embedder(on_error="nan")
+
+    with pytest.warns(ImageReadWarning):
+        index = make_pipeline(embedder, SimilarityIndex(n_neighbors=12)).fit(sources)
+    with pytest.warns(ImageReadWarning):
+        grouper = make_pipeline(embedder, ImageClusterer(3)).fit(sources)
+
+    ids, _ = index[-1].search(index[:-1].transform(pictures[:1]))
+    assert sorted(ids[0]) == list(range(1, 13))
+    assert grouper[-1].labels_[0] == -1
+
+
+def test_normalize_gives_unit_rows(make_embedder, pictures):
+    """In the direction of the rows as they come."""
+    X = make_embedder().fit_transform(pictures)
+
+    unit = make_embedder(normalize="l2").fit_transform(pictures)
+
+    assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-5)
+    assert_allclose(unit, X / np.linalg.norm(X, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_a_single_path_is_told_about_list_images(make_embedder):
+    """Instead of being taken letter by letter."""
+    embedder = make_embedder()
+
+    for call in (embedder.fit, embedder.transform, embedder.fit_transform):
+        with pytest.raises(TypeError, match="list_images"):
+            call("photos")
+
+
+def test_an_empty_collection_is_refused(make_embedder):
+    """As by every estimator of scikit-learn."""
+    with pytest.raises(ValueError, match="holds no images"):
+        make_embedder().fit_transform([])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"normalize": "l3"},
+        {"batch_size": 0},
+        {"n_jobs": 1.5},
+        {"on_error": "ignore"},
+        {"verbose": -1},
+    ],
+    ids=str,
+)
+def test_bad_parameters_are_refused(make_embedder, parameters, picture):
+    """By `fit` and by a `transform` without it; the constructor only stores."""
+    embedder = make_embedder(**parameters)
+    [name] = parameters
+
+    for call in (embedder.fit, embedder.transform):
+        with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+            call([picture])
+
+
+def test_every_parameter_has_a_constraint(make_embedder):
+    """And the constructor stores its arguments unchanged."""
+    embedder = make_embedder()
+
+    assert set(embedder.get_params()) == set(embedder._parameter_constraints)
+    marker = object()
+    for name in embedder.get_params():
+        assert embedder.set_params(**{name: marker}).get_params()[name] is marker
+
+
+def test_transform_needs_no_fit(make_embedder, pictures):
+    """Nothing is learned from images; scikit-learn calls that stateless."""
+    assert_array_equal(
+        make_embedder().transform(pictures), make_embedder().fit_transform(pictures)
+    )
+    assert not get_tags(make_embedder()).requires_fit
+    assert_array_equal(
+        make_embedder().fit().transform(pictures), make_embedder().transform(pictures)
+    )
+
+
+def test_feature_names_and_pandas_output(make_embedder, pictures):
+    """One name a column, and the index of the input."""
+    embedder = make_embedder().set_output(transform="pandas")
+    column = pd.Series(pictures[:3], index=["a", "b", "c"])
+
+    table = embedder.fit_transform(column)
+
+    prefix = type(embedder).__name__.lower()
+    assert list(table.index) == ["a", "b", "c"]
+    assert list(table.columns) == list(embedder.get_feature_names_out())
+    assert table.columns[-1] == f"{prefix}{embedder.n_features_out_ - 1}"
+
+
+def test_clones_are_unfitted_and_equal(make_embedder, pictures):
+    """As cross-validation wants them."""
+    embedder = make_embedder(batch_size=3).fit(pictures)
+
+    copy = clone(embedder)
+
+    assert copy.get_params() == embedder.get_params()
+    assert not hasattr(copy, "n_features_out_")
+    assert_array_equal(copy.fit_transform(pictures), embedder.transform(pictures))
+
+
+def test_pickles_are_small_and_equal(make_embedder, pictures):
+    """They hold parameters and what was learned, not networks."""
+    embedder = make_embedder().fit(pictures)
+
+    content = pickle.dumps(embedder)
+
+    assert len(content) < 10_000
+    assert_array_equal(
+        pickle.loads(content).transform(pictures), embedder.transform(pictures)
+    )
+
+
+def test_progress_is_shown_only_if_asked(make_embedder, pictures, capsys):
+    """A library is silent by default."""
+    make_embedder().fit_transform(pictures)
+    assert capsys.readouterr() == ("", "")
+
+    make_embedder(verbose=1).fit_transform(pictures)
+    shown = capsys.readouterr().err
+    assert "12/12" in shown
+    assert "images/s" in shown
+
+
+def test_no_thread_is_left_behind(make_embedder, pictures):
+    """After success and after failure."""
+    make_embedder().fit_transform(pictures)
+    with pytest.raises(ImageReadError):
+        make_embedder().fit_transform([*pictures, "missing.jpg"])
+
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("imgsim")]
+
+
+def test_the_given_images_are_not_changed(make_embedder, pictures):
+    """They belong to the caller, and may be read-only."""
+    before = [picture.copy() for picture in pictures]
+    for picture in pictures:
+        picture.flags.writeable = False
+
+    make_embedder().fit_transform(pictures)
+
+    for picture, original in zip(pictures, before, strict=True):
+        assert_array_equal(picture, original)
