@@ -82,7 +82,8 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, each beside its baseline."""
     python = shared_python(session, "bench")
-    session.run(python, "-m", "pytest", "benchmarks", *session.posargs)
+    settings = ["-o", "python_files=bench_*.py", "-o", "python_functions=bench_*"]
+    session.run(python, "-m", "pytest", "benchmarks", "-s", *settings, *session.posargs)
 
 
 @nox.session

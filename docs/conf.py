@@ -1,5 +1,6 @@
 """How Sphinx builds this documentation; `nox -s docs` runs it."""
 
+import re
 from importlib.metadata import version as installed_version
 
 import matplotlib as mpl
@@ -25,6 +26,8 @@ exclude_patterns = ["_build", "_templates", "examples"]
 templates_path = ["_templates"]
 # Docstrings write names in single backticks.
 default_role = "literal"
+# "auto" in a docstring is what a user types.
+smartquotes = False
 
 autosummary_generate = True
 # The docstrings hold the types, and the templates list the members.
@@ -41,6 +44,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -71,12 +75,22 @@ def link_short_name(app, env, node, contnode):
     )
 
 
-def skip_fields(app, what, name, obj, skip, options):
-    """Leave out the fields of named tuples, which their docstrings describe."""
-    return True if type(obj).__name__ == "_tuplegetter" else None
+def skip_foreign_members(app, what, name, obj, skip, options):
+    """Leave out what a class inherits from outside imgsim."""
+    own = (getattr(obj, "__module__", None) or "").partition(".")[0] == "imgsim"
+    return True if what in ("class", "exception") and not own else None
+
+
+def escape_shapes(app, what, name, obj, options, lines):
+    """Escape the underscore that ends a name in a shape; it would make a link."""
+    for i, line in enumerate(lines):
+        if " of shape (" in line:
+            lines[i] = re.sub(r"(?<=\w)_(?=[,)])", r"\_", line)
 
 
 def setup(app):
-    """Connect the two functions above."""
+    """Connect the functions above."""
     app.connect("missing-reference", link_short_name)
-    app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-skip-member", skip_foreign_members)
+    # After numpydoc, which has written the field lists by then.
+    app.connect("autodoc-process-docstring", escape_shapes, priority=900)

@@ -259,9 +259,9 @@ def test_transform_needs_no_fit(make_embedder, pictures):
 def test_feature_names_and_pandas_output(make_embedder, pictures):
     """One name a column, and the index of the input."""
     embedder = make_embedder().set_output(transform="pandas")
-    column = pd.Series(pictures[:3], index=["a", "b", "c"])
+    images = pd.DataFrame({"image": pictures[:3]}, index=["a", "b", "c"])
 
-    table = embedder.fit_transform(column)
+    table = embedder.fit_transform(images)
 
     prefix = type(embedder).__name__.lower()
     assert list(table.index) == ["a", "b", "c"]

@@ -1,0 +1,48 @@
+"""Seconds to decode 200 JPEGs of about 500 x 375 pixels to RGB arrays.
+
+The baseline is the loop of a notebook: Pillow, one file after the other. `ImageStream`
+uses one thread a core and also turns pictures upright and checks them.
+"""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgsim import read_image
+from imgsim.images import ImageStream
+
+
+def _pillow_loop(paths):
+    return [np.asarray(Image.open(path).convert("RGB")).shape for path in paths]
+
+
+def _read_image_loop(paths):
+    return [read_image(path).shape for path in paths]
+
+
+def _stream(paths):
+    return [image.shape for batch in ImageStream(paths) for image in batch.images]
+
+
+def _stream_one_thread(paths):
+    stream = ImageStream(paths, n_jobs=1)
+    return [image.shape for batch in stream for image in batch.images]
+
+
+READERS = {
+    "Pillow, one by one (baseline)": _pillow_loop,
+    "read_image, one by one": _read_image_loop,
+    "ImageStream, one thread": _stream_one_thread,
+    "ImageStream, a thread a core": _stream,
+}
+
+
+@pytest.mark.benchmark(group="decode 200 JPEGs, seconds")
+@pytest.mark.parametrize("name", READERS)
+def bench_read(benchmark, photographs, name):
+    """All readers return the same pictures in the same order."""
+    shapes = benchmark.pedantic(
+        READERS[name], args=(photographs,), rounds=5, warmup_rounds=1
+    )
+
+    assert len(shapes) == len(photographs)
