@@ -12,6 +12,7 @@ from sklearn.base import (
     ClusterMixin,
     TransformerMixin,
 )
+from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import Tags
@@ -146,10 +147,9 @@ class ImageClusterer(
         """
         X = self._validated(X, reset=True)
         readable = np.flatnonzero(find_readable_rows(X))
-        n_clusters = self._choose_n_clusters(X, len(readable))
         rows = to_euclidean(X[readable], self.metric)
-        kmeans = fit_kmeans(rows, n_clusters, self.random_state)
-        sizes = np.bincount(kmeans.labels_, minlength=n_clusters)
+        kmeans = self._fit_kmeans(X, rows)
+        sizes = np.bincount(kmeans.labels_, minlength=kmeans.n_clusters)
         by_size = np.argsort(-sizes, kind="stable")
         # Fewer distinct rows than groups leave the last groups empty.
         by_size = by_size[: np.count_nonzero(sizes)]
@@ -241,15 +241,20 @@ class ImageClusterer(
     def _n_features_out(self) -> int:
         return self.n_clusters_
 
-    def _choose_n_clusters(self, X: NDArray[Any], n_readable: int) -> int:
+    def _fit_kmeans(self, X: NDArray[Any], rows: NDArray[Any]) -> KMeans:
+        """Fit k-means on the readable rows, or take the best of several k."""
         self.selection_: KSelection | None = None
-        if not isinstance(self.n_clusters, str):
-            if self.n_clusters > n_readable:
-                raise ValueError(
-                    f"n_clusters={self.n_clusters} must be at most the number of "
-                    f"readable rows, n_samples={n_readable}."
-                )
-            return int(self.n_clusters)
+        if isinstance(self.n_clusters, str):
+            self.selection_ = self._select_k(X, n_readable=len(rows))
+            return self.selection_.best_estimator
+        if self.n_clusters > len(rows):
+            raise ValueError(
+                f"n_clusters={self.n_clusters} must be at most the number of readable "
+                f"rows, n_samples={len(rows)}."
+            )
+        return fit_kmeans(rows, self.n_clusters, self.random_state)
+
+    def _select_k(self, X: NDArray[Any], n_readable: int) -> KSelection:
         candidates = range(2, 11) if self.k_range is None else self.k_range
         possible = [k for k in candidates if k < n_readable]
         if not possible:
@@ -257,10 +262,10 @@ class ImageClusterer(
                 f"n_clusters='auto' needs more readable rows than the smallest "
                 f"candidate of k_range; got n_samples={n_readable}."
             )
-        self.selection_ = select_k(
+        selection: KSelection = select_k(
             X, possible, metric=self.metric, random_state=self.random_state
         )
-        return self.selection_.best_k
+        return selection
 
     def _medoids(
         self, rows: NDArray[Any], labels: NDArray[np.int64]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from sklearn.utils import check_array, check_random_state
 
@@ -30,6 +31,10 @@ class KSelection:
     labelings : dict of int to ndarray of shape (n_samples,), dtype int64
         The groups for each k; -1 for rows that hold NaN.
 
+    best_estimator : :class:`~sklearn.cluster.KMeans`
+        The k-means fitted with `best_k`; for the cosine metric, on rows of unit
+        length.
+
     See Also
     --------
     select_k : Computes it.
@@ -47,6 +52,7 @@ class KSelection:
     best_k: int
     table: dict[str, NDArray[Any]]
     labelings: dict[int, NDArray[np.int64]]
+    best_estimator: KMeans
 
 
 @validate_params(
@@ -64,7 +70,10 @@ def select_k(
     metric: str = "euclidean",
     random_state: RandomState = None,
 ) -> KSelection:
-    """Compare numbers of groups by k-means and mean silhouette [1]_.
+    """Compare numbers of groups by k-means and mean silhouette.
+
+    The silhouette of a row [1]_ tells how much nearer it is to its own group than to
+    the next one.
 
     Parameters
     ----------
@@ -121,21 +130,26 @@ def select_k(
     candidates = _checked_candidates(k_range, n_rows=int(readable.sum()))
     seeds = check_random_state(random_state).randint(2**31 - 1, size=len(candidates))
     space = to_euclidean(rows[readable], metric)
-    labelings, silhouettes, inertias = {}, [], []
-    for k, seed in zip(candidates, seeds, strict=True):
-        kmeans = fit_kmeans(space, k, int(seed))
-        labelings[k] = np.full(len(rows), -1, dtype=np.int64)
-        labelings[k][readable] = kmeans.labels_
-        silhouettes.append(_silhouette(rows[readable], kmeans.labels_, metric))
-        inertias.append(kmeans.inertia_)
+    fitted = [
+        fit_kmeans(space, k, int(seed))
+        for k, seed in zip(candidates, seeds, strict=True)
+    ]
+    silhouettes = [
+        _silhouette(rows[readable], kmeans.labels_, metric) for kmeans in fitted
+    ]
     if np.isnan(silhouettes).all():
         raise ValueError("no candidate yields two groups: all rows of X are equal.")
     table = {
         "k": np.array(candidates),
         "silhouette": np.array(silhouettes),
-        "inertia": np.array(inertias),
+        "inertia": np.array([kmeans.inertia_ for kmeans in fitted]),
     }
-    return KSelection(candidates[int(np.nanargmax(silhouettes))], table, labelings)
+    labelings = {
+        k: _spread(kmeans.labels_, readable)
+        for k, kmeans in zip(candidates, fitted, strict=True)
+    }
+    best = int(np.nanargmax(silhouettes))
+    return KSelection(candidates[best], table, labelings, fitted[best])
 
 
 def _checked_candidates(k_range: Iterable[int], *, n_rows: int) -> list[int]:
@@ -146,6 +160,13 @@ def _checked_candidates(k_range: Iterable[int], *, n_rows: int) -> list[int]:
             f"number of readable rows, n_samples={n_rows}."
         )
     return candidates
+
+
+def _spread(labels: NDArray[Any], readable: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return a label for every row, -1 for the unreadable."""
+    spread = np.full(len(readable), -1, dtype=np.int64)
+    spread[readable] = labels
+    return spread
 
 
 def _silhouette(rows: NDArray[Any], labels: NDArray[np.int64], metric: str) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 
 from imgsim.display._grid import GAP, LINE_HEIGHT, Line, Tile, draw_grid
@@ -93,11 +94,13 @@ class ClusterDisplay:
         ValueError
             If there are not as many images as rows.
         """
+        images = X if images is None else images
+        if isinstance(estimator, Pipeline):  # embed once for the two calls below
+            X, estimator = estimator[:-1].transform(X), estimator[-1]
         labels = estimator.predict(X)
-        to_groups = estimator.transform(X)
-        to_own_group = to_groups[np.arange(len(labels)), labels]
+        to_own_group = estimator.transform(X)[np.arange(len(labels)), labels]
         return cls.from_predictions(
-            X if images is None else images,
+            images,
             labels,
             distances=to_own_group,
             n_images=n_images,

@@ -174,7 +174,7 @@ def _create(spec: BackboneSpec) -> "nn.Module":
     name = spec.model_name
     download = spec.pretrained and spec.checkpoint is None
     if download and ":" not in name and not timm.is_model_pretrained(name):
-        raise _weights_unavailable(name, "timm has no weights for it")
+        raise _weights_unavailable(name, "timm has no weights for it.")
     try:
         model: nn.Module = timm.create_model(
             name, pretrained=download, num_classes=0, **spec.model_kwargs
@@ -188,12 +188,10 @@ def _create(spec: BackboneSpec) -> "nn.Module":
 
 def _weights_unavailable(model_name: str, reason: str) -> WeightsUnavailableError:
     return WeightsUnavailableError(
-        f"the pretrained weights of model_name={model_name!r} cannot be had: "
-        f"{reason.strip().rstrip('.')}. Three ways out: pass "
-        f"checkpoint_path='weights.safetensors'; fill the cache of huggingface_hub "
-        f"on a machine with a network, copy it here (HF_HOME says where) and set "
-        f"HF_HUB_OFFLINE=1; or take another model. pretrained=False gives untrained "
-        f"weights."
+        f"the pretrained weights of model_name={model_name!r} cannot be had. Three "
+        f"ways out: pass checkpoint_path='weights.safetensors'; fill the cache of "
+        f"huggingface_hub on a machine with a network, copy it here (HF_HOME says "
+        f"where) and set HF_HUB_OFFLINE=1; or take another model. The cause: {reason}"
     )
 
 

@@ -62,7 +62,8 @@ class ImageEmbedder(BaseImageEmbedder):
 
     crop_mode : {"center", "squash", "border"}, default=None
         How an image of another shape is fitted: cut to its centre, stretched, or
-        padded. None keeps the model's own, mostly "center".
+        padded. None keeps the model's own, mostly "center". Each loses the margin
+        that `crop_pct` cuts off.
 
     crop_pct : float, default=None
         Share of the resized image that the crop keeps along a side, in (0, 1]. None
@@ -226,7 +227,9 @@ class ImageEmbedder(BaseImageEmbedder):
         import torch
 
         model, device = self._backbone(), resolve_device(self.device)
-        with torch.inference_mode():
+        # cuDNN would round float32 to 10 bits where it can.
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
             pixels = self._scaled(torch.from_numpy(np.stack(images)).to(device))
             rows = pool_places(model, pixels, self.pooling)
         embedded: Rows = rows.float().cpu().numpy()

@@ -62,6 +62,8 @@ def read_image(source: Any) -> RGB:
     65535, the smallest that holds every value, or else the values are stretched from
     their minimum to their maximum.
 
+    Colour profiles are not applied.
+
     Pillow's warnings about odd but readable files are silenced while an image is
     read. PostScript is refused, because reading it means to run it.
 
@@ -92,8 +94,8 @@ def describe_source(source: Any) -> str:
         return f"<{source.mode} image of {source.width} x {source.height} pixels>"
     if hasattr(source, "shape") and hasattr(source, "dtype"):
         return f"<{source.dtype} array of shape {tuple(source.shape)}>"
-    if isinstance(getattr(source, "name", None), str):
-        return f"<open file {source.name}>"
+    if hasattr(source, "read"):
+        return f"<open file {getattr(source, 'name', 'without a name')}>"
     return f"<{type(source).__name__} {reprlib.repr(source)}>"
 
 
@@ -167,6 +169,9 @@ def _read_path(path: str | os.PathLike[str]) -> RGB:
 
 
 def _read_file(file: IO[bytes]) -> RGB:
+    if not file.read(1):
+        raise EOFError("the file is empty.")
+    file.seek(0)
     with Image.open(file) as image:
         if image.format == "EPS":
             raise ValueError("PostScript is a program, not a picture; convert it.")
@@ -178,7 +183,9 @@ def _check_n_pixels(image: Image.Image) -> None:
     # Pillow itself only warns up to twice its limit.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
-        raise Image.DecompressionBombError
+        raise Image.DecompressionBombError(
+            f"{image.width * image.height:,} pixels exceed {limit:,}."
+        )
 
 
 def _content(file: IO[bytes]) -> bytes:
@@ -222,8 +229,8 @@ def _reason(error: Exception) -> str:
             return "not an image, or in no format that Pillow knows."
         case Image.DecompressionBombError():
             return (
-                f"more than {Image.MAX_IMAGE_PIXELS} pixels, perhaps a decompression "
-                f"bomb; if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
+                f"too many pixels, perhaps a decompression bomb: {error} If you trust "
+                f"it, raise PIL.Image.MAX_IMAGE_PIXELS."
             )
         case FileNotFoundError():
             return "no such file."

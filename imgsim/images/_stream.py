@@ -189,7 +189,8 @@ class ImageStream:
         except ImageReadError as error:
             return error
         except Exception as error:
-            unprepared = ImageReadError(describe_source(source), str(error))
+            reason = f"decoded, but not prepared: {error}"
+            unprepared = ImageReadError(describe_source(source), reason)
             unprepared.__cause__ = error
             return unprepared
 

@@ -12,7 +12,8 @@ def precision_at_k(relevance: ArrayLike, *, k: int) -> float:
     ----------
     relevance : array-like of shape (n_queries, n_retrieved), dtype bool
         Whether the image at each rank, the nearest first, is relevant to the query.
-        With labels it is `y_index[indices] == y_query[:, None]`.
+        With labels it is `y_index[indices] == y_query[:, None]`; leave out the rows
+        of unreadable queries, whose indices are -1.
 
     k : int
         Number of ranks looked at, 1 to `n_retrieved`. The denominator.

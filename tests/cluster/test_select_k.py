@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from imgsim import ImageClusterer, select_k
 
@@ -37,6 +37,8 @@ def test_the_clusterer_chooses_by_it(blobs):
 
     assert clusterer.selection_.table["k"].tolist() == [2, 3, 4, 5]
     assert clusterer.n_clusters_ == clusterer.selection_.best_k
+    chosen = clusterer.selection_.labelings[clusterer.n_clusters_]
+    assert adjusted_rand_score(chosen, clusterer.labels_) == 1
     assert ImageClusterer(3).fit(X).selection_ is None
 
 

@@ -275,7 +275,7 @@ def test_bad_files_say_why(picture, tmp_path):
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
     )
     reasons = {
-        "empty.jpg": "not an image",
+        "empty.jpg": "the file is empty",
         "text.jpg": "not an image",
         "folder.jpg": "a folder, not a file",
         "half.png": "truncated",

@@ -77,7 +77,7 @@ def test_a_failing_preparation_is_a_failure_of_that_image():
     [batch] = ImageStream(_numbered(3), prepare=prepare)
 
     assert batch.rows.tolist() == [0, 2]
-    assert batch.failures[0].reason == "too large"
+    assert batch.failures[0].reason == "decoded, but not prepared: too large"
 
 
 def test_at_most_three_batches_are_in_memory():
