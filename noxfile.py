@@ -25,7 +25,7 @@ def shared_python(session: nox.Session, extra: str) -> str:
     python = SHARED_VENV / ("Scripts/python.exe" if windows else "bin/python")
     if not python.exists():
         session.run(sys.executable, "-m", "virtualenv", "-q", str(SHARED_VENV))
-    session.run(str(python), "-m", "pip", "install", "-q", "-e", f".[{extra}]")
+    session.run(str(python), "-m", "pip", "install", "-e", f".[{extra}]")
     return str(python)
 
 

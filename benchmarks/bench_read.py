@@ -40,7 +40,7 @@ READERS = {
 @pytest.mark.benchmark(group="decode 200 JPEGs, seconds")
 @pytest.mark.parametrize("name", READERS)
 def bench_read(benchmark, photographs, name):
-    """All readers return the same pictures in the same order."""
+    """Read the same pictures in the same order."""
     shapes = benchmark.pedantic(
         READERS[name], args=(photographs,), rounds=5, warmup_rounds=1
     )
