@@ -6,22 +6,32 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import (
-    HasMethods,
     Interval,
-    InvalidParameterError,
     StrOptions,
     validate_params,
 )
+from sklearn.utils.validation import validate_data
 
 __all__ = [
-    "HasMethods",
     "Interval",
-    "InvalidParameterError",
     "StrOptions",
+    "check_rows",
     "find_readable_rows",
     "fit_context",
     "validate_params",
 ]
+
+
+def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
+    """Return embeddings as float32 or float64; rows may hold NaN, none infinity."""
+    rows: NDArray[Any] = validate_data(
+        estimator,
+        X,
+        dtype=(np.float32, np.float64),
+        ensure_all_finite="allow-nan",
+        reset=reset,
+    )
+    return rows
 
 
 def find_readable_rows(X: NDArray[Any]) -> NDArray[np.bool_]:

@@ -16,9 +16,15 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from imgsim._validation import Interval, StrOptions, find_readable_rows, fit_context
+from imgsim._validation import (
+    Interval,
+    StrOptions,
+    check_rows,
+    find_readable_rows,
+    fit_context,
+)
 from imgsim.cluster._kmeans import RandomState, fit_kmeans, to_euclidean
 from imgsim.cluster._select_k import KSelection, select_k
 
@@ -145,7 +151,7 @@ class ImageClusterer(
             If there are fewer readable rows than groups, fewer than 3 for "auto", or
             all are equal for "auto".
         """
-        X = self._validated(X, reset=True)
+        X = check_rows(self, X, reset=True)
         readable = np.flatnonzero(find_readable_rows(X))
         rows = to_euclidean(X[readable], self.metric)
         kmeans = self._fit_kmeans(X, rows)
@@ -196,7 +202,7 @@ class ImageClusterer(
             centre. NaN for a row that holds NaN.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X = check_rows(self, X, reset=False)
         readable = find_readable_rows(X)
         distances = np.full((len(X), self.n_clusters_), np.nan, dtype=X.dtype)
         if readable.any():
@@ -277,16 +283,6 @@ class ImageClusterer(
             distances = euclidean_distances(rows[members], center[np.newaxis])
             medoids.append(members[distances[:, 0].argmin()])
         return np.array(medoids)
-
-    def _validated(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
-        checked: NDArray[Any] = validate_data(
-            self,
-            X,
-            dtype=(np.float32, np.float64),
-            ensure_all_finite="allow-nan",
-            reset=reset,
-        )
-        return checked
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that rows of NaN are understood."""

@@ -8,9 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_consistent_length
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from imgsim._validation import Interval, StrOptions, find_readable_rows, fit_context
+from imgsim._validation import (
+    Interval,
+    StrOptions,
+    check_rows,
+    find_readable_rows,
+    fit_context,
+)
 from imgsim.index._exact import find_nearest_rows
 from imgsim.metrics import precision_at_k
 
@@ -108,7 +114,7 @@ class SimilarityIndex(BaseEstimator):
         ValueError
             If lengths differ, ids repeat, a value is infinite, or every row holds NaN.
         """
-        X = self._validated(X, reset=True)
+        X = check_rows(self, X, reset=True)
         self._readable = np.flatnonzero(find_readable_rows(X))
         if len(self._readable) == 0:
             raise ValueError(
@@ -263,7 +269,7 @@ class SimilarityIndex(BaseEstimator):
         if X is None:
             queries, asking, n_queries = self._rows, self._readable, self.n_samples_fit_
         else:
-            checked = self._validated(X, reset=False)
+            checked = check_rows(self, X, reset=False)
             asking = np.flatnonzero(find_readable_rows(checked))
             queries, n_queries = checked[asking], len(checked)
         distances = np.full((n_queries, n_neighbors), np.nan, dtype=self._rows.dtype)
@@ -278,16 +284,6 @@ class SimilarityIndex(BaseEstimator):
             )
             indices[asking] = self._readable[nearest]
         return distances, indices
-
-    def _validated(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
-        checked: NDArray[Any] = validate_data(
-            self,
-            X,
-            dtype=(np.float32, np.float64),
-            ensure_all_finite="allow-nan",
-            reset=reset,
-        )
-        return checked
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that rows of NaN are understood."""
