@@ -22,7 +22,7 @@ GAP = 0.1
 _CELL_INCHES = 1.35
 _THUMBNAIL_PIXELS = 192
 _CHARACTER_WIDTH = 0.62  # in font sizes
-_PLACEHOLDER_GREY = "0.9"
+_BOX_GREY = "0.88"
 
 
 class Tile(NamedTuple):
@@ -118,18 +118,26 @@ def _draw_thumbnail(ax: "Axes", thumbnail: NDArray[np.uint8], tile: Tile) -> Non
     height, width = (side / longest * (1 - GAP) for side in thumbnail.shape[:2])
     left, top = tile.column + (1 - width) / 2, tile.row + (1 - GAP - height) / 2
     ax.imshow(thumbnail, extent=(left, left + width, top + height, top))
+    _draw_box(ax, left, top, width, height, facecolor="none")  # for white pictures
 
 
 def _draw_placeholder(
     ax: "Axes", reason: str, tile: Tile, font_size: float, n_characters: int
 ) -> None:
-    left, right = tile.column + GAP / 2, tile.column + 1 - GAP / 2
-    top, bottom = tile.row, tile.row + 1 - GAP
-    ax.fill([left, right, right, left], [top, top, bottom, bottom], _PLACEHOLDER_GREY)
+    side = 1 - GAP
+    _draw_box(ax, tile.column + GAP / 2, tile.row, side, side, facecolor=_BOX_GREY)
     text = textwrap.fill(
         f"unreadable: {reason}", n_characters, max_lines=6, placeholder=" …"
     )
-    _write(ax, (left + right) / 2, (top + bottom) / 2, text, size=font_size)
+    _write(ax, tile.column + 0.5, tile.row + side / 2, text, size=font_size)
+
+
+def _draw_box(
+    ax: "Axes", left: float, top: float, width: float, height: float, *, facecolor: str
+) -> None:
+    columns = [left, left + width, left + width, left]
+    rows = [top, top, top + height, top + height]
+    ax.fill(columns, rows, facecolor=facecolor, edgecolor=_BOX_GREY, linewidth=0.6)
 
 
 def _shortened(text: str, n_characters: int) -> str:

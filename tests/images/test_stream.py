@@ -1,5 +1,9 @@
 """Tests of decoding a collection ahead, in order, in bounded memory."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -176,3 +180,35 @@ def test_bad_parameters_are_named(parameters, message):
     """The message has the value and what is wanted."""
     with pytest.raises(ValueError, match=message):
         ImageStream(_numbered(1), **parameters)
+
+
+SLOW_STREAM = """
+import sys, time
+import numpy as np
+from imgsim.images import ImageStream
+
+def prepare(rgb):
+    time.sleep(0.02)
+    return rgb
+
+for batch in ImageStream(np.zeros((5000, 2, 2, 3), np.uint8), prepare=prepare):
+    print(len(batch.images), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def test_an_interrupted_program_ends_at_once():
+    """Ctrl-C in the middle of a run leaves no thread that keeps it alive."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW_STREAM],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    child.stdout.readline()
+    child.send_signal(signal.SIGINT)
+
+    _, errors = child.communicate(timeout=10)
+
+    assert child.returncode != 0
+    assert "KeyboardInterrupt" in errors
