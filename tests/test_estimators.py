@@ -220,6 +220,7 @@ def test_an_empty_collection_is_refused(make_embedder):
         {"normalize": "l3"},
         {"batch_size": 0},
         {"n_jobs": 1.5},
+        {"n_jobs": 0},
         {"on_error": "ignore"},
         {"verbose": -1},
     ],
@@ -254,6 +255,22 @@ def test_transform_needs_no_fit(make_embedder, pictures):
     assert_array_equal(
         make_embedder().fit().transform(pictures), make_embedder().transform(pictures)
     )
+
+
+def test_parameters_set_later_take_effect(make_embedder, pictures):
+    """As they do for any stateless transformer; none is used unchecked."""
+    embedder = make_embedder().fit(pictures)
+    [name] = {"image_size", "grid"} & set(embedder.get_params()) - {
+        "image_size" if hasattr(embedder, "grid") else "grid"
+    }
+    embedder.transform(pictures)
+
+    embedder.set_params(**{name: (3, 3) if name == "grid" else 96})
+    X = embedder.transform(pictures)
+
+    assert_array_equal(X, clone(embedder).fit_transform(pictures))
+    with pytest.raises(ValueError, match="The 'normalize' parameter"):
+        embedder.set_params(normalize="l1").transform(pictures)
 
 
 def test_feature_names_and_pandas_output(make_embedder, pictures):

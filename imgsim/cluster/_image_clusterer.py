@@ -1,6 +1,6 @@
 """Groups of similar images."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -52,7 +52,7 @@ class ImageClusterer(
     metric : {"euclidean", "cosine"}, default="euclidean"
         Distance between rows. For cosine, rows are scaled to unit length first.
 
-    k_range : iterable of int, default=None
+    k_range : sequence of int, default=None
         The candidates of `n_clusters="auto"`; those that are not less than the number
         of readable rows are left out. None takes 2 to 10.
 
@@ -118,7 +118,7 @@ class ImageClusterer(
         *,
         algorithm: str = "kmeans",
         metric: str = "euclidean",
-        k_range: Iterable[int] | None = None,
+        k_range: Sequence[int] | None = None,
         random_state: RandomState = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -153,6 +153,10 @@ class ImageClusterer(
         """
         X = check_rows(self, X, reset=True)
         readable = np.flatnonzero(find_readable_rows(X))
+        if len(readable) == 0:
+            raise ValueError(
+                f"every row of X holds NaN: none of the {len(X)} images could be read."
+            )
         rows = to_euclidean(X[readable], self.metric)
         kmeans = self._fit_kmeans(X, rows)
         sizes = np.bincount(kmeans.labels_, minlength=kmeans.n_clusters)

@@ -1,7 +1,8 @@
 """The choice of the number of groups by silhouette."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class KSelection:
 @validate_params(
     {
         "X": ["array-like"],
+        "k_range": ["array-like", range],
         "metric": [StrOptions({"euclidean", "cosine"})],
         "random_state": ["random_state"],
     },
@@ -65,7 +67,7 @@ class KSelection:
 )
 def select_k(
     X: ArrayLike,
-    k_range: Iterable[int] = range(2, 11),
+    k_range: Sequence[int] = range(2, 11),
     *,
     metric: str = "euclidean",
     random_state: RandomState = None,
@@ -80,7 +82,7 @@ def select_k(
     X : array-like of shape (n_samples, n_features)
         Embeddings. Rows that hold NaN are left out.
 
-    k_range : iterable of int, default=range(2, 11)
+    k_range : sequence of int, default=range(2, 11)
         The candidates, each at least 2 and less than the number of readable rows.
 
     metric : {"euclidean", "cosine"}, default="euclidean"
@@ -152,8 +154,9 @@ def select_k(
     return KSelection(candidates[best], table, labelings, fitted[best])
 
 
-def _checked_candidates(k_range: Iterable[int], *, n_rows: int) -> list[int]:
-    candidates = sorted({int(k) for k in k_range})
+def _checked_candidates(k_range: Sequence[int], *, n_rows: int) -> list[int]:
+    integral = all(isinstance(k, Integral) for k in k_range)
+    candidates = sorted({int(k) for k in k_range}) if integral else []
     if not candidates or candidates[0] < 2 or candidates[-1] >= n_rows:
         raise ValueError(
             f"k_range={k_range!r} must hold integers of at least 2 and less than the "

@@ -79,7 +79,7 @@ class ClusterDisplay:
             What the estimator takes: embeddings, or images if it embeds them itself.
 
         images : sequence of image sources of length n_samples, default=None
-            The pictures. None takes X.
+            The pictures. None takes X, if the estimator is a pipeline.
 
         n_images : int, default=10
             Largest number of images shown of a group.
@@ -92,8 +92,10 @@ class ClusterDisplay:
         Raises
         ------
         ValueError
-            If there are not as many images as rows.
+            If there are not as many images as rows, or none are given.
         """
+        if images is None and not isinstance(estimator, Pipeline):
+            raise ValueError("images must be given, one for each row of X.")
         images = X if images is None else images
         if isinstance(estimator, Pipeline):  # embed once for the two calls below
             X, estimator = estimator[:-1].transform(X), estimator[-1]

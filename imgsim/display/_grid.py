@@ -58,7 +58,7 @@ def draw_grid(
     if ax is None:
         ax = _new_axes(n_columns, n_rows, caller)
     cell_points = _cell_points(ax, n_columns, n_rows)
-    font_size = min(max(cell_points / 11, 3), 10)
+    font_size = min(max(cell_points, 1) / 11, 10)
     n_characters = int(cell_points * (1 - GAP) / (font_size * _CHARACTER_WIDTH))
     if tiles:
         _draw_pictures(ax, tiles, 0.8 * font_size, n_characters)
@@ -78,7 +78,9 @@ def draw_grid(
 
 def source_name(source: Any) -> str:
     """Return the file name of a path, and nothing for an image in memory."""
-    return Path(source).name if isinstance(source, str | os.PathLike) else ""
+    if not isinstance(source, str | os.PathLike):
+        return ""
+    return " ".join(Path(source).name.splitlines())
 
 
 def _new_axes(n_columns: float, n_rows: float, caller: str) -> "Axes":

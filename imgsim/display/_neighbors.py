@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from imgsim.display._grid import GAP, LINE_HEIGHT, Line, Tile, draw_grid, source_name
 from imgsim.images._sources import check_image_sources
@@ -115,8 +116,11 @@ class NeighborsDisplay:
         Raises
         ------
         ValueError
-            If there are not as many images as rows.
+            If there are not as many images as rows, or no images of the queries.
         """
+        check_is_fitted(index)
+        if X is not None and query_images is None:
+            raise ValueError("query_images must be given, one for each row of X.")
         images = check_image_sources(images)
         query_images = images if X is None else check_image_sources(query_images)
         _check_length("images", images, index.n_samples_fit_, "rows of the index")

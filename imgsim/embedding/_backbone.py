@@ -1,7 +1,10 @@
 """Networks by name: the one place that touches timm."""
 
 import difflib
+import inspect
 import os
+import pickle
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -66,13 +69,14 @@ def load_backbone(spec: BackboneSpec) -> "nn.Module":
     import torch
 
     check_model_name(spec.model_name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(0)
         model = _create(spec)
     if spec.checkpoint is not None:
         _load_checkpoint(model, spec.checkpoint.path, spec.model_name)
     model.requires_grad_(False)
-    return model.eval().to(spec.device).to(memory_format=torch.channels_last)
+    model = model.eval().to(spec.device, torch.float32)
+    return model.to(memory_format=torch.channels_last)
 
 
 def check_model_name(model_name: str) -> None:
@@ -81,6 +85,11 @@ def check_model_name(model_name: str) -> None:
 
     if ":" in model_name:  # hf-hub:... and local-dir:..., resolved by timm
         return
+    if "/" in model_name:
+        raise ValueError(
+            f"model_name={model_name!r} is no name of timm; "
+            f"did you mean 'hf-hub:{model_name}'?"
+        )
     architecture, _, tag = model_name.partition(".")
     if not timm.is_model(architecture):
         raise ValueError(
@@ -140,32 +149,35 @@ def pool_places(model: "nn.Module", pixels: "Tensor", pooling: str | None) -> "T
         return rows
     places = _places(model, model.forward_features(pixels))  # type: ignore[operator]
     pooled = places.mean(dim=1) if pooling == "avg" else places.amax(dim=1)
-    norm = _norm_after_pooling(model)
-    if norm is None:
-        return pooled
-    # Such norms want (n, channels, 1, 1) behind a convolutional network.
-    if type(norm).__name__.endswith("2d"):
-        pooled = pooled[:, :, None, None]
-    normalized: Tensor = norm(pooled)
-    return normalized.flatten(1)
+    return _normalized_as_before_classifier(model, pooled)
 
 
-def _places(model: "nn.Module", features: "Tensor") -> "Tensor":
+def _places(model: "nn.Module", features: Any) -> "Tensor":
     """Arrange a feature map, or tokens, as (n_images, n_places, n_features)."""
-    if features.ndim == 4:
-        if str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC"):
-            return features.flatten(1, 2)
-        return features.flatten(2).transpose(1, 2)
-    if features.ndim == 3:
-        n_prefix = getattr(model, "num_prefix_tokens", 0)
-        return features[:, n_prefix:]
-    return features[:, None]
+    n_axes = getattr(features, "ndim", 0)
+    if n_axes == 4 and str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC"):
+        places: Tensor = features.flatten(1, 2)
+    elif n_axes == 4:
+        places = features.flatten(2).transpose(1, 2)
+    elif n_axes == 3:
+        places = features[:, getattr(model, "num_prefix_tokens", 0) :]
+    else:
+        raise ValueError("the model has no single feature map; set pooling=None.")
+    return places
 
 
-def _norm_after_pooling(model: "nn.Module") -> Any:
-    """Return the normalisation that some models have between pool and classifier."""
-    norm = getattr(getattr(model, "head", None), "norm", None)
-    return getattr(model, "fc_norm", None) if norm is None else norm
+def _normalized_as_before_classifier(model: "nn.Module", pooled: "Tensor") -> "Tensor":
+    """Apply the norm that some models have between pooling and classifier."""
+    head: Any = getattr(model, "head", None)
+    if type(head).__name__ in ("NormMlpClassifierHead", "ClNormMlpClassifierHead"):
+        is_map_norm = type(head.norm).__name__.endswith("2d")
+        shaped = pooled[:, :, None, None] if is_map_norm else pooled
+        normalized: Tensor = head.norm(shaped)
+        return normalized.flatten(1)
+    if hasattr(model, "fc_norm"):
+        rows: Tensor = model.fc_norm(pooled)  # type: ignore[operator]
+        return rows
+    return pooled
 
 
 def _create(spec: BackboneSpec) -> "nn.Module":
@@ -180,7 +192,7 @@ def _create(spec: BackboneSpec) -> "nn.Module":
             name, pretrained=download, num_classes=0, **spec.model_kwargs
         )
     except OSError as error:
-        if not download:
+        if not download and ":" not in name:
             raise
         raise _weights_unavailable(name, str(error)) from error
     return model
@@ -198,25 +210,43 @@ def _weights_unavailable(model_name: str, reason: str) -> WeightsUnavailableErro
 def _load_checkpoint(model: "nn.Module", path: str, model_name: str) -> None:
     """Load weights by name; those of the classifier that was cut off may be left."""
     state = _read_state(path)
-    expected = model.state_dict()
-    classifier = _classifier_prefixes(model)
-    missing = [key for key in expected if key not in state]
-    unexpected = [
-        k for k in state if k not in expected and not k.startswith(classifier)
-    ]
-    reshaped = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
-    if missing or unexpected or reshaped:
+    misfits = _misfits(model, state)
+    remap = getattr(inspect.getmodule(type(model)), "checkpoint_filter_fn", None)
+    if misfits and remap is not None:
+        # timm's own way from weights as published, or for another image size.
+        state = remap(state, model)
+        misfits = _misfits(model, state)
+    if misfits:
         raise ValueError(
             f"checkpoint_path={path!r} does not fit model_name={model_name!r}: "
-            f"{_listed('missing', missing)}; {_listed('unexpected', unexpected)}; "
-            f"{_listed('of another shape', reshaped)}. Check model_name and "
-            f"model_kwargs."
+            f"{'; '.join(misfits)}. Check model_name, image_size and model_kwargs."
         )
-    model.load_state_dict({key: state[key] for key in expected})
+    names = model.state_dict().keys() & state.keys()
+    model.load_state_dict({name: state[name] for name in names}, strict=False)
+
+
+def _misfits(model: "nn.Module", state: Mapping[str, "Tensor"]) -> list[str]:
+    """Say which keys are missing, unexpected, or of another shape."""
+    expected = model.state_dict()
+    ignorable = (*_classifier_prefixes(model), "AuxLogits.")
+    groups = {
+        "missing": [
+            key
+            for key in expected
+            if key not in state and not key.endswith(".num_batches_tracked")
+        ],
+        "unexpected": [
+            key
+            for key in state
+            if key not in expected and not key.startswith(ignorable)
+        ],
+        "of another shape": [
+            f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
+            for key in expected
+            if key in state and state[key].shape != expected[key].shape
+        ],
+    }
+    return [_listed(what, keys) for what, keys in groups.items() if keys]
 
 
 def _read_state(path: str) -> "dict[str, Tensor]":
@@ -226,19 +256,43 @@ def _read_state(path: str) -> "dict[str, Tensor]":
 
     state: Any
     try:
-        if path.endswith(".safetensors"):
+        if path.lower().endswith(".safetensors"):
             state = load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        for wrapper in ("state_dict_ema", "model_ema", "state_dict", "model"):
-            state = state.get(wrapper, state)
+            with warnings.catch_warnings():
+                # torch warns about old pickles, and refuses them below where need be.
+                warnings.simplefilter("ignore")
+                state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"checkpoint_path={path!r} holds more than tensors: to load it would "
+            f"execute code, which is refused. Save the weights with "
+            f"safetensors.torch.save_file."
+        ) from error
     except Exception as error:
         raise ValueError(
-            f"checkpoint_path={path!r} cannot be loaded as plain tensors: "
-            f"{_first_line(error)} A file that would have to execute code is "
-            f"refused; save the weights with safetensors.torch.save_file."
+            f"checkpoint_path={path!r} is damaged, or no file of weights: {error}"
         ) from error
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return _weights_by_name(state, path)
+
+
+def _weights_by_name(state: Any, path: str) -> "dict[str, Tensor]":
+    """Take the weights out of what trainers wrap around them."""
+    import torch
+
+    for wrapper in ("state_dict_ema", "model_ema", "state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    by_name = isinstance(state, Mapping) and all(
+        isinstance(key, str) and isinstance(value, torch.Tensor)
+        for key, value in state.items()
+    )
+    if not by_name or not state:
+        raise ValueError(f"checkpoint_path={path!r} holds no weights by name.")
+    # DataParallel, torch.compile and Lightning put one word before all names.
+    while len({key.partition(".")[0] for key in state}) == 1:
+        state = {key.partition(".")[2]: value for key, value in state.items()}
+    return dict(state)
 
 
 def _classifier_prefixes(model: "nn.Module") -> tuple[str, ...]:
@@ -248,10 +302,9 @@ def _classifier_prefixes(model: "nn.Module") -> tuple[str, ...]:
 
 def _listed(what: str, keys: list[str]) -> str:
     shown = ", ".join(keys[:_N_LISTED_KEYS])
-    more = (
-        f" and {len(keys) - _N_LISTED_KEYS} more" if len(keys) > _N_LISTED_KEYS else ""
-    )
-    return f"{len(keys)} keys {what}" + (f" ({shown}{more})" if keys else "")
+    n_more = len(keys) - _N_LISTED_KEYS
+    more = f" and {n_more} more" if n_more > 0 else ""
+    return f"{len(keys)} keys {what} ({shown}{more})"
 
 
 def _suggestion(name: str, known: list[str]) -> str:
@@ -273,7 +326,3 @@ def _without_far_ends(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
             start = (length - longest) // 2
             rgb = rgb.take(range(start, start + longest), axis=axis)
     return rgb
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim.exceptions import ImageReadWarning
-from imgsim.images import ImageFailure, ImageStream
+from imgsim.images import ImageBatch, ImageFailure, ImageStream
 from imgsim.images._sources import check_image_sources
 
 Pixels = NDArray[np.uint8]
@@ -41,7 +41,11 @@ class BaseImageEmbedder(
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "normalize": [StrOptions({"l2"}), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [Integral, None],
+        "n_jobs": [
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
     }
@@ -97,7 +101,7 @@ class BaseImageEmbedder(
         """
         if X is not None:
             check_image_sources(X)
-        self._setup()
+        self._make_ready()
         return self
 
     def transform(self, X: Any) -> Rows:
@@ -130,9 +134,7 @@ class BaseImageEmbedder(
         ImageReadWarning
             Once, if images could not be read and `on_error="nan"`.
         """
-        if not hasattr(self, "n_features_out_"):
-            self._validate_params()
-            self._setup()
+        self._make_ready()
         self.failures_: list[ImageFailure] = []
         stream = ImageStream(
             X,
@@ -143,22 +145,31 @@ class BaseImageEmbedder(
         )
         shape = (stream.n_images, self.n_features_out_)
         rows = np.full(shape, np.nan, dtype=np.float32)
-        with self._progress_bar(stream.n_images) as bar:
-            for batch in stream:
-                if batch.images:
-                    rows[batch.rows] = self._normalized(self._embed(batch.images))
-                self.failures_ += batch.failures
-                bar.update(len(batch.images) + len(batch.failures))
+        for batch in self._with_progress(stream):
+            if batch.images:
+                rows[batch.rows] = self._normalized(self._embed(batch.images))
+            self.failures_ += batch.failures
         self._warn_of_failures(stream.n_images)
         return rows
 
-    def _progress_bar(self, n_images: int) -> "tqdm[Any]":
-        return tqdm(
-            total=n_images,
-            desc=type(self).__name__,
-            unit=" images",
-            disable=not self.verbose,
-        )
+    def _make_ready(self) -> None:
+        """Set up for the parameters as they are now, unless that was done."""
+        parameters = repr(sorted(self.get_params(deep=False).items()))
+        if getattr(self, "_ready_for", None) != parameters:
+            self._validate_params()
+            self._setup()
+            self._ready_for = parameters
+
+    def _with_progress(self, stream: ImageStream) -> Iterator[ImageBatch]:
+        """Yield the batches, and show a bar if `verbose` asks for one."""
+        if not self.verbose:
+            yield from stream
+            return
+        name = type(self).__name__
+        with tqdm(total=stream.n_images, desc=name, unit=" images") as bar:
+            for batch in stream:
+                yield batch
+                bar.update(len(batch.images) + len(batch.failures))
 
     def _normalized(self, rows: Rows) -> Rows:
         if self.normalize is None:

@@ -16,7 +16,7 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
 
     The image is cut into a grid of cells. In each cell, the joint histogram of hue,
     saturation and value counts which share of the pixels has which colour [1]_. It
-    needs no weights and takes about a millisecond an image, finds copies and pictures
+    needs no weights, finds copies and pictures
     of one scene, and knows nothing of what is shown.
 
     Parameters

@@ -24,14 +24,24 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+_NOT_IN_MODEL_KWARGS = {
+    "checkpoint_path": "it is a parameter of ImageEmbedder",
+    "features_only": "the last feature map is taken; see pooling",
+    "img_size": "set image_size",
+    "in_chans": "images have three channels, red, green and blue",
+    "num_classes": "the classifier is cut off",
+    "pretrained": "it is a parameter of ImageEmbedder",
+}
+
+
 class ImageEmbedder(BaseImageEmbedder):
     """Embed images by a network pretrained on photographs.
 
     The classifier of a timm model [1]_ is cut off, and its last feature map is pooled
     to one row an image. Images are resized, cropped and scaled as the model was
-    trained. Any model of `timm.list_models()` serves, by its name there: vgg16,
+    trained. The models of `timm.list_models()` serve by their name there: vgg16,
     resnet50, inception_resnet_v2, mobilenetv2_100, vit_small_patch16_224,
-    convnext_tiny, ...
+    convnext_tiny, ... A few that have no single feature map want `pooling=None`.
 
     Parameters
     ----------
@@ -128,9 +138,10 @@ class ImageEmbedder(BaseImageEmbedder):
 
     Notes
     -----
-    Rows are float32 and deterministic: an image embedded alone agrees with the same
-    image in a batch of any size to 1e-5, not to the last bit, because the libraries
-    underneath sum in another order.
+    Rows are float32 and deterministic: on a CPU, an image embedded alone agrees with
+    the same image in a batch of any size to 1e-5, not to the last bit, because the
+    libraries underneath sum in another order. On a GPU, torch rounds convolutions to
+    10 bits (TF32) unless its own settings say otherwise, and rows agree to 1e-3.
 
     The network is loaded on first use. The last four are kept, so that clones and
     embedders with equal parameters share one in a process. A pickle holds parameters,
@@ -217,8 +228,22 @@ class ImageEmbedder(BaseImageEmbedder):
 
     def _setup(self) -> None:
         self.preprocessing_ = self._preprocessing()
+        self.n_features_out_ = self._width()
+
+    def _width(self) -> int:
+        """Read the width of a row off a forward pass."""
         blank = np.zeros(self.preprocessing_["input_size"], dtype=np.uint8)
-        self.n_features_out_ = self._embed([blank]).shape[1]
+        try:
+            rows = self._embed([blank])
+            if rows.ndim != 2:
+                raise ValueError(f"the model returns shape {rows.shape}, no rows.")
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"model_name={self.model_name!r} embeds no images of input_size="
+                f"{self.preprocessing_['input_size']} with pooling={self.pooling!r} "
+                f"and model_kwargs={self.model_kwargs!r}: {error}"
+            ) from error
+        return int(rows.shape[1])
 
     def _preparation(self) -> Callable[[Pixels], Pixels]:
         return make_preparation(self.preprocessing_)
@@ -227,12 +252,15 @@ class ImageEmbedder(BaseImageEmbedder):
         import torch
 
         model, device = self._backbone(), resolve_device(self.device)
-        # cuDNN would round float32 to 10 bits where it can.
-        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
+        with torch.inference_mode():
             pixels = self._scaled(torch.from_numpy(np.stack(images)).to(device))
             rows = pool_places(model, pixels, self.pooling)
         embedded: Rows = rows.float().cpu().numpy()
+        if not np.isfinite(embedded).all():
+            raise ValueError(
+                f"model_name={self.model_name!r} turns images into rows that are not "
+                f"finite; check the weights, mean={self.mean!r} and std={self.std!r}."
+            )
         return embedded
 
     def _backbone(self) -> "nn.Module":
@@ -248,6 +276,11 @@ class ImageEmbedder(BaseImageEmbedder):
 
     def _model_kwargs(self) -> dict[str, Any]:
         kwargs = dict(self.model_kwargs or {})
+        for name in _NOT_IN_MODEL_KWARGS.keys() & kwargs.keys():
+            raise ValueError(
+                f"model_kwargs={kwargs!r} must not hold {name!r}: "
+                f"{_NOT_IN_MODEL_KWARGS[name]}."
+            )
         if self.image_size is not None and takes_image_size(self.model_name):
             kwargs.setdefault("img_size", _two_sides(self.image_size))
         return kwargs
@@ -270,7 +303,9 @@ class ImageEmbedder(BaseImageEmbedder):
         import torch
 
         mean, std = (
-            torch.tensor(self.preprocessing_[name], device=pixels.device)[:, None, None]
+            torch.tensor(
+                self.preprocessing_[name], dtype=torch.float32, device=pixels.device
+            )[:, None, None]
             for name in ("mean", "std")
         )
         scaled = pixels.float().div_(255).sub_(mean).div_(std)
@@ -292,8 +327,15 @@ def _two_sides(image_size: Any) -> tuple[int, int]:
 
 def _one_per_channel(name: str, value: Any) -> tuple[float, float, float]:
     values = (value,) * 3 if isinstance(value, Real) else tuple(value)
-    if len(values) != 3:
+    valid = len(values) == 3 and all(
+        isinstance(number, int | float | np.number)
+        and np.isfinite(number)
+        and (number > 0 or name == "mean")
+        for number in values
+    )
+    if not valid:
         raise ValueError(
-            f"{name}={value!r} must be one number, or three: red, green, blue."
+            f"{name}={value!r} must be one number, or three: red, green, blue; finite"
+            f"{', and larger than 0' if name == 'std' else ''}."
         )
     return values

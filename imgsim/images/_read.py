@@ -3,11 +3,13 @@
 import io
 import logging
 import os
+import re
 import reprlib
 import stat
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, cast
 
@@ -65,7 +67,8 @@ def read_image(source: Any) -> RGB:
     Colour profiles are not applied.
 
     Pillow's warnings about odd but readable files are silenced while an image is
-    read. PostScript is refused, because reading it means to run it.
+    read; what libtiff writes to the standard error of the process about a damaged
+    TIFF is not. PostScript is refused, because reading it means to run it.
 
     Examples
     --------
@@ -77,8 +80,7 @@ def read_image(source: Any) -> RGB:
            [255, 255, 255]], dtype=uint8)
     """
     try:
-        with quiet_pillow:
-            return _read(source)
+        return _read_quietly(source)
     except Exception as error:
         raise ImageReadError(describe_source(source), _reason(error)) from error
 
@@ -86,8 +88,9 @@ def read_image(source: Any) -> RGB:
 def describe_source(source: Any) -> str:
     """Return the path of a source, or a few words for one in memory."""
     if isinstance(source, str | os.PathLike):
-        path = os.fsdecode(source)
-        return path.encode("utf-8", "backslashreplace").decode("utf-8")
+        with suppress(TypeError):  # a path-like object that returns no path
+            path = os.fsdecode(source)
+            return path.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(source, bytes | bytearray | memoryview):
         return f"<{len(source)} bytes>"
     if isinstance(source, Image.Image):
@@ -102,20 +105,24 @@ def describe_source(source: Any) -> str:
 class _QuietPillow:
     """Silence Pillow's warnings and log lines while any thread is inside.
 
-    `warnings` keeps one list of filters for all threads, so the filter is set by the
-    first thread that enters and taken back by the last that leaves.
+    `warnings` keeps one list of filters for all threads, and a thread that leaves a
+    `catch_warnings` puts another list in its place. So every entry sees to it that the
+    filter is there, and the last thread that leaves takes it back.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_inside = 0
         self._handler = logging.NullHandler()
+        self._filter = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
     def __enter__(self) -> None:
         with self._lock:
+            if not any(entry is self._filter for entry in warnings.filters):
+                # Not by `filterwarnings`, which would make Python forget which
+                # warnings it has shown before.
+                cast(list[Any], warnings.filters).insert(0, self._filter)
             if self._n_inside == 0:
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-                self._filter = warnings.filters[0]
                 logging.getLogger("PIL").addHandler(self._handler)
             self._n_inside += 1
 
@@ -128,21 +135,31 @@ class _QuietPillow:
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
-                # Gone already if the caller left a `catch_warnings` in between.
                 filters = cast(list[Any], warnings.filters)
-                if self._filter in filters:
-                    filters.remove(self._filter)
+                filters[:] = [entry for entry in filters if entry is not self._filter]
                 logging.getLogger("PIL").removeHandler(self._handler)
 
 
 quiet_pillow = _QuietPillow()
+_N_TRIES = 5
 _shared_source_lock = threading.Lock()
+
+
+def _read_quietly(source: Any) -> RGB:
+    for _ in range(_N_TRIES - 1):
+        with suppress(Warning), quiet_pillow:
+            # An odd but readable file fails if, meanwhile, another thread puts back
+            # filters that make errors of warnings.
+            return _read(source)
+    with quiet_pillow:
+        return _read(source)
 
 
 def _read(source: Any) -> RGB:
     if isinstance(source, np.ndarray):
         return rgb_from_array(source)
     if isinstance(source, Image.Image):
+        _check_n_pixels(source)
         with _shared_source_lock:
             source.load()
         return rgb_from_pillow(source)
@@ -191,12 +208,12 @@ def _check_n_pixels(image: Image.Image) -> None:
 def _content(file: IO[bytes]) -> bytes:
     """Read a file object from its start and put it back where it was."""
     with _shared_source_lock:
-        if not file.seekable():
-            content = file.read()
-        else:
-            position = file.tell()
+        seekable = hasattr(file, "seekable") and file.seekable()
+        position = file.tell() if seekable else 0
+        if seekable:
             file.seek(0)
-            content = file.read()
+        content = file.read()
+        if seekable:
             file.seek(position)
     if isinstance(content, str):
         raise TypeError("a file opened as text; open it with mode 'rb'.")

@@ -44,12 +44,21 @@ def _rgb_of_mode(image: Image.Image) -> RGB:
     if image.mode == "LAB":
         return np.array(_srgb_from_lab(image))
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        image = _composited_on_white(image)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _composited_on_white(image: Image.Image) -> Image.Image:
+    try:
         # Pillow knows no direct way from premultiplied grey to RGBA.
         image = image.convert("LA") if image.mode == "La" else image
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
+        rgba = image.convert("RGBA")
+    except (TypeError, ValueError, OverflowError):
+        # A note on transparency that makes no sense does not spoil a picture.
+        image = image.copy()
+        del image.info["transparency"]
+        return image
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
 
 
 def _srgb_from_lab(image: Image.Image) -> Image.Image:
@@ -64,7 +73,7 @@ def _srgb_from_lab(image: Image.Image) -> Image.Image:
 
 def _rgb_from_scalars(image: Image.Image) -> RGB:
     """Convert modes I, I;16 and F, whose white has to be inferred."""
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(image).astype(np.float32)
     finite = np.isfinite(values)
     if not finite.any():
         raise ValueError("no pixel of the image is finite.")
@@ -79,7 +88,7 @@ def _rgb_from_scalars(image: Image.Image) -> RGB:
 
 
 def _black_and_white(
-    image: Image.Image, values: NDArray[np.float64]
+    image: Image.Image, values: NDArray[np.float32]
 ) -> tuple[float, float]:
     """Return the values that mean black and white."""
     if image.mode.startswith("I;16"):
@@ -99,13 +108,14 @@ def _black_and_white(
 
 def _levels_from_dtype(array: NDArray[Any]) -> NDArray[np.uint8]:
     levels: NDArray[np.uint8]
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.uint8:
         levels = array
         return levels
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype == np.uint16:
-        levels = np.rint(array / 257).astype(np.uint8)
+        levels = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
         return levels
     if not np.issubdtype(array.dtype, np.floating):
         raise TypeError(
@@ -117,7 +127,8 @@ def _levels_from_dtype(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _levels_from_float(array: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     rounding = 1e-4  # resizing and colour conversion overshoot by so little
-    low, high = array.min(), array.max()
+    with np.errstate(invalid="ignore"):  # NaN is refused below
+        low, high = array.min(), array.max()
     if not (low >= -rounding and high <= 1 + rounding):
         raise ValueError(
             f"a float image must lie in [0, 1]; got values in [{low:g}, {high:g}]. "
@@ -129,8 +140,7 @@ def _levels_from_float(array: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
 
 def _on_white(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rgba = Image.fromarray(np.ascontiguousarray(levels))
-    white = Image.new("RGBA", rgba.size, "white")
-    return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
+    return np.array(_composited_on_white(rgba).convert("RGB"))
 
 
 def _orientation(image: Image.Image) -> int:

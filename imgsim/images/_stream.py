@@ -12,7 +12,7 @@ from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 
 from imgsim.exceptions import ImageReadError
-from imgsim.images._read import describe_source, quiet_pillow, read_image
+from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 
 
@@ -159,8 +159,7 @@ class ImageStream:
         """Yield the batches, decoding ahead."""
         pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="imgsim-decode")
         try:
-            with quiet_pillow:
-                yield from self._batches(pool)
+            yield from self._batches(pool)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -1,10 +1,16 @@
 """Exact nearest rows, block by block, in bounded memory."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.metrics import pairwise_distances_chunked
+from sklearn.preprocessing import normalize
+
+_NEXT_TO_NOTHING = 1e-5  # of the length of the query
+_N_PAIRS_AT_ONCE = 4096
 
 
 def find_nearest_rows(
@@ -42,10 +48,12 @@ def find_nearest_rows(
     indices : ndarray of shape (n_queries, n_neighbors), dtype int64
         Positions in `rows`; among equal distances the lowest comes first.
     """
+    resolve_duplicates = _make_resolver(queries, rows, metric)
 
     def keep_nearest(
         distances: NDArray[Any], start: int
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        resolve_duplicates(distances, start)
         if exclude_self:
             block = np.arange(len(distances))
             distances[block, start + block] = np.inf
@@ -53,10 +61,43 @@ def find_nearest_rows(
         return np.take_along_axis(distances, nearest, axis=1), nearest
 
     blocks = pairwise_distances_chunked(
-        queries, rows, metric=metric, reduce_func=keep_nearest
+        queries,
+        rows,
+        metric=metric,
+        reduce_func=keep_nearest,
+        # Selecting takes the block of distances twice more.
+        working_memory=get_config()["working_memory"] / 3,
     )
     distances, indices = zip(*blocks, strict=True)
     return np.concatenate(distances), np.concatenate(indices)
+
+
+def _make_resolver(
+    queries: NDArray[Any], rows: NDArray[Any], metric: str
+) -> Callable[[NDArray[Any], int], None]:
+    """Return a function that corrects, in place, distances that are next to nothing.
+
+    A product of matrices leaves a rounding error where two rows are equal, which
+    would break their ties at random. The differences of the rows leave none.
+    """
+    if metric == "manhattan":
+        return lambda distances, start: None
+    if metric == "cosine":
+        queries, rows = normalize(queries), normalize(rows)
+    scale = np.linalg.norm(queries, axis=1, keepdims=True)
+
+    def resolve(distances: NDArray[Any], start: int) -> None:
+        block_scale = scale[start : start + len(distances)]
+        limit = _NEXT_TO_NOTHING * (1 if metric == "cosine" else block_scale)
+        i, j = np.nonzero(distances < limit)
+        for first in range(0, len(i), _N_PAIRS_AT_ONCE):
+            part = slice(first, first + _N_PAIRS_AT_ONCE)
+            difference = queries[start + i[part]] - rows[j[part]]
+            squared = np.einsum("ij,ij->i", difference, difference)
+            exact = squared / 2 if metric == "cosine" else np.sqrt(squared)
+            distances[i[part], j[part]] = exact
+
+    return resolve
 
 
 def _smallest(distances: NDArray[Any], k: int) -> NDArray[np.int64]:

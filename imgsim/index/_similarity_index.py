@@ -1,13 +1,13 @@
 """A collection of embeddings that answers which are nearest to a query."""
 
 from collections.abc import Hashable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_consistent_length
+from sklearn.utils import Tags, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._validation import (
@@ -121,7 +121,7 @@ class SimilarityIndex(BaseEstimator):
                 f"every row of X holds NaN: none of the {len(X)} images could be read."
             )
         check_consistent_length(X, y, ids)
-        self.y_ = None if y is None else np.asarray(y)
+        self.y_ = None if y is None else column_or_1d(y)
         self.ids_ = np.arange(len(X)) if ids is None else _unique_ids(ids)
         self.n_samples_fit_ = len(X)
         self._rows = X[self._readable]
@@ -217,11 +217,11 @@ class SimilarityIndex(BaseEstimator):
         k = self.n_neighbors if n_neighbors is None else n_neighbors
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"n_neighbors={k!r} must be an integer, at least 1.")
-        if max_distance is not None and not max_distance >= 0:
-            raise ValueError(f"max_distance={max_distance!r} must be at least 0.")
+        limit = np.inf if max_distance is None else max_distance
+        if not isinstance(limit, Real) or not limit >= 0:
+            raise ValueError(f"max_distance={limit!r} must be a number, at least 0.")
         n_candidates = len(self._readable) - (X is None)
         distances, indices = self._nearest(X, min(int(k), n_candidates))
-        limit = np.inf if max_distance is None else max_distance
         near = distances <= limit
         return (
             [self.ids_[row[found]] for row, found in zip(indices, near, strict=True)],
@@ -259,7 +259,7 @@ class SimilarityIndex(BaseEstimator):
         answered = indices[:, 0] >= 0
         if not answered.any():
             raise ValueError("every row of X holds NaN: there is no query to score.")
-        own_label = np.asarray(y)[answered]
+        own_label = column_or_1d(y)[answered]
         return precision_at_k(self.y_[indices[answered]] == own_label[:, None], k=k)
 
     def _nearest(
@@ -293,8 +293,12 @@ class SimilarityIndex(BaseEstimator):
 
 
 def _unique_ids(ids: Sequence[Hashable]) -> NDArray[np.object_]:
+    if isinstance(ids, str):
+        raise TypeError(f"ids={ids!r} must be a sequence with one id for each row.")
     first_row: dict[Hashable, int] = {}
     for row, name in enumerate(ids):
+        if not isinstance(name, Hashable):
+            raise TypeError(f"ids must be hashable; row {row} has {name!r}.")
         if name in first_row:
             raise ValueError(
                 f"ids must differ; rows {first_row[name]} and {row} both have {name!r}."

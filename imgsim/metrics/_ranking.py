@@ -189,13 +189,17 @@ def ndcg_at_k(relevance: ArrayLike, n_relevant: ArrayLike, *, k: int) -> float:
 
 def _checked_relevance(relevance: ArrayLike, k: int | None) -> NDArray[np.bool_]:
     """Return the first k columns of a valid relevance array."""
-    checked: NDArray[np.bool_] = check_array(
-        relevance, dtype=bool, input_name="relevance"
-    )
-    n_retrieved = checked.shape[1]
-    if k is not None and not 1 <= k <= n_retrieved:
-        raise ValueError(f"k={k} must be at least 1 and at most {n_retrieved=}.")
-    return checked[:, :k]
+    values = check_array(relevance, dtype=None, input_name="relevance")
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError("relevance must hold booleans, or 0 and 1.")
+    n_retrieved = values.shape[1]
+    k = n_retrieved if k is None else k
+    if not isinstance(k, int | np.integer) or not 1 <= k <= n_retrieved:
+        raise ValueError(
+            f"k={k!r} must be an integer, at least 1 and at most {n_retrieved=}."
+        )
+    relevant: NDArray[np.bool_] = values[:, :k].astype(bool)
+    return relevant
 
 
 def _answerable(
@@ -203,7 +207,9 @@ def _answerable(
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Return relevance and number of relevant images of the queries that have any."""
     relevant = _checked_relevance(relevance, k)
-    n_total = column_or_1d(n_relevant, dtype=np.int64)
+    n_total = column_or_1d(n_relevant)
+    if n_total.dtype.kind not in "iu":
+        raise ValueError(f"n_relevant must hold integers; got dtype {n_total.dtype}.")
     n_found = relevant.sum(axis=1)
     if len(n_total) != len(relevant):
         raise ValueError(

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_array
 
 from imgsim.metrics._ranking import (
     average_precision_at_k,
@@ -32,8 +32,8 @@ def retrieval_report(
         itself not counted.
 
     ks : sequence of int, default=(1, 5, 10)
-        Numbers of ranks to report, each 1 to `n_retrieved`. A last row reports all
-        ranks retrieved.
+        Numbers of ranks to report; those above `n_retrieved` are left out. A last row
+        reports all ranks retrieved.
 
     digits : int, default=3
         Number of digits after the decimal point.
@@ -41,13 +41,13 @@ def retrieval_report(
     Returns
     -------
     report : str
-        A row for each k: precision, recall, average precision and NDCG, each the mean
-        over the queries.
+        A row for each k: precision, the mean over all queries, then recall, average
+        precision and NDCG, the means over the queries that have a relevant image.
 
     Raises
     ------
     ValueError
-        If a k is out of range, or no query has a relevant image.
+        If a k is less than 1, or no query has a relevant image.
 
     See Also
     --------
@@ -68,9 +68,9 @@ def retrieval_report(
               5      0.906    0.906    0.905    0.921
              10      0.458    0.917    0.909    0.927
     """
-    n_retrieved = np.shape(relevance)[1]
+    n_retrieved = check_array(relevance, dtype=None, input_name="relevance").shape[1]
     rows = [f"{'k':>11}{'precision':>11}{'recall':>9}{'AP':>9}{'NDCG':>9}"]
-    for k in dict.fromkeys((*ks, n_retrieved)):
+    for k in dict.fromkeys((*(k for k in ks if k <= n_retrieved), n_retrieved)):
         precision = precision_at_k(relevance, k=k)
         others = (
             metric(relevance, n_relevant, k=k)

@@ -147,3 +147,9 @@ def test_real_photographs_fall_into_their_classes(animals):
     clusterer = ImageClusterer(25, random_state=0).fit(animals.X)
 
     assert adjusted_rand_score(animals.target, clusterer.labels_) > 0.65
+
+
+def test_a_collection_without_readable_images_is_refused():
+    """In the words of the index."""
+    with pytest.raises(ValueError, match="none of the 4 images could be read"):
+        ImageClusterer(2, metric="cosine").fit(np.full((4, 3), np.nan))

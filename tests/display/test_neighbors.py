@@ -137,6 +137,28 @@ def test_names_are_shown_as_they_are(pictures, tmp_path):
     assert _texts(display)[1] == "#1   0.250\na$b$_{\N{WHITE SQUARE}}.png"
 
 
+@pytest.mark.parametrize("inches", [0.3, 2, 5])
+def test_numbers_are_never_cut(inches, index, pictures):
+    """However small the axes are; names may be, numbers would turn false."""
+    figure = plt.figure(figsize=(inches, inches))
+    display = NeighborsDisplay(
+        query_images=pictures[:9],
+        neighbor_images=[[pictures[0], "missing.jpg"]] * 9,
+        distances=[[0.25, 0.5]] * 9,
+    ).plot(ax=figure.add_subplot())
+
+    captions = [text.split("\n")[0] for text in _texts(display)]
+    assert captions.count("#1   0.250") == 9
+    assert captions.count("#2   0.500") == 9
+    figure.canvas.draw()
+
+
+def test_missing_pictures_of_queries_are_asked_for(index, pictures):
+    """By the name of the parameter."""
+    with pytest.raises(ValueError, match="query_images must be given"):
+        NeighborsDisplay.from_index(index, [[0.0]], images=pictures[:5])
+
+
 def test_an_unreadable_image_is_a_placeholder(index, pictures):
     """With the reason, and the others where they belong."""
     images = [*pictures[:4], "missing.jpg"]

@@ -66,6 +66,7 @@ def test_untrained_weights_are_the_same_in_every_process():
         ("VGG-16", "vgg16"),
         ("InceptionResNetV2", "inception_resnet_v2"),
         ("resnet50.a1_in2k", "resnet50.a1_in1k"),
+        ("timm/resnet50.a1_in1k", "hf-hub:timm/resnet50.a1_in1k"),
     ],
 )
 def test_a_misspelt_name_suggests_the_nearest(name, suggested):
@@ -104,20 +105,30 @@ def test_a_model_that_has_no_weights_says_so():
         load_backbone(_spec(name, pretrained=True))
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "prefixed"])
-def test_checkpoints_load_in_every_usual_form(kind, weights, tmp_path):
-    """Plain, as saved by trainers, or by DataParallel; the classifier is left out."""
+CHECKPOINTS = {
+    "plain": lambda weights: weights,
+    "of a trainer": lambda weights: {"state_dict": weights, "epoch": 3},
+    "DataParallel": lambda weights: {f"module.{k}": v for k, v in weights.items()},
+    "Lightning": lambda weights: {
+        "state_dict": {f"model.net.{k}": v for k, v in weights.items()}
+    },
+    "without counters": lambda weights: {
+        k: v for k, v in weights.items() if not k.endswith("num_batches_tracked")
+    },
+}
+
+
+@pytest.mark.parametrize("wrap", CHECKPOINTS.values(), ids=CHECKPOINTS)
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors", "A.SAFETENSORS"])
+def test_checkpoints_load_in_every_usual_form(name, wrap, weights, tmp_path):
+    """As torch, trainers and compilers save them; the classifier is left out."""
     from safetensors.torch import save_file
 
-    path = tmp_path / ("a.safetensors" if kind == "safetensors" else "a.pth")
-    if kind == "safetensors":
-        save_file(weights, path)
-    elif kind == "wrapped":
-        torch.save({"state_dict": weights, "epoch": 3}, path)
-    elif kind == "prefixed":
-        torch.save({f"module.{key}": value for key, value in weights.items()}, path)
+    path, content = tmp_path / name, wrap(weights)
+    if name == "a.pth":
+        torch.save(content, path)
     else:
-        torch.save(weights, path)
+        save_file(content.get("state_dict", content), path)
 
     model = load_backbone(_spec(checkpoint=path))
 
@@ -165,8 +176,57 @@ def test_a_checkpoint_is_never_executed(tmp_path):
     with open(path, "wb") as file:
         pickle.dump(_Malicious(), file)
 
-    with pytest.raises(ValueError, match="execute code is refused"):
+    with pytest.raises(ValueError, match="execute code, which is refused"):
         load_backbone(_spec(checkpoint=path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{1: torch.zeros(1)}, {"a": 3}, [1, 2], {}, {"state_dict": None}],
+    ids=str,
+)
+def test_a_checkpoint_without_weights_says_so(content, tmp_path):
+    """Whatever else a file holds, the error is ours."""
+    torch.save(content, tmp_path / "a.pth")
+
+    with pytest.raises(ValueError, match="holds no weights by name"):
+        load_backbone(_spec(checkpoint=tmp_path / "a.pth"))
+
+
+def test_auxiliary_classifiers_are_left_out(tmp_path):
+    """Weights of Inception carry a second classifier, used in training alone."""
+    model = timm.create_model("inception_v3", aux_logits=True)
+    assert any(key.startswith("AuxLogits.") for key in model.state_dict())
+    torch.save(model.state_dict(), tmp_path / "a.pth")
+
+    load_backbone(_spec("inception_v3", checkpoint=tmp_path / "a.pth"))
+
+
+def test_position_embeddings_are_resampled(tmp_path):
+    """Weights of a transformer trained at another image size."""
+    small = timm.create_model("vit_tiny_patch16_224", img_size=64)
+    torch.save(small.state_dict(), tmp_path / "a.pth")
+
+    spec = _spec("vit_tiny_patch16_224", checkpoint=tmp_path / "a.pth", img_size=96)
+
+    assert load_backbone(spec).pos_embed.shape == (1, 37, 192)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_defaults_of_the_application_do_not_matter(dtype):
+    """A program may compute in float64, or on another device, by default."""
+    load_backbone.cache_clear()
+    torch.set_default_dtype(dtype)
+    torch.set_default_device("meta")
+    try:
+        model = load_backbone(_spec())
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+
+    assert {(p.dtype, p.device.type) for p in model.parameters()} == {
+        (torch.float32, "cpu")
+    }
 
 
 def test_a_missing_or_foreign_checkpoint_is_named(tmp_path):
@@ -175,7 +235,7 @@ def test_a_missing_or_foreign_checkpoint_is_named(tmp_path):
 
     with pytest.raises(FileNotFoundError, match=r"b\.safetensors' is not a file"):
         _spec(checkpoint=tmp_path / "b.safetensors")
-    with pytest.raises(ValueError, match="cannot be loaded as plain tensors"):
+    with pytest.raises(ValueError, match="is damaged, or no file of weights"):
         load_backbone(_spec(checkpoint=tmp_path / "a.safetensors"))
 
 

@@ -151,6 +151,17 @@ def test_mean_and_std_scale_the_pixels(picture):
         ({"mean": (0.5, 0.5)}, r"mean=\(0\.5, 0\.5\) must be one number, or three"),
         ({"image_size": (64,)}, r"image_size=\(64,\) must be one integer, or two"),
         ({"image_size": (64, 0)}, r"image_size=\(64, 0\)"),
+        ({"std": (0.5, 0, 0.5)}, r"std=\(0\.5, 0, 0\.5\).* larger than 0"),
+        ({"mean": float("nan")}, "mean=nan must be"),
+        ({"mean": ("a", "b", "c")}, "mean=.*must be one number, or three"),
+        ({"model_kwargs": {"num_classes": 10}}, "must not hold 'num_classes'"),
+        ({"model_kwargs": {"img_size": 96}}, "set image_size"),
+        ({"model_kwargs": {"global_pool": ""}, "pooling": None}, "no rows"),
+        (
+            {"model_name": "inception_v3", "image_size": 32},
+            "input_size=\\(3, 32, 32\\)",
+        ),
+        ({"model_name": "coat_tiny"}, "set pooling=None"),
         ({"device": "abacus"}, "device='abacus' must be 'auto' or a device of torch"),
     ],
 )
@@ -160,6 +171,28 @@ def test_bad_parameters_are_refused(parameters, message, picture):
 
     with pytest.raises(ValueError, match=message):
         embedder.fit([picture])
+
+
+def test_weights_that_give_no_numbers_are_refused(tmp_path):
+    """Rows of NaN would pass for unreadable images."""
+    weights = timm.create_model("resnet18").state_dict()
+    weights["conv1.weight"][:] = np.nan
+    torch.save(weights, tmp_path / "a.pth")
+
+    with pytest.raises(ValueError, match="rows that are not finite"):
+        _untrained(checkpoint_path=tmp_path / "a.pth").fit()
+
+
+def test_torch_keeps_its_settings(pictures):
+    """They belong to the program; also where several threads embed."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+
+    _untrained(image_size=64).fit_transform(pictures)
+
+    assert (
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.deterministic,
+    ) == before
 
 
 def test_device_auto_takes_cuda_where_there_is_one(monkeypatch):

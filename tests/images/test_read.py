@@ -242,6 +242,11 @@ def test_the_first_frame_of_an_animation_is_read(picture, tmp_path):
     np.testing.assert_array_equal(read_image(path), picture)
 
 
+class _Pathless:
+    def __fspath__(self):
+        return 3
+
+
 BAD_ARRAYS = [
     (np.zeros((3, 3), dtype=np.int64), "got dtype int64"),
     (np.full((3, 3), 2.0), r"must lie in \[0, 1\]; got values in \[2, 2\]"),
@@ -254,6 +259,7 @@ BAD_ARRAYS = [
     (None, "got NoneType"),
     (7, "got int"),
     (io.StringIO("text"), "opened as text"),
+    (_Pathless(), "__fspath__"),
 ]
 
 
@@ -311,6 +317,33 @@ def test_more_pixels_than_the_limit_is_an_error(picture, tmp_path, monkeypatch):
     read_image(path)
 
 
+def test_the_limit_holds_for_a_pil_image_that_is_not_loaded(picture, monkeypatch):
+    """It would be decoded here."""
+    lazy = Image.open(io.BytesIO(_png(picture)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+
+    with pytest.raises(ImageReadError, match="2,400 pixels exceed 10"):
+        read_image(lazy)
+
+
+@pytest.mark.parametrize("transparency", ["x", 300, (1, 2, 3)])
+def test_a_senseless_transparency_is_ignored(transparency):
+    """Broken metadata does not spoil a picture."""
+    image = Image.new("P", (3, 2))
+    image.putpalette([9, 8, 7])
+    image.info["transparency"] = transparency
+
+    assert read_image(image)[0, 0].tolist() == [9, 8, 7]
+    assert image.info["transparency"] == transparency
+
+
+def test_big_endian_arrays_are_read():
+    """As TIFF readers and FITS files hand them over."""
+    array = np.array([[0, 25700, 65535]], dtype=">u2")
+
+    assert read_image(array)[0, :, 0].tolist() == [0, 100, 255]
+
+
 def test_an_interrupt_is_not_an_unreadable_image(monkeypatch):
     """Ctrl-C has to stop the program."""
 
@@ -333,11 +366,13 @@ def test_the_error_survives_pickling():
 
 def test_the_filters_of_warnings_are_left_as_they_were(picture):
     """They belong to the program, not to one of its libraries."""
-    before = list(warnings.filters)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        before = list(warnings.filters)
 
-    read_image(_png(picture))
+        read_image(_png(picture))
 
-    assert warnings.filters == before
+        assert warnings.filters == before
 
 
 def _expected(test_data):

@@ -172,6 +172,23 @@ def test_odd_files_raise_no_warning_in_any_thread(picture, tmp_path):
     assert sum(len(batch.images) for batch in batches) == 40
 
 
+def test_odd_files_are_read_whatever_happens_to_the_filters(picture, tmp_path):
+    """`warnings` keeps one list for all threads, and others change it meanwhile."""
+    path = tmp_path / "a.png"
+    Image.fromarray(picture).quantize(8).save(path, transparency=bytes(range(8)))
+    failures = []
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stream = iter(ImageStream([path] * 64, batch_size=4, n_jobs=4))
+        for batch in stream:
+            failures += batch.failures
+            with warnings.catch_warnings():
+                failures += next(stream).failures
+
+    assert failures == []
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [({"batch_size": 0}, "batch_size=0"), ({"on_error": "skip"}, "on_error='skip'")],

@@ -77,12 +77,46 @@ def test_ties_break_by_row_number():
     assert_array_equal(indices[0], [*range(0, 40, 2), *range(1, 11, 2)])
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exact_copies_are_at_distance_zero(metric, dtype):
+    """A product of matrices leaves a rounding error, which breaks ties at random."""
+    rows = np.random.default_rng(0).normal(size=(300, 37)).astype(dtype)
+    index = SimilarityIndex(metric=metric).fit(np.vstack([rows] * 3))
+
+    distances, indices = index.kneighbors(rows, n_neighbors=3)
+
+    assert_array_equal(distances, 0)
+    assert_array_equal(indices, np.arange(300)[:, None] + [0, 300, 600])
+    assert all(len(found) == 2 for found in index.search(max_distance=0)[0])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_near_copies_keep_their_distance(metric):
+    """Next to nothing is not nothing: float64 and another formula."""
+    rows = np.random.default_rng(0).normal(size=(200, 64)).astype(np.float32)
+    moved = rows + np.float32(1e-6) * np.random.default_rng(1).normal(size=rows.shape)
+    queries = moved.astype(np.float32)
+    index = SimilarityIndex(n_neighbors=1, metric=metric).fit(rows)
+
+    distances, indices = index.kneighbors(queries)
+
+    x, y = rows.astype(np.float64), queries.astype(np.float64)
+    if metric == "cosine":
+        x, y = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y))
+        expected = ((x - y) ** 2).sum(axis=1) / 2
+    else:
+        expected = np.linalg.norm(x - y, axis=1)
+    assert_array_equal(indices[:, 0], np.arange(200))
+    assert_allclose(distances[:, 0], expected, rtol=0.02, atol=1e-13)
+
+
 def test_blocks_change_nothing(rows):
     """Memory is bounded by computing in blocks of rows."""
     rows = np.repeat(rows, 20, axis=0)
     whole = SimilarityIndex(n_neighbors=9).fit(rows).kneighbors()
 
-    with config_context(working_memory=0.02):
+    with config_context(working_memory=0.05):
         in_blocks = SimilarityIndex(n_neighbors=9).fit(rows).kneighbors()
 
     assert_array_equal(in_blocks[1], whole[1])
@@ -194,6 +228,13 @@ def test_repeated_ids_are_refused():
         SimilarityIndex().fit(np.eye(3), ids=["a", "b", "a"])
 
 
+@pytest.mark.parametrize("ids", ["abc", [[1], [2], [3]]])
+def test_ids_that_cannot_name_are_refused(ids):
+    """A string is not three ids, and a list cannot be looked up."""
+    with pytest.raises(TypeError, match="ids"):
+        SimilarityIndex().fit(np.eye(3), ids=ids)
+
+
 def test_lengths_have_to_agree():
     """One id and one label an image."""
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
@@ -210,7 +251,11 @@ def test_a_collection_without_readable_images_is_refused():
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"n_neighbors": 0}, "n_neighbors=0"), ({"max_distance": -1}, "max_distance=-1")],
+    [
+        ({"n_neighbors": 0}, "n_neighbors=0"),
+        ({"max_distance": -1}, "max_distance=-1"),
+        ({"max_distance": "far"}, "max_distance='far' must be a number"),
+    ],
 )
 def test_bad_searches_are_refused(parameters, message, rows):
     """The message names the parameter."""

@@ -102,8 +102,21 @@ def test_impossible_counts_are_refused(metric):
         metric(RELEVANCE, [4, 1, 1], k=1)
 
 
-@pytest.mark.parametrize("k", [0, 6])
+@pytest.mark.parametrize("k", [0, 6, 2.0])
 def test_k_out_of_range_is_refused(k):
     """More ranks than were retrieved cannot be judged."""
-    with pytest.raises(ValueError, match=f"k={k} must be at least 1 and at most"):
+    with pytest.raises(ValueError, match=f"k={k!r} must be an integer, at least 1"):
         precision_at_k(RELEVANCE, k=k)
+
+
+@pytest.mark.parametrize("relevance", [[[0.5, 1]], [["a", "b"]], [[2, 0]]], ids=str)
+def test_relevance_is_yes_or_no(relevance):
+    """Anything else would be counted as relevant without a word."""
+    with pytest.raises(ValueError, match="booleans, or 0 and 1"):
+        precision_at_k(relevance, k=1)
+
+
+def test_counts_are_integers():
+    """A share given for a count would be cut to 0."""
+    with pytest.raises(ValueError, match="n_relevant must hold integers"):
+        recall_at_k(RELEVANCE, [4.0, 0.5], k=1)
