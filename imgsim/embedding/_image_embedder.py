@@ -97,7 +97,8 @@ class ImageEmbedder(BaseImageEmbedder):
         or else the CPU; with it a pickle made on one machine works on the other.
 
     batch_size : int, default=32
-        Number of images in one forward pass.
+        Number of images held at a time. A GPU takes them in one forward pass, a CPU
+        in smaller ones, which are faster there.
 
     n_jobs : int, default=None
         Number of decoding threads. None means one for each core.
@@ -252,16 +253,29 @@ class ImageEmbedder(BaseImageEmbedder):
         import torch
 
         model, device = self._backbone(), resolve_device(self.device)
+        pixels = torch.from_numpy(np.stack(images)).to(device)
         with torch.inference_mode():
-            pixels = self._scaled(torch.from_numpy(np.stack(images)).to(device))
-            rows = pool_places(model, pixels, self.pooling)
-        embedded: Rows = rows.float().cpu().numpy()
+            rows = [
+                pool_places(model, self._scaled(part), self.pooling)
+                for part in torch.split(pixels, self._n_images_in_pass(device))
+            ]
+        embedded: Rows = torch.cat(rows).float().cpu().numpy()
         if not np.isfinite(embedded).all():
             raise ValueError(
                 f"model_name={self.model_name!r} turns images into rows that are not "
                 f"finite; check the weights, mean={self.mean!r} and std={self.std!r}."
             )
         return embedded
+
+    def _n_images_in_pass(self, device: str) -> int:
+        """Return how many images go through the network at once."""
+        import torch
+
+        if torch.device(device).type != "cpu":
+            return self.batch_size
+        # The maps of more images than keep the cores busy take longer to allocate
+        # anew in each layer than to compute (benchmarks/bench_embed.py).
+        return max(4, 2 * torch.get_num_threads())
 
     def _backbone(self) -> "nn.Module":
         path = self.checkpoint_path

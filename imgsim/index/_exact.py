@@ -65,6 +65,7 @@ def find_nearest_rows(
         rows,
         metric=metric,
         reduce_func=keep_nearest,
+        n_jobs=-1 if metric == "manhattan" else None,  # the others are products
         # Selecting takes the block of distances twice more.
         working_memory=get_config()["working_memory"] / 3,
     )
