@@ -10,15 +10,15 @@ import numpy as np
 from imgsim._validation import Interval, StrOptions
 from imgsim.embedding._backbone import (
     BackboneSpec,
-    Checkpoint,
     default_config,
     load_backbone,
     make_preparation,
-    pool_places,
     takes_image_size,
 )
 from imgsim.embedding._base import BaseImageEmbedder, Pixels, Rows
+from imgsim.embedding._checkpoint import Checkpoint
 from imgsim.embedding._device import resolve_device
+from imgsim.embedding._pooling import pool_places
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
