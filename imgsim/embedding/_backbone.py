@@ -116,8 +116,9 @@ def make_preparation(
     )
 
     def prepare(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        image = Image.fromarray(_without_far_ends(rgb))
-        return np.asarray(resize_and_crop(image))
+        if config["crop_mode"] == "center":
+            rgb = _without_far_ends(rgb)
+        return np.asarray(resize_and_crop(Image.fromarray(rgb)))
 
     return prepare
 
@@ -162,9 +163,7 @@ def _bare(name: str) -> str:
 
 
 def _without_far_ends(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    for axis in (0, 1):
-        length, longest = rgb.shape[axis], _MAX_ASPECT * rgb.shape[1 - axis]
-        if length > longest:
-            start = (length - longest) // 2
-            rgb = rgb.take(range(start, start + longest), axis=axis)
-    return rgb
+    height, width = rgb.shape[:2]
+    longest = _MAX_ASPECT * min(height, width)
+    top, left = max(height - longest, 0) // 2, max(width - longest, 0) // 2
+    return rgb[top : top + longest, left : left + longest]

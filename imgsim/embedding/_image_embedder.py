@@ -148,7 +148,8 @@ class ImageEmbedder(BaseImageEmbedder):
     embedders with equal parameters share one in a process. A pickle holds parameters,
     never pretrained weights.
 
-    Pictures more than 16 times as long as wide are first cut to their middle part.
+    With `crop_mode="center"`, pictures more than 16 times as long as wide are first cut
+    to their middle part.
 
     References
     ----------

@@ -144,3 +144,13 @@ def test_extreme_shapes_take_little_memory(shape):
     pixels = make_preparation(_config())(rgb)
 
     np.testing.assert_array_equal(pixels, np.full((3, 32, 32), 77))
+
+
+def test_a_squashed_strip_is_squashed_whole():
+    """Only the centre crop drops the ends anyway."""
+    strip = np.zeros((100, 2, 3), dtype=np.uint8)
+    strip[:25] = 255
+
+    pixels = make_preparation(_config(crop_mode="squash", crop_pct=1.0))(strip)
+
+    assert pixels[:, :6].min() > 200
