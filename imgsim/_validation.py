@@ -1,5 +1,6 @@
 """Checks of input: the one place that touches scikit-learn's private names."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,12 @@ __all__ = [
 
 def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     """Return embeddings as float32 or float64; rows may hold NaN, none infinity."""
+    first = X[0] if isinstance(X, list | tuple) and len(X) else None
+    if isinstance(first, str | os.PathLike):
+        raise TypeError(
+            f"X must be rows of numbers; got paths such as {str(first)!r}: put an "
+            f"embedder before {type(estimator).__name__}, as in make_pipeline."
+        )
     rows: NDArray[Any] = validate_data(
         estimator,
         X,

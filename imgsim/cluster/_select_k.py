@@ -1,7 +1,7 @@
 """The choice of the number of groups by silhouette."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
@@ -52,8 +52,8 @@ class KSelection:
 
     best_k: int
     table: dict[str, NDArray[Any]]
-    labelings: dict[int, NDArray[np.int64]]
-    best_estimator: KMeans
+    labelings: dict[int, NDArray[np.int64]] = field(repr=False)
+    best_estimator: KMeans = field(repr=False)
 
 
 @validate_params(

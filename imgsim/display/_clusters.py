@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, column_or_1d
 
-from imgsim.display._grid import GAP, LINE_HEIGHT, Line, Tile, draw_grid
+from imgsim.display._grid import (
+    GAP,
+    LINE_HEIGHT,
+    Line,
+    Tile,
+    check_length,
+    draw_grid,
+)
 from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:
@@ -93,12 +100,20 @@ class ClusterDisplay:
         ------
         ValueError
             If there are not as many images as rows, or none are given.
+
+        TypeError
+            If the estimator has no `predict` or no `transform`.
         """
         if images is None and not isinstance(estimator, Pipeline):
             raise ValueError("images must be given, one for each row of X.")
         images = X if images is None else images
         if isinstance(estimator, Pipeline):  # embed once for the two calls below
             X, estimator = estimator[:-1].transform(X), estimator[-1]
+        if not hasattr(estimator, "predict") or not hasattr(estimator, "transform"):
+            raise TypeError(
+                f"{type(estimator).__name__} cannot tell which images are typical; use "
+                f"from_predictions(images, labels)."
+            )
         labels = estimator.predict(X)
         to_own_group = estimator.transform(X)[np.arange(len(labels)), labels]
         return cls.from_predictions(
@@ -142,18 +157,21 @@ class ClusterDisplay:
         Raises
         ------
         ValueError
-            If lengths differ, or `n_images` is less than 1.
+            If lengths differ, labels are no integers, or `n_images` is less than 1.
         """
-        images, labels = check_image_sources(images), np.asarray(labels)
-        check_consistent_length(images, labels, distances)
+        images, group_of = check_image_sources(images), np.asarray(column_or_1d(labels))
+        check_length("images", images, len(group_of), "labels")
+        check_consistent_length(group_of, distances)
+        if group_of.dtype.kind not in "iu":
+            raise ValueError(f"labels must be integers; got dtype {group_of.dtype}.")
         if n_images < 1:
             raise ValueError(f"n_images={n_images} must be at least 1.")
-        by_typicality = np.arange(len(labels))
+        by_typicality = np.arange(len(group_of))
         if distances is not None:
             by_typicality = np.argsort(distances, kind="stable")
-        in_order = labels[by_typicality]
+        in_order = group_of[by_typicality]
         groups, sizes = {}, {}
-        for label in sorted(np.unique(labels).tolist(), key=lambda n: (n < 0, n)):
+        for label in sorted(np.unique(group_of).tolist(), key=lambda n: (n < 0, n)):
             members = by_typicality[in_order == label]
             groups[label] = [images[i] for i in members[:n_images]]
             sizes[label] = len(members)
@@ -207,6 +225,7 @@ class ClusterDisplay:
         return self
 
     def _title(self, label: int) -> str:
-        size = self.sizes[label]
+        size, n_shown = self.sizes[label], len(self.groups[label])
         name = "no group" if label < 0 else f"group {label}"
-        return f"{name}: {size} image{'' if size == 1 else 's'}"
+        shown = f", {n_shown} shown" if n_shown < size else ""
+        return f"{name}: {size} image{'' if size == 1 else 's'}{shown}"

@@ -83,6 +83,14 @@ def source_name(source: Any) -> str:
     return " ".join(Path(source).name.splitlines())
 
 
+def check_length(name: str, images: Any, n_expected: int, of_what: str) -> None:
+    """Raise ValueError if there is not one image for each of something."""
+    if len(images) != n_expected:
+        raise ValueError(
+            f"{name} holds {len(images)} images for {n_expected} {of_what}."
+        )
+
+
 def _new_axes(n_columns: float, n_rows: float, caller: str) -> "Axes":
     pyplot = import_optional("matplotlib.pyplot", caller=caller)
     figure = pyplot.figure(figsize=(n_columns * _CELL_INCHES, n_rows * _CELL_INCHES))
@@ -103,9 +111,9 @@ def _draw_pictures(
         for i, thumbnail in zip(batch.rows, batch.images, strict=True):
             _draw_thumbnail(ax, thumbnail, tiles[i])
         for failure in batch.failures:
-            _draw_placeholder(
-                ax, failure.reason, tiles[failure.index], font_size, n_characters
-            )
+            tile = tiles[failure.index]
+            text = f"{source_name(tile.source)} unreadable: {failure.reason}".strip()
+            _draw_placeholder(ax, text, tile, font_size, n_characters)
 
 
 def _thumbnail(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -124,13 +132,11 @@ def _draw_thumbnail(ax: "Axes", thumbnail: NDArray[np.uint8], tile: Tile) -> Non
 
 
 def _draw_placeholder(
-    ax: "Axes", reason: str, tile: Tile, font_size: float, n_characters: int
+    ax: "Axes", text: str, tile: Tile, font_size: float, n_characters: int
 ) -> None:
     side = 1 - GAP
     _draw_box(ax, tile.column + GAP / 2, tile.row, side, side, facecolor=_BOX_GREY)
-    text = textwrap.fill(
-        f"unreadable: {reason}", n_characters, max_lines=6, placeholder=" …"
-    )
+    text = textwrap.fill(text, n_characters, max_lines=7, placeholder=" …")
     _write(ax, tile.column + 0.5, tile.row + side / 2, text, size=font_size)
 
 

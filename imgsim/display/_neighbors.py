@@ -8,7 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim.display._grid import GAP, LINE_HEIGHT, Line, Tile, draw_grid, source_name
+from imgsim._validation import find_readable_rows
+from imgsim.display._grid import (
+    GAP,
+    LINE_HEIGHT,
+    Line,
+    Tile,
+    check_length,
+    draw_grid,
+    source_name,
+)
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
 
@@ -31,7 +40,8 @@ class NeighborsDisplay:
         The queries.
 
     neighbor_images : list of n_queries lists of image sources
-        The neighbours of each query, the nearest first; perhaps none.
+        The neighbours of each query, the nearest first; perhaps none. None instead
+        of a list says that the query was not searched, being unreadable.
 
     distances : list of n_queries array-like
         Their distances.
@@ -67,7 +77,7 @@ class NeighborsDisplay:
         self,
         *,
         query_images: Sequence[Any],
-        neighbor_images: Sequence[Sequence[Any]],
+        neighbor_images: Sequence[Sequence[Any] | None],
         distances: Sequence[ArrayLike],
     ) -> None:
         self.query_images = query_images
@@ -123,12 +133,16 @@ class NeighborsDisplay:
             raise ValueError("query_images must be given, one for each row of X.")
         images = check_image_sources(images)
         query_images = images if X is None else check_image_sources(query_images)
-        _check_length("images", images, index.n_samples_fit_, "rows of the index")
+        check_length("images", images, index.n_samples_fit_, "rows of the index")
         rows, distances = _search_rows(index, X, n_neighbors, max_distance)
-        _check_length("query_images", query_images, len(rows), "rows of X")
+        check_length("query_images", query_images, len(rows), "rows of X")
+        readable = index.readable_ if X is None else find_readable_rows(np.asarray(X))
         return cls(
             query_images=query_images,
-            neighbor_images=[[images[i] for i in found] for found in rows],
+            neighbor_images=[
+                [images[i] for i in found] if searched else None
+                for found, searched in zip(rows, readable, strict=True)
+            ],
             distances=distances,
         )
 
@@ -148,7 +162,7 @@ class NeighborsDisplay:
         ----------
         estimator : Pipeline
             Fitted, with a :class:`~imgsim.SimilarityIndex` as last step and an
-            embedder before it.
+            embedder before it; or a search over such pipelines, for its best one.
 
         X : sequence of image sources of length n_queries
             The queries.
@@ -172,6 +186,7 @@ class NeighborsDisplay:
         TypeError
             If `estimator` is no pipeline that ends in an index.
         """
+        estimator = getattr(estimator, "best_estimator_", estimator)
         if not isinstance(estimator, Pipeline) or not isinstance(
             estimator[-1], SimilarityIndex
         ):
@@ -213,12 +228,13 @@ class NeighborsDisplay:
         for i, query in enumerate(self.query_images):
             top = i * (1 + caption_height) + caption_height
             tiles.append(Tile(query, f"query\n{source_name(query)}".strip(), 0, top))
-            tiles += self._neighbor_tiles(i, top)
-            if len(self.neighbor_images[i]) == 0:
-                lines.append(
-                    Line("no similar images", 1 + _GUTTER + GAP / 2, top + 0.45)
-                )
-        n_shown = max(2, *map(len, self.neighbor_images))
+            neighbors = self.neighbor_images[i]
+            if neighbors:
+                tiles += self._neighbor_tiles(i, top)
+            else:
+                answer = "not searched" if neighbors is None else "no similar images"
+                lines.append(Line(answer, 1 + _GUTTER + GAP / 2, top + 0.45))
+        n_shown = max([2, *(len(images or ()) for images in self.neighbor_images)])
         self.ax_ = draw_grid(
             tiles,
             lines,
@@ -231,7 +247,8 @@ class NeighborsDisplay:
         return self
 
     def _neighbor_tiles(self, i: int, top: float) -> list[Tile]:
-        pairs = zip(self.neighbor_images[i], np.asarray(self.distances[i]), strict=True)
+        neighbors = self.neighbor_images[i] or ()
+        pairs = zip(neighbors, np.asarray(self.distances[i]), strict=True)
         return [
             Tile(
                 image,
@@ -253,10 +270,3 @@ def _search_rows(
     row_of = {name: row for row, name in enumerate(index.ids_)}
     ids, distances = index.search(X, n_neighbors, max_distance)
     return [np.array([row_of[name] for name in found], int) for found in ids], distances
-
-
-def _check_length(name: str, images: Any, n_expected: int, of_what: str) -> None:
-    if len(images) != n_expected:
-        raise ValueError(
-            f"{name} holds {len(images)} images for {n_expected} {of_what}."
-        )

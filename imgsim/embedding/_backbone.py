@@ -134,6 +134,11 @@ def _create(spec: BackboneSpec) -> "nn.Module":
         model: nn.Module = timm.create_model(
             name, pretrained=download, num_classes=0, **spec.model_kwargs
         )
+    except TypeError as error:
+        raise ValueError(
+            f"model_kwargs={spec.model_kwargs!r} does not suit model_name={name!r}: "
+            f"{error}"
+        ) from error
     except OSError as error:
         if not download and ":" not in name:
             raise

@@ -55,7 +55,9 @@ class ImageEmbedder(BaseImageEmbedder):
 
     checkpoint_path : str or path-like, default=None
         File with the weights to take instead, safetensors or a state dict of torch;
-        nothing in it is executed. Weights of a classifier are ignored.
+        nothing in it is executed. Weights of a classifier are ignored. A file tells
+        nothing of preprocessing: that of `model_name` is taken, unless `mean`, `std`
+        and the like say otherwise.
 
     model_kwargs : dict, default=None
         Further arguments to `timm.create_model`.

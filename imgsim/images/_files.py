@@ -97,7 +97,8 @@ def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
 
     The layout is that of `torchvision.datasets.ImageFolder` and of
     `sklearn.datasets.load_files`: `folder/class_name/.../image.jpg`. Pixels are not
-    read; pass `paths` to an embedder.
+    read; pass `paths` to an embedder. The images come sorted by class: to
+    cross-validate, shuffle them, as `StratifiedKFold(shuffle=True)` does.
 
     Parameters
     ----------

@@ -171,6 +171,8 @@ def _read(source: Any) -> RGB:
         return _read_file(io.BytesIO(_content(source)))
     if _is_tensor(source):
         return rgb_from_array(_channels_last(source))
+    if source is None or source != source:
+        raise TypeError("a missing value, not an image.")
     raise TypeError(
         "an image must be a path, bytes, a binary file object, a PIL image, an ndarray "
         f"or a tensor; got {type(source).__name__}."
@@ -200,9 +202,7 @@ def _check_n_pixels(image: Image.Image) -> None:
     # Pillow itself only warns up to twice its limit.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
-        raise Image.DecompressionBombError(
-            f"{image.width * image.height:,} pixels exceed {limit:,}."
-        )
+        raise Image.DecompressionBombError
 
 
 def _content(file: IO[bytes]) -> bytes:
@@ -246,8 +246,8 @@ def _reason(error: Exception) -> str:
             return "not an image, or in no format that Pillow knows."
         case Image.DecompressionBombError():
             return (
-                f"too many pixels, perhaps a decompression bomb: {error} If you trust "
-                f"it, raise PIL.Image.MAX_IMAGE_PIXELS."
+                f"more than {Image.MAX_IMAGE_PIXELS:,} pixels, perhaps a decompression "
+                f"bomb; if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
             )
         case FileNotFoundError():
             return "no such file."

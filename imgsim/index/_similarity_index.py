@@ -1,5 +1,6 @@
 """A collection of embeddings that answers which are nearest to a query."""
 
+import warnings
 from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -43,6 +44,9 @@ class SimilarityIndex(BaseEstimator):
 
     n_samples_fit_ : int
         Number of rows, unreadable ones counted.
+
+    readable_ : ndarray of shape (n_samples_fit_,), dtype bool
+        Whether each row is an embedding, and not the NaN of an unreadable image.
 
     ids_ : ndarray of shape (n_samples_fit_,)
         Name of each row; its number if `fit` was given no `ids`.
@@ -115,14 +119,15 @@ class SimilarityIndex(BaseEstimator):
             If lengths differ, ids repeat, a value is infinite, or every row holds NaN.
         """
         X = check_rows(self, X, reset=True)
-        self._readable = np.flatnonzero(find_readable_rows(X))
+        self.readable_ = find_readable_rows(X)
+        self._readable = np.flatnonzero(self.readable_)
         if len(self._readable) == 0:
             raise ValueError(
                 f"every row of X holds NaN: none of the {len(X)} images could be read."
             )
-        check_consistent_length(X, y, ids)
+        check_consistent_length(X, y)
         self.y_ = None if y is None else column_or_1d(y)
-        self.ids_ = np.arange(len(X)) if ids is None else _unique_ids(ids)
+        self.ids_ = np.arange(len(X)) if ids is None else _unique_ids(ids, len(X))
         self.n_samples_fit_ = len(X)
         self._rows = X[self._readable]
         return self
@@ -249,6 +254,13 @@ class SimilarityIndex(BaseEstimator):
         ------
         ValueError
             If `fit` was given no labels, or no query can be read.
+
+        Warns
+        -----
+        UserWarning
+            If a query bears a label that no row of the index has, as happens when
+            cross-validation splits images that are sorted by class: shuffle them, as
+            `sklearn.model_selection.StratifiedKFold(shuffle=True)` does.
         """
         check_is_fitted(self)
         if self.y_ is None:
@@ -260,6 +272,7 @@ class SimilarityIndex(BaseEstimator):
         if not answered.any():
             raise ValueError("every row of X holds NaN: there is no query to score.")
         own_label = column_or_1d(y)[answered]
+        _warn_of_unknown_labels(own_label, self.y_[self._readable])
         return precision_at_k(self.y_[indices[answered]] == own_label[:, None], k=k)
 
     def _nearest(
@@ -292,9 +305,22 @@ class SimilarityIndex(BaseEstimator):
         return tags
 
 
-def _unique_ids(ids: Sequence[Hashable]) -> NDArray[np.object_]:
+def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
+    n_unknown = int((~np.isin(labels, known)).sum())
+    if n_unknown:
+        warnings.warn(
+            f"{n_unknown} of {len(labels)} queries bear a label that no row of the "
+            f"index has, and count as failures. If the images are sorted by class, "
+            f"pass cv=StratifiedKFold(shuffle=True) to the search or validation.",
+            stacklevel=3,
+        )
+
+
+def _unique_ids(ids: Sequence[Hashable], n_rows: int) -> NDArray[np.object_]:
     if isinstance(ids, str):
         raise TypeError(f"ids={ids!r} must be a sequence with one id for each row.")
+    if len(ids) != n_rows:
+        raise ValueError(f"ids holds {len(ids)} ids for {n_rows} rows of X.")
     first_row: dict[Hashable, int] = {}
     for row, name in enumerate(ids):
         if not isinstance(name, Hashable):

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.cluster import AgglomerativeClustering
 from sklearn.pipeline import make_pipeline
 
 from imgsim import ColorHistogramEmbedder, ImageClusterer
@@ -26,7 +27,7 @@ def test_groups_come_by_number_and_no_group_last(pictures):
     display = ClusterDisplay.from_predictions(pictures, labels, n_images=3).plot()
 
     assert _texts(display) == [
-        "group 0: 7 images",
+        "group 0: 7 images, 3 shown",
         "group 1: 2 images",
         "group 2: 1 image",
         "no group: 2 images",
@@ -110,7 +111,13 @@ def test_bad_parameters_are_refused(pictures):
 
     with pytest.raises(ValueError, match="n_images=0"):
         ClusterDisplay.from_predictions(pictures, labels, n_images=0)
-    with pytest.raises(ValueError, match="inconsistent numbers"):
+    with pytest.raises(ValueError, match="images holds 12 images for 3 labels"):
         ClusterDisplay.from_predictions(pictures, labels[:3])
+    with pytest.raises(ValueError, match="labels must be integers"):
+        ClusterDisplay.from_predictions(pictures, ["zebra"] * 12)
+    with pytest.raises(TypeError, match="use from_predictions"):
+        ClusterDisplay.from_estimator(
+            AgglomerativeClustering(2), np.eye(12), images=pictures
+        )
     with pytest.raises(ValueError, match="n_columns=0"):
         ClusterDisplay.from_predictions(pictures, labels).plot(n_columns=0)

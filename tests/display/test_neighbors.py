@@ -64,6 +64,16 @@ def test_an_empty_answer_is_given_in_words(index, pictures):
     assert _texts(display) == ["query", "query", "#1   0.000", "no similar images"]
 
 
+def test_an_unreadable_query_was_not_searched(index, pictures):
+    """To say that nothing is similar would be false."""
+    display = NeighborsDisplay.from_index(
+        index, [[np.nan]], query_images=["missing.jpg"], images=pictures[:5]
+    ).plot()
+
+    assert "not searched" in _texts(display)
+    assert "no similar images" not in _texts(display)
+
+
 def test_without_queries_each_image_is_one(index, pictures):
     """And none is its own neighbour."""
     display = NeighborsDisplay.from_index(index, images=pictures[:5], n_neighbors=1)

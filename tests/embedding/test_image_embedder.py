@@ -156,6 +156,7 @@ def test_mean_and_std_scale_the_pixels(picture):
         ({"mean": ("a", "b", "c")}, "mean=.*must be one number, or three"),
         ({"model_kwargs": {"num_classes": 10}}, "must not hold 'num_classes'"),
         ({"model_kwargs": {"img_size": 96}}, "set image_size"),
+        ({"model_kwargs": {"padd": 1}}, "model_kwargs=.*does not suit"),
         ({"model_kwargs": {"global_pool": ""}, "pooling": None}, "no rows"),
         (
             {"model_name": "inception_v3", "image_size": 32},

@@ -1,6 +1,7 @@
 """Tests of exact similarity search."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -238,9 +239,24 @@ def test_ids_that_cannot_name_are_refused(ids):
 def test_lengths_have_to_agree():
     """One id and one label an image."""
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        SimilarityIndex().fit(np.eye(3), ids=["a"])
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         SimilarityIndex().fit(np.eye(3), y=[1, 2])
+    with pytest.raises(ValueError, match="ids holds 1 ids for 3 rows"):
+        SimilarityIndex().fit(np.eye(3), ids=["a"])
+
+
+def test_paths_instead_of_rows_are_told_about_embedders():
+    """The step that a newcomer forgets."""
+    with pytest.raises(TypeError, match="put an embedder before"):
+        SimilarityIndex().fit([Path("a.jpg"), Path("b.jpg")])
+
+
+def test_folds_without_a_class_are_reported(blobs):
+    """Sorted by class, each fold holds labels that the index has never seen."""
+    X, y = blobs
+    index = SimilarityIndex().fit(X[y != 2], y[y != 2])
+
+    with pytest.warns(UserWarning, match="10 of 60 queries bear a label"):
+        index.score(X, y)
 
 
 def test_a_collection_without_readable_images_is_refused():
