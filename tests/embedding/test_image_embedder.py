@@ -207,6 +207,14 @@ def test_device_auto_takes_cuda_where_there_is_one(monkeypatch):
         resolve_device("cuda:1")
 
 
+def test_a_gpu_takes_a_batch_in_one_pass():
+    """And a CPU in passes that keep its cores busy, and no larger."""
+    embedder = _untrained(batch_size=500)
+
+    assert embedder._n_images_in_pass("cuda:1") == 500
+    assert embedder._n_images_in_pass("cpu") == max(4, 2 * torch.get_num_threads())
+
+
 def test_a_pickle_holds_no_weights(pictures):
     """It travels between processes and machines; equal weights load on the other."""
     embedder = _untrained(image_size=64).fit(pictures)
