@@ -17,8 +17,10 @@ __all__ = [
     "Interval",
     "StrOptions",
     "check_rows",
+    "check_rows_to_fit",
     "find_readable_rows",
     "fit_context",
+    "spread_labels",
     "validate_params",
 ]
 
@@ -41,7 +43,27 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     return rows
 
 
+def check_rows_to_fit(estimator: Any, X: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return embeddings to learn from, and which of them are readable: some are."""
+    rows = check_rows(estimator, X, reset=True)
+    readable = find_readable_rows(rows)
+    if not readable.any():
+        raise ValueError(
+            f"every row of X holds NaN: none of the {len(rows)} images could be read."
+        )
+    return rows, readable
+
+
 def find_readable_rows(X: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which rows are embeddings, and not the NaN of an unreadable image."""
     readable: NDArray[np.bool_] = ~np.isnan(X).any(axis=1)
     return readable
+
+
+def spread_labels(
+    labels: NDArray[Any], readable: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return the labels of readable rows as labels of all rows, -1 for the others."""
+    spread = np.full(len(readable), -1, dtype=np.int64)
+    spread[readable] = labels
+    return spread

@@ -22,8 +22,10 @@ from imgsim._validation import (
     Interval,
     StrOptions,
     check_rows,
+    check_rows_to_fit,
     find_readable_rows,
     fit_context,
+    spread_labels,
 )
 from imgsim.cluster._kmeans import RandomState, fit_kmeans, to_euclidean
 from imgsim.cluster._select_k import KSelection, select_k
@@ -151,12 +153,7 @@ class ImageClusterer(
             If there are fewer readable rows than groups, fewer than 3 for "auto", or
             all are equal for "auto".
         """
-        X = check_rows(self, X, reset=True)
-        readable = np.flatnonzero(find_readable_rows(X))
-        if len(readable) == 0:
-            raise ValueError(
-                f"every row of X holds NaN: none of the {len(X)} images could be read."
-            )
+        X, readable = check_rows_to_fit(self, X)
         rows = to_euclidean(X[readable], self.metric)
         kmeans = self._fit_kmeans(X, rows)
         sizes = np.bincount(kmeans.labels_, minlength=kmeans.n_clusters)
@@ -166,10 +163,10 @@ class ImageClusterer(
         self.n_clusters_ = len(by_size)
         self.cluster_sizes_ = sizes[by_size]
         self.cluster_centers_ = kmeans.cluster_centers_[by_size]
-        self.labels_ = np.full(len(X), -1, dtype=np.int64)
-        self.labels_[readable] = np.argsort(by_size)[kmeans.labels_]
-        self.medoid_indices_ = readable[self._medoids(rows, self.labels_[readable])]
-        self.n_noise_ = len(X) - len(readable)
+        labels = np.argsort(by_size)[kmeans.labels_]
+        self.labels_ = spread_labels(labels, readable)
+        self.medoid_indices_ = np.flatnonzero(readable)[self._medoids(rows, labels)]
+        self.n_noise_ = len(X) - len(rows)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
@@ -186,10 +183,8 @@ class ImageClusterer(
             Group of each image; -1 for a row that holds NaN.
         """
         distances = self.transform(X)
-        labels = np.full(len(distances), -1, dtype=np.int64)
-        readable = ~np.isnan(distances[:, 0])
-        labels[readable] = distances[readable].argmin(axis=1)
-        return labels
+        readable = find_readable_rows(distances)
+        return spread_labels(distances[readable].argmin(axis=1), readable)
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
         """Compute the distances of images from the centres of the groups.

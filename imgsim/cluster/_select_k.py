@@ -11,7 +11,12 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from sklearn.utils import check_array, check_random_state
 
-from imgsim._validation import StrOptions, find_readable_rows, validate_params
+from imgsim._validation import (
+    StrOptions,
+    find_readable_rows,
+    spread_labels,
+    validate_params,
+)
 from imgsim.cluster._kmeans import RandomState, fit_kmeans, to_euclidean
 
 
@@ -147,7 +152,7 @@ def select_k(
         "inertia": np.array([kmeans.inertia_ for kmeans in fitted]),
     }
     labelings = {
-        k: _spread(kmeans.labels_, readable)
+        k: spread_labels(kmeans.labels_, readable)
         for k, kmeans in zip(candidates, fitted, strict=True)
     }
     best = int(np.nanargmax(silhouettes))
@@ -163,13 +168,6 @@ def _checked_candidates(k_range: Sequence[int], *, n_rows: int) -> list[int]:
             f"number of readable rows, n_samples={n_rows}."
         )
     return candidates
-
-
-def _spread(labels: NDArray[Any], readable: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return a label for every row, -1 for the unreadable."""
-    spread = np.full(len(readable), -1, dtype=np.int64)
-    spread[readable] = labels
-    return spread
 
 
 def _silhouette(rows: NDArray[Any], labels: NDArray[np.int64], metric: str) -> float:

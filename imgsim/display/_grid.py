@@ -3,6 +3,7 @@
 import os
 import textwrap
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -172,9 +173,14 @@ def _write(
 
 def _drawable(text: str) -> str:
     """Replace what the default font cannot draw, which matplotlib would warn about."""
-    font_manager = import_optional("matplotlib.font_manager", caller="a display")
-    default = font_manager.findfont(font_manager.FontProperties())
-    glyphs = font_manager.get_font(default).get_charmap()
-    return "".join(
-        c if ord(c) in glyphs or c == "\n" else "\N{WHITE SQUARE}" for c in text
-    )
+    from matplotlib.font_manager import FontProperties, findfont
+
+    drawable = _characters_of_font(findfont(FontProperties())) | {"\n"}
+    return "".join(c if c in drawable else "\N{WHITE SQUARE}" for c in text)
+
+
+@lru_cache(maxsize=4)
+def _characters_of_font(path: str) -> frozenset[str]:
+    from matplotlib.font_manager import get_font
+
+    return frozenset(map(chr, get_font(path).get_charmap()))

@@ -14,7 +14,6 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import Tags
-from tqdm.auto import tqdm
 
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim.exceptions import ImageReadWarning
@@ -165,6 +164,8 @@ class BaseImageEmbedder(
         if not self.verbose:
             yield from stream
             return
+        from tqdm.auto import tqdm
+
         name = type(self).__name__
         with tqdm(total=stream.n_images, desc=name, unit=" images") as bar:
             for batch in stream:

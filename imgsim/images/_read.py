@@ -140,18 +140,18 @@ class _QuietPillow:
                 logging.getLogger("PIL").removeHandler(self._handler)
 
 
-quiet_pillow = _QuietPillow()
+_quiet_pillow = _QuietPillow()
 _N_TRIES = 5
 _shared_source_lock = threading.Lock()
 
 
 def _read_quietly(source: Any) -> RGB:
     for _ in range(_N_TRIES - 1):
-        with suppress(Warning), quiet_pillow:
+        with suppress(Warning), _quiet_pillow:
             # An odd but readable file fails if, meanwhile, another thread puts back
             # filters that make errors of warnings.
             return _read(source)
-    with quiet_pillow:
+    with _quiet_pillow:
         return _read(source)
 
 

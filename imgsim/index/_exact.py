@@ -84,13 +84,13 @@ def _make_resolver(
     if metric == "manhattan":
         return lambda distances, start: None
     if metric == "cosine":
-        queries, rows = normalize(queries), normalize(rows)
-    scale = np.linalg.norm(queries, axis=1, keepdims=True)
+        unit_rows = normalize(rows)
+        queries = unit_rows if queries is rows else normalize(queries)
+        rows = unit_rows
+    limits = _NEXT_TO_NOTHING * np.linalg.norm(queries, axis=1, keepdims=True)
 
     def resolve(distances: NDArray[Any], start: int) -> None:
-        block_scale = scale[start : start + len(distances)]
-        limit = _NEXT_TO_NOTHING * (1 if metric == "cosine" else block_scale)
-        i, j = np.nonzero(distances < limit)
+        i, j = np.nonzero(distances < limits[start : start + len(distances)])
         for first in range(0, len(i), _N_PAIRS_AT_ONCE):
             part = slice(first, first + _N_PAIRS_AT_ONCE)
             difference = queries[start + i[part]] - rows[j[part]]

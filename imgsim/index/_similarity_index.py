@@ -15,6 +15,7 @@ from imgsim._validation import (
     Interval,
     StrOptions,
     check_rows,
+    check_rows_to_fit,
     find_readable_rows,
     fit_context,
 )
@@ -118,13 +119,8 @@ class SimilarityIndex(BaseEstimator):
         ValueError
             If lengths differ, ids repeat, a value is infinite, or every row holds NaN.
         """
-        X = check_rows(self, X, reset=True)
-        self.readable_ = find_readable_rows(X)
+        X, self.readable_ = check_rows_to_fit(self, X)
         self._readable = np.flatnonzero(self.readable_)
-        if len(self._readable) == 0:
-            raise ValueError(
-                f"every row of X holds NaN: none of the {len(X)} images could be read."
-            )
         check_consistent_length(X, y)
         self.y_ = None if y is None else column_or_1d(y)
         self.ids_ = np.arange(len(X)) if ids is None else _unique_ids(ids, len(X))
