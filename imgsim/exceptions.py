@@ -4,13 +4,17 @@
 
     Exception
      +-- ImgsimError
+          +-- EmbeddingCacheError (OSError)         a cache of rows cannot be used
           +-- ImageReadError (ValueError)           one image cannot be read
           +-- WeightsUnavailableError (OSError)     pretrained weights cannot be had
     Warning
+     +-- EmbeddingCacheWarning (UserWarning)        rows are no longer kept
      +-- ImageReadWarning (UserWarning)             images were skipped, see `failures_`
 """
 
 __all__ = [
+    "EmbeddingCacheError",
+    "EmbeddingCacheWarning",
     "ImageReadError",
     "ImageReadWarning",
     "ImgsimError",
@@ -33,6 +37,23 @@ class ImgsimError(Exception):
     ... except ImgsimError as error:
     ...     print(error)
     cannot read <13 bytes>: not an image, or in no format that Pillow knows.
+    """
+
+
+class EmbeddingCacheError(ImgsimError, OSError):
+    """A cache of embeddings is damaged, of another program, or out of reach.
+
+    The file is left as it is.
+
+    Examples
+    --------
+    >>> from imgsim import EmbeddingCache
+    >>> from imgsim.exceptions import EmbeddingCacheError
+    >>> try:
+    ...     EmbeddingCache("README.md").info()
+    ... except EmbeddingCacheError as error:
+    ...     print(str(error)[:49])
+    cache='README.md' is damaged, or no cache of embe
     """
 
 
@@ -79,6 +100,18 @@ class WeightsUnavailableError(ImgsimError, OSError):
     >>> from imgsim.exceptions import WeightsUnavailableError
     >>> issubclass(WeightsUnavailableError, OSError)
     True
+    """
+
+
+class EmbeddingCacheWarning(UserWarning):
+    """Rows can no longer be kept, because a disk is full, say; the run goes on.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from imgsim.exceptions import EmbeddingCacheWarning
+    >>> warnings.simplefilter("error", EmbeddingCacheWarning)  # to stop instead
+    >>> warnings.simplefilter("default", EmbeddingCacheWarning)
     """
 
 

@@ -27,6 +27,7 @@ def test_the_top_level_is_what_we_mean_to_support():
     """Adding a name is a promise, and should be a decision."""
     assert imgsim.__all__ == [
         "ColorHistogramEmbedder",
+        "EmbeddingCache",
         "ImageClusterer",
         "ImageEmbedder",
         "ImageReadError",

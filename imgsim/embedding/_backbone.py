@@ -1,25 +1,36 @@
-"""Networks by name: the one place that touches timm."""
+"""Networks, ready to embed: the one place that touches timm."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from imgsim.embedding._checkpoint import Checkpoint, load_checkpoint
+from imgsim.embedding._checkpoint import Checkpoint, fingerprint, load_checkpoint
+from imgsim.embedding._folding import fold_batch_norms
+from imgsim.embedding._precision import lower_weights
+from imgsim.embedding._preprocessing import two_sides
 from imgsim.exceptions import WeightsUnavailableError
 
 if TYPE_CHECKING:
     from torch import nn
 
-# Beyond this ratio of its sides, the ends of a picture are cut off before it is
-# resized: the centre crop would drop them, and enlarging them first can take
-# gigabytes.
-_MAX_ASPECT = 16
+_NOT_IN_MODEL_KWARGS = {
+    "checkpoint_path": "it is a parameter of ImageEmbedder",
+    "features_only": "set layer",
+    "img_size": "set image_size",
+    "in_chans": "images have three channels, red, green and blue",
+    "num_classes": "the classifier is cut off",
+    "pretrained": "it is a parameter of ImageEmbedder",
+}
+
+
+class Backbone(NamedTuple):
+    """A network in evaluation mode on its device, and where it comes from."""
+
+    module: "nn.Module"
+    preprocessing: dict[str, Any]
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class BackboneSpec:
     pretrained: bool
     checkpoint: Checkpoint | None
     device: str
+    precision: str
     model_kwargs: Mapping[str, Any] = field(compare=False)
     kwargs_as_text: str = field(init=False)
 
@@ -40,23 +52,73 @@ class BackboneSpec:
 
 
 @lru_cache(maxsize=4)
-def load_backbone(spec: BackboneSpec) -> "nn.Module":
-    """Return the network without its classifier, in evaluation mode, on its device.
+def load_backbone(spec: BackboneSpec) -> Backbone:
+    """Return the network without its classifier, ready to embed on its device.
 
     The last few networks are kept, so that estimators with the same parameters share
     one. Untrained weights are drawn from a fixed seed.
     """
+    sides = spec.model_kwargs.get("img_size")
+    return make_backbone(
+        load_module(spec),
+        spec.device,
+        spec.precision,
+        None if sides is None else two_sides(sides),
+    )
+
+
+def load_module(spec: BackboneSpec) -> "nn.Module":
+    """Return the network without its classifier, as timm builds it."""
     import torch
 
     check_model_name(spec.model_name)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(0)
-        model = _create(spec)
+        module = _create(spec)
     if spec.checkpoint is not None:
-        load_checkpoint(model, spec.checkpoint.path, model_name=spec.model_name)
-    model.requires_grad_(False)
-    model = model.eval().to(spec.device, torch.float32)
-    return model.to(memory_format=torch.channels_last)
+        load_checkpoint(module, spec.checkpoint.path, model_name=spec.model_name)
+    return module
+
+
+def make_backbone(
+    module: "nn.Module",
+    device: str,
+    precision: str,
+    sides: tuple[int, int] | None,
+) -> Backbone:
+    """Make a network ready to embed; it is changed in place.
+
+    `sides` are height and width of an image it takes, by default those timm tells.
+    """
+    import torch
+
+    module = module.requires_grad_(False).eval().to("cpu", torch.float32)
+    config, weights = default_config(module), fingerprint(module)
+    if precision != "bfloat16":
+        # Folded biases, rounded to 8 bits, would cost neighbours (lower_weights).
+        shape = (1, 3, *(sides or config["input_size"][1:]))
+        random = torch.Generator("cpu").manual_seed(0)
+        example = torch.rand(shape, generator=random, dtype=torch.float32, device="cpu")
+        module = fold_batch_norms(module, example)
+    if precision != "float32":
+        lower_weights(module, getattr(torch, precision))
+    module = module.eval().to(device).to(memory_format=torch.channels_last)
+    return Backbone(module, config, weights)
+
+
+def keyword_arguments(
+    model_name: str, model_kwargs: Mapping[str, Any] | None, image_size: Any
+) -> dict[str, Any]:
+    """Return what timm is to build the model with, checked."""
+    kwargs = dict(model_kwargs or {})
+    for name in _NOT_IN_MODEL_KWARGS.keys() & kwargs.keys():
+        raise ValueError(
+            f"model_kwargs={kwargs!r} must not hold {name!r}: "
+            f"{_NOT_IN_MODEL_KWARGS[name]}."
+        )
+    if image_size is not None and _takes_image_size(model_name):
+        kwargs.setdefault("img_size", two_sides(image_size))
+    return kwargs
 
 
 def check_model_name(model_name: str) -> None:
@@ -92,7 +154,7 @@ def default_config(model: "nn.Module") -> dict[str, Any]:
     return config
 
 
-def takes_image_size(model_name: str) -> bool:
+def _takes_image_size(model_name: str) -> bool:
     """Tell whether the network is built for one size, to be named when it is built."""
     import timm
 
@@ -102,25 +164,12 @@ def takes_image_size(model_name: str) -> bool:
     return config is not None and bool(config.fixed_input_size)
 
 
-def make_preparation(
-    config: Mapping[str, Any],
-) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
-    """Return timm's evaluation transform up to, without, the normalisation.
-
-    The function turns (height, width, 3) into (3, height, width), both uint8.
-    """
+def evaluation_transform(config: Mapping[str, Any]) -> list[Any]:
+    """Return the steps of timm's evaluation transform, without the normalisation."""
     import timm.data
 
-    resize_and_crop = timm.data.create_transform(
-        **config, is_training=False, normalize=False
-    )
-
-    def prepare(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if config["crop_mode"] == "center":
-            rgb = _without_far_ends(rgb)
-        return np.asarray(resize_and_crop(Image.fromarray(rgb)))
-
-    return prepare
+    transform = timm.data.create_transform(**config, is_training=False, normalize=False)
+    return list(transform.transforms)
 
 
 def _create(spec: BackboneSpec) -> "nn.Module":
@@ -165,10 +214,3 @@ def _suggestion(name: str, known: list[str]) -> str:
 
 def _bare(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
-
-
-def _without_far_ends(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = rgb.shape[:2]
-    longest = _MAX_ASPECT * min(height, width)
-    top, left = max(height - longest, 0) // 2, max(width - longest, 0) // 2
-    return rgb[top : top + longest, left : left + longest]

@@ -1,8 +1,11 @@
-"""The frame every embedder shares: stream, embed, align, normalise, report."""
+"""The frame every embedder shares: read, look up, embed, keep, normalise, report."""
 
+import os
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -16,12 +19,22 @@ from sklearn.base import (
 from sklearn.utils import Tags
 
 from imgsim._validation import Interval, StrOptions, fit_context
+from imgsim.embedding._cache import EmbeddingCache
+from imgsim.embedding._cached_rows import CachedRows
+from imgsim.embedding._loading import Loader
+from imgsim.embedding._progress import with_progress
 from imgsim.exceptions import ImageReadWarning
 from imgsim.images import ImageBatch, ImageFailure, ImageStream
+from imgsim.images._read import read_image
 from imgsim.images._sources import check_image_sources
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float32]
+Start = Callable[[list[Pixels]], Callable[[], Rows]]
+
+# Goes up with every change after which an embedder makes other rows of the same
+# image with the same parameters, so that no cache mixes the two.
+ROW_VERSION = 1
 
 
 class BaseImageEmbedder(
@@ -45,6 +58,7 @@ class BaseImageEmbedder(
             Interval(Integral, 1, None, closed="left"),
             None,
         ],
+        "cache": [EmbeddingCache, str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
     }
@@ -53,6 +67,7 @@ class BaseImageEmbedder(
     normalize: str | None
     batch_size: int
     n_jobs: int | None
+    cache: "EmbeddingCache | str | os.PathLike[str] | None"
     on_error: str
     verbose: int
 
@@ -67,8 +82,25 @@ class BaseImageEmbedder(
         """Return the function that turns one RGB image into the pixels to embed."""
 
     @abstractmethod
+    def _recipe(self) -> dict[str, Any]:
+        """Return all that changes a row, but for `normalize`, by name."""
+
+    def _reader(self) -> Callable[[Any], Pixels]:
+        """Return the function that reads a source, run in the decoding threads."""
+        return read_image
+
+    def _passes(self) -> AbstractContextManager[Start]:
+        """Open what begins to embed a batch and returns a way to wait for the rows."""
+
+        def start(images: list[Pixels]) -> Callable[[], Rows]:
+            rows = self._embed(images)
+            return lambda: rows
+
+        return nullcontext(start)
+
     def _embed(self, images: list[Pixels]) -> Rows:
-        """Turn prepared images into one row each."""
+        """Turn prepared images into one row each, if `_passes` does not."""
+        raise NotImplementedError
 
     @property
     def _n_features_out(self) -> int:
@@ -133,44 +165,133 @@ class BaseImageEmbedder(
         ImageReadWarning
             Once, if images could not be read and `on_error="nan"`.
         """
+        sources = self._checked_sources(X)
+        rows = np.empty((len(sources), self.n_features_out_), dtype=np.float32)
+        n_done = 0
+        for batch in self._embedded(sources):
+            rows[n_done : n_done + len(batch)] = batch
+            n_done += len(batch)
+        self._warn_of_failures(len(rows), stacklevel=3)
+        return rows
+
+    def transform_iter(self, X: Any) -> Iterator[Rows]:
+        """Embed images and yield their rows batch by batch, as they come.
+
+        For collections whose rows do not fit into memory, or should be used before
+        all are there.
+
+        Parameters
+        ----------
+        X : sequence of image sources of length n_images
+            As for `transform`.
+
+        Returns
+        -------
+        batches : iterator of ndarray
+            Each of shape (n_images_in_batch, n_features_out_) and dtype float32: the
+            rows of the next `batch_size` images, in order. All together are what
+            `transform` returns.
+
+        Raises
+        ------
+        ImageReadError
+            If an image cannot be read and `on_error="raise"`.
+
+        TypeError, ValueError
+            At the call, if X is a single image, no sequence, or empty.
+
+        Warns
+        -----
+        ImageReadWarning
+            Once, after the last batch, if images could not be read and
+            `on_error="nan"`.
+        """
+        sources = self._checked_sources(X)
+
+        def batches() -> Iterator[Rows]:
+            yield from self._embedded(sources)
+            self._warn_of_failures(len(sources), stacklevel=2)
+
+        return batches()
+
+    def _checked_sources(self, X: Any) -> Sequence[Any]:
+        """Check all there is to check before the first image is read."""
+        sources = check_image_sources(X)
         self._make_ready()
         self.failures_: list[ImageFailure] = []
-        stream = ImageStream(
-            X,
-            prepare=self._preparation(),
-            batch_size=self.batch_size,
-            n_jobs=self.n_jobs,
-            on_error="raise" if self.on_error == "raise" else "carry",
-        )
-        shape = (stream.n_images, self.n_features_out_)
-        rows = np.full(shape, np.nan, dtype=np.float32)
-        for batch in self._with_progress(stream):
-            if batch.images:
-                rows[batch.rows] = self._normalized(self._embed(batch.images))
-            self.failures_ += batch.failures
-        self._warn_of_failures(stream.n_images)
-        return rows
+        return sources
+
+    def _embedded(self, sources: Sequence[Any]) -> Iterator[Rows]:
+        """Yield the rows batch by batch; one batch is embedded while another waits."""
+        with ExitStack() as opened:
+            cached = self._cached_rows()
+            if cached is not None:
+                opened.enter_context(closing(cached))
+            start = opened.enter_context(self._passes())
+            stream = ImageStream(
+                sources,
+                read=Loader(self._reader(), self._preparation(), cached),
+                batch_size=self.batch_size,
+                n_jobs=self.n_jobs,
+                on_error="raise" if self.on_error == "raise" else "carry",
+            )
+            batches: Iterator[ImageBatch] = opened.enter_context(closing(iter(stream)))
+            waiting: deque[Callable[[], Rows]] = deque()
+            if self.verbose:
+                name = type(self).__name__
+                batches = with_progress(batches, stream.n_images, name)
+            for number, batch in enumerate(batches):
+                first = number * self.batch_size
+                waiting.append(self._begin(batch, first, start, cached))
+                if len(waiting) > 1:
+                    yield waiting.popleft()()
+            while waiting:
+                yield waiting.popleft()()
+
+    def _begin(
+        self, batch: ImageBatch, first: int, start: Start, cached: CachedRows | None
+    ) -> Callable[[], Rows]:
+        """Begin to embed what no cache knows; return a way to wait for all rows."""
+        self.failures_ += batch.failures
+        n_images = len(batch.images) + len(batch.failures)
+        known = [i for i, image in enumerate(batch.images) if image.row is not None]
+        new = [i for i, image in enumerate(batch.images) if image.row is None]
+        wait = start([batch.images[i].pixels for i in new]) if new else None
+
+        def finish() -> Rows:
+            rows = np.full((n_images, self.n_features_out_), np.nan, dtype=np.float32)
+            for i in known:
+                rows[batch.rows[i] - first] = batch.images[i].row
+            if wait is not None:
+                rows[batch.rows[new] - first] = computed = wait()
+                for i, row in zip(new, computed, strict=True):
+                    if cached is not None:
+                        cached.keep(batch.images[i].key, row)
+            return self._normalized(rows)
+
+        return finish
+
+    def _cached_rows(self) -> CachedRows | None:
+        if self.cache is None:
+            return None
+        cache = self.cache
+        path = os.fspath(cache.path if isinstance(cache, EmbeddingCache) else cache)
+        recipe = {
+            "embedder": type(self).__name__,
+            "row_version": ROW_VERSION,
+            **self._recipe(),
+        }
+        return CachedRows(path, recipe, self.n_features_out_)
 
     def _make_ready(self) -> None:
         """Set up for the parameters as they are now, unless that was done."""
-        parameters = repr(sorted(self.get_params(deep=False).items()))
+        values = self.get_params(deep=False).values()
+        # A module is told by its identity, a dict by its content.
+        parameters = [(id(value), repr(value)) for value in values]
         if getattr(self, "_ready_for", None) != parameters:
             self._validate_params()
             self._setup()
             self._ready_for = parameters
-
-    def _with_progress(self, stream: ImageStream) -> Iterator[ImageBatch]:
-        """Yield the batches, and show a bar if `verbose` asks for one."""
-        if not self.verbose:
-            yield from stream
-            return
-        from tqdm.auto import tqdm
-
-        name = type(self).__name__
-        with tqdm(total=stream.n_images, desc=name, unit=" images") as bar:
-            for batch in stream:
-                yield batch
-                bar.update(len(batch.images) + len(batch.failures))
 
     def _normalized(self, rows: Rows) -> Rows:
         if self.normalize is None:
@@ -180,7 +301,7 @@ class BaseImageEmbedder(
         unit: Rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
         return unit
 
-    def _warn_of_failures(self, n_images: int) -> None:
+    def _warn_of_failures(self, n_images: int, *, stacklevel: int) -> None:
         if self.failures_:
             first = self.failures_[0]
             warnings.warn(
@@ -188,7 +309,7 @@ class BaseImageEmbedder(
                 f"rows are NaN and `failures_` lists them. The first is image "
                 f"{first.index}, {first.source}: {first.reason}",
                 ImageReadWarning,
-                stacklevel=4,
+                stacklevel=stacklevel + 1,
             )
 
     def __sklearn_tags__(self) -> Tags:

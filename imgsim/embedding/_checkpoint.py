@@ -1,5 +1,6 @@
 """Weights from a file, checked against the network, and never executed."""
 
+import hashlib
 import inspect
 import os
 import pickle
@@ -45,6 +46,15 @@ def load_checkpoint(model: "nn.Module", path: str, *, model_name: str) -> None:
         )
     names = model.state_dict().keys() & state.keys()
     model.load_state_dict({name: state[name] for name in names}, strict=False)
+
+
+def fingerprint(module: "nn.Module") -> str:
+    """Return a hash of all weights, the same wherever and however they were loaded."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _misfits(model: "nn.Module", state: Mapping[str, "Tensor"]) -> list[str]:

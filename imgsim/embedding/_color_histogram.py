@@ -1,5 +1,6 @@
 """Colour histograms: an embedder that needs no network and no weights."""
 
+import os
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from PIL import Image
 
 from imgsim._validation import Interval
 from imgsim.embedding._base import BaseImageEmbedder, Pixels, Rows
+from imgsim.embedding._cache import EmbeddingCache
 
 
 class ColorHistogramEmbedder(BaseImageEmbedder):
@@ -41,12 +43,17 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
     n_jobs : int, default=None
         Number of decoding threads. None means one for each core.
 
+    cache : EmbeddingCache, str or path-like, default=None
+        Where rows are kept, so that no image is embedded twice; a path means an
+        :class:`EmbeddingCache` there.
+
     on_error : {"raise", "nan"}, default="raise"
         Whether an unreadable image raises, or leaves a row of NaN, an entry in
         `failures_` and one warning for all.
 
     verbose : int, default=0
-        Whether to show a progress bar.
+        Whether to show a bar with images a second, time left, failures and cache
+        hits.
 
     Attributes
     ----------
@@ -100,6 +107,7 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         normalize: str | None = None,
         batch_size: int = 32,
         n_jobs: int | None = None,
+        cache: EmbeddingCache | str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         verbose: int = 0,
     ) -> None:
@@ -109,6 +117,7 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         self.normalize = normalize
         self.batch_size = batch_size
         self.n_jobs = n_jobs
+        self.cache = cache
         self.on_error = on_error
         self.verbose = verbose
 
@@ -125,6 +134,13 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
             return np.asarray(small.convert("HSV"))
 
         return to_hsv
+
+    def _recipe(self) -> dict[str, Any]:
+        return {
+            "bins": list(self.bins),
+            "grid": list(self.grid),
+            "image_size": self.image_size,
+        }
 
     def _embed(self, images: list[Pixels]) -> Rows:
         return np.stack([self._histogram(image) for image in images])

@@ -1,37 +1,40 @@
 """Embedding by a network pretrained on photographs."""
 
 import os
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from imgsim._validation import Interval, StrOptions
+from imgsim._validation import HasMethods, Interval, StrOptions
 from imgsim.embedding._backbone import (
+    Backbone,
     BackboneSpec,
-    default_config,
+    keyword_arguments,
     load_backbone,
-    make_preparation,
-    takes_image_size,
 )
-from imgsim.embedding._base import BaseImageEmbedder, Pixels, Rows
+from imgsim.embedding._base import BaseImageEmbedder, Pixels, Start
+from imgsim.embedding._cache import EmbeddingCache
 from imgsim.embedding._checkpoint import Checkpoint
 from imgsim.embedding._device import resolve_device
-from imgsim.embedding._pooling import pool_places
+from imgsim.embedding._network import Network
+from imgsim.embedding._own_module import backbone_of
+from imgsim.embedding._passes import (
+    CpuPasses,
+    DevicePasses,
+    check_finite,
+    n_images_in_pass,
+)
+from imgsim.embedding._precision import resolve_precision
+from imgsim.embedding._preparation import least_side, make_preparation
+from imgsim.embedding._preprocessing import overridden, two_sides
+from imgsim.embedding._stages import find_stages
+from imgsim.images._read import read_image, read_image_fast
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-
-_NOT_IN_MODEL_KWARGS = {
-    "checkpoint_path": "it is a parameter of ImageEmbedder",
-    "features_only": "the last feature map is taken; see pooling",
-    "img_size": "set image_size",
-    "in_chans": "images have three channels, red, green and blue",
-    "num_classes": "the classifier is cut off",
-    "pretrained": "it is a parameter of ImageEmbedder",
-}
+    from torch import nn
 
 
 class ImageEmbedder(BaseImageEmbedder):
@@ -45,8 +48,11 @@ class ImageEmbedder(BaseImageEmbedder):
 
     Parameters
     ----------
-    model_name : str, default="resnet50"
-        Name of the model, with or without the tag of its weights.
+    model_name : str or torch.nn.Module, default="resnet50"
+        Name of the model, with or without the tag of its weights; also "hf-hub:..."
+        or "local-dir:..." as timm takes them. Or a network of your own from float32
+        (n_images, 3, height, width) to a feature map or to rows; it is copied and
+        left as it is.
 
     pretrained : bool, default=True
         Whether to take timm's weights, from the cache of huggingface_hub or the
@@ -62,11 +68,25 @@ class ImageEmbedder(BaseImageEmbedder):
     model_kwargs : dict, default=None
         Further arguments to `timm.create_model`.
 
-    pooling : {"avg", "max"}, default="avg"
-        What becomes of the last feature map: its mean or maximum over all places. Of
-        a transformer, the patch tokens are its places. None takes what the model
+    pooling : {"avg", "max", "gem", "cls", "token_avg", "flatten"}, default="avg"
+        What becomes of a feature map: the mean, the maximum or the generalised mean
+        [2]_ over its places, of which a transformer's are its patch tokens; or all
+        of it ("flatten"). Of a transformer only: the class token ("cls"), or the mean
+        of the patch tokens by another name ("token_avg"). None takes what the model
         itself hands to its classifier: for most networks the same as "avg", for a VGG
         its last hidden layer, for most transformers the class token.
+
+    gem_p : float, default=3.0
+        Power of the generalised mean: 1 is the mean, infinity the maximum. Negative
+        features count as zero.
+
+    layer : int, str or list of them, default=None
+        Stage of the network to pool instead of its last feature map, by timm's index
+        or name, such as -2 or "layer3"; of several, the rows are set side by side.
+
+    flip : bool, default=False
+        Whether a row is the mean of those of the image and its mirror image, for
+        twice the time.
 
     image_size : int or tuple of int, default=None
         Pixels along the sides of the network's input, (height, width) if they
@@ -98,19 +118,40 @@ class ImageEmbedder(BaseImageEmbedder):
         Device of torch, such as "cpu" or "cuda:1". "auto" is the first CUDA device,
         or else the CPU; with it a pickle made on one machine works on the other.
 
+    precision : {"float32", "auto", "bfloat16", "float16"}, default="float32"
+        In what the network computes; rows are float32 anyway. "float32" gives the same
+        rows on every machine. "auto" is the fastest here: bfloat16 on a CPU that has
+        it, float16 on CUDA, else float32. It keeps the quality of answers, not the
+        order of near ties.
+
+    compile : bool, default=False
+        Whether `torch.compile` translates the network, which takes a minute or so
+        once a process, and pays from some ten thousand images on.
+
+    decoder : {"auto", "pillow"}, default="auto"
+        How files become pixels: "auto" the fastest way, which gives the same picture
+        but for rounding, and reduces photographs of many pixels while it decodes them;
+        "pillow" as timm does.
+
     batch_size : int, default=32
-        Number of images held at a time. A GPU takes them in one forward pass, a CPU
-        in smaller ones, which are faster there.
+        Number of images held at a time. A GPU takes them in one forward pass, halved
+        if its memory does not suffice; a CPU in smaller ones, which are faster there.
 
     n_jobs : int, default=None
-        Number of decoding threads. None means one for each core.
+        Number of decoding threads. None means one for each core, or as many as
+        OMP_NUM_THREADS says.
+
+    cache : EmbeddingCache, str or path-like, default=None
+        Where rows are kept, so that no image is embedded twice and an interrupted run
+        goes on where it was; a path means an :class:`EmbeddingCache` there.
 
     on_error : {"raise", "nan"}, default="raise"
         Whether an unreadable image raises, or leaves a row of NaN, an entry in
         `failures_` and one warning for all.
 
     verbose : int, default=0
-        Whether to show a progress bar.
+        Whether to show a bar with images a second, time left, failures and cache
+        hits.
 
     Attributes
     ----------
@@ -129,7 +170,7 @@ class ImageEmbedder(BaseImageEmbedder):
     ------
     ValueError
         On `fit`, if timm has no model of this name (the message names the nearest),
-        or the checkpoint does not fit it.
+        or the checkpoint, the layer or the pooling does not fit it.
 
     WeightsUnavailableError
         On `fit`, if the pretrained weights are neither cached nor can be downloaded.
@@ -138,17 +179,17 @@ class ImageEmbedder(BaseImageEmbedder):
     --------
     ColorHistogramEmbedder : Embed by colour, without weights.
     imgsim.SimilarityIndex : Find the nearest rows.
+    clear_models : Free the networks that are kept.
 
     Notes
     -----
-    Rows are float32 and deterministic: on a CPU, an image embedded alone agrees with
-    the same image in a batch of any size to 1e-5, not to the last bit, because the
-    libraries underneath sum in another order. On a GPU, torch rounds convolutions to
-    10 bits (TF32) unless its own settings say otherwise, and rows agree to 1e-3.
+    Rows are deterministic: in float32, an image embedded alone agrees with the same
+    image in a batch of any size, on any device, to 1e-5 of the largest number, not to
+    the last bit, because the libraries underneath sum in another order.
 
     The network is loaded on first use. The last four are kept, so that clones and
     embedders with equal parameters share one in a process. A pickle holds parameters,
-    never pretrained weights.
+    never pretrained weights, unless the network is your own.
 
     With `crop_mode="center"`, pictures more than 16 times as long as wide are first cut
     to their middle part.
@@ -157,6 +198,10 @@ class ImageEmbedder(BaseImageEmbedder):
     ----------
     .. [1] R. Wightman, "PyTorch Image Models", 2019,
        https://github.com/huggingface/pytorch-image-models.
+
+    .. [2] F. Radenović, G. Tolias and O. Chum, "Fine-tuning CNN image retrieval with no
+       human annotation", IEEE Transactions on Pattern Analysis and Machine
+       Intelligence, 2019 (online 2018).
 
     Examples
     --------
@@ -174,11 +219,17 @@ class ImageEmbedder(BaseImageEmbedder):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEmbedder._parameter_constraints,
-        "model_name": [str],
+        "model_name": [str, HasMethods(["forward", "state_dict"])],
         "pretrained": ["boolean"],
         "checkpoint_path": [str, os.PathLike, None],
         "model_kwargs": [dict, None],
-        "pooling": [StrOptions({"avg", "max"}), None],
+        "pooling": [
+            StrOptions({"avg", "max", "gem", "cls", "token_avg", "flatten"}),
+            None,
+        ],
+        "gem_p": [Interval(Real, 0, None, closed="neither")],
+        "layer": [Integral, str, list, tuple, None],
+        "flip": ["boolean"],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
         "crop_mode": [StrOptions({"center", "squash", "border"}), None],
         "crop_pct": [Interval(Real, 0, 1, closed="right"), None],
@@ -189,16 +240,22 @@ class ImageEmbedder(BaseImageEmbedder):
             None,
         ],
         "device": [str],
+        "precision": [StrOptions({"float32", "auto", "bfloat16", "float16"})],
+        "compile": ["boolean"],
+        "decoder": [StrOptions({"auto", "pillow"})],
     }
 
     def __init__(
         self,
-        model_name: str = "resnet50",
+        model_name: "str | nn.Module" = "resnet50",
         *,
         pretrained: bool = True,
         checkpoint_path: str | os.PathLike[str] | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
         pooling: str | None = "avg",
+        gem_p: float = 3.0,
+        layer: int | str | Sequence[int | str] | None = None,
+        flip: bool = False,
         image_size: int | tuple[int, int] | None = None,
         crop_mode: str | None = None,
         crop_pct: float | None = None,
@@ -207,8 +264,12 @@ class ImageEmbedder(BaseImageEmbedder):
         interpolation: str | None = None,
         normalize: str | None = None,
         device: str = "auto",
+        precision: str = "float32",
+        compile: bool = False,
+        decoder: str = "auto",
         batch_size: int = 32,
         n_jobs: int | None = None,
+        cache: EmbeddingCache | str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         verbose: int = 0,
     ) -> None:
@@ -217,6 +278,9 @@ class ImageEmbedder(BaseImageEmbedder):
         self.checkpoint_path = checkpoint_path
         self.model_kwargs = model_kwargs
         self.pooling = pooling
+        self.gem_p = gem_p
+        self.layer = layer
+        self.flip = flip
         self.image_size = image_size
         self.crop_mode = crop_mode
         self.crop_pct = crop_pct
@@ -225,134 +289,111 @@ class ImageEmbedder(BaseImageEmbedder):
         self.interpolation = interpolation
         self.normalize = normalize
         self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.decoder = decoder
         self.batch_size = batch_size
         self.n_jobs = n_jobs
+        self.cache = cache
         self.on_error = on_error
         self.verbose = verbose
 
     def _setup(self) -> None:
-        self.preprocessing_ = self._preprocessing()
-        self.n_features_out_ = self._width()
+        self.preprocessing_ = overridden(
+            self._backbone().preprocessing,
+            image_size=self.image_size,
+            crop_mode=self.crop_mode,
+            crop_pct=self.crop_pct,
+            mean=self.mean,
+            std=self.std,
+            interpolation=self.interpolation,
+        )
+        self.n_features_out_, self._n_images_in_pass = self._probe()
 
-    def _width(self) -> int:
-        """Read the width of a row off a forward pass."""
-        blank = np.zeros(self.preprocessing_["input_size"], dtype=np.uint8)
+    def _probe(self) -> tuple[int, int]:
+        """Read the width of a row, and how many images a pass takes, off a pass."""
+        import torch
+
+        network = self._network()
+        shape = (1, *self.preprocessing_["input_size"][1:], 3)
+        blank = torch.zeros(shape, dtype=torch.uint8, device=network.device)
         try:
-            rows = self._embed([blank])
+            rows, n_bytes = network.probe(blank)
             if rows.ndim != 2:
-                raise ValueError(f"the model returns shape {rows.shape}, no rows.")
-        except (AssertionError, RuntimeError, ValueError) as error:
+                raise ValueError(f"it returns shape {tuple(rows.shape)}, no rows.")
+            check_finite(rows.cpu().numpy())
+        except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
             raise ValueError(
-                f"model_name={self.model_name!r} embeds no images of input_size="
-                f"{self.preprocessing_['input_size']} with pooling={self.pooling!r} "
-                f"and model_kwargs={self.model_kwargs!r}: {error}"
+                f"model_name={reprlib.repr(self.model_name)} embeds no images of input_size="
+                f"{self.preprocessing_['input_size']} with pooling={self.pooling!r}, "
+                f"layer={self.layer!r}, precision={self.precision!r} and "
+                f"model_kwargs={self.model_kwargs!r}: {error}"
             ) from error
-        return int(rows.shape[1])
+        on_cpu = rows.device.type == "cpu"
+        n_images = n_images_in_pass(n_bytes) if on_cpu else self.batch_size
+        return int(rows.shape[1]), min(n_images, self.batch_size)
 
     def _preparation(self) -> Callable[[Pixels], Pixels]:
-        return make_preparation(self.preprocessing_)
+        return make_preparation(self.preprocessing_, self.decoder)
 
-    def _embed(self, images: list[Pixels]) -> Rows:
-        import torch
+    def _reader(self) -> Callable[[Any], Pixels]:
+        if self.decoder == "pillow":
+            return read_image
+        return partial(read_image_fast, least_side=least_side(self.preprocessing_))
 
-        model, device = self._backbone(), resolve_device(self.device)
-        pixels = torch.from_numpy(np.stack(images)).to(device)
-        with torch.inference_mode():
-            rows = [
-                pool_places(model, self._scaled(part), self.pooling)
-                for part in torch.split(pixels, self._n_images_in_pass(device))
-            ]
-        embedded: Rows = torch.cat(rows).float().cpu().numpy()
-        if not np.isfinite(embedded).all():
-            raise ValueError(
-                f"model_name={self.model_name!r} turns images into rows that are not "
-                f"finite; check the weights, mean={self.mean!r} and std={self.std!r}."
-            )
-        return embedded
+    def _passes(self) -> AbstractContextManager[Start]:
+        network = self._network()
+        on_cpu = network.device.partition(":")[0] == "cpu"
+        kind = CpuPasses if on_cpu else DevicePasses
+        return kind(network, self._n_images_in_pass)
 
-    def _n_images_in_pass(self, device: str) -> int:
-        """Return how many images go through the network at once."""
-        import torch
+    def _network(self) -> Network:
+        device, backbone = resolve_device(self.device), self._backbone()
+        layer = self.layer
+        if layer is not None and self.pooling is None:
+            raise ValueError(f"layer={layer!r} needs a pooling; it is None.")
+        return Network(
+            module=backbone.module,
+            device=device,
+            precision=resolve_precision(self.precision, device),
+            mean=tuple(self.preprocessing_["mean"]),
+            std=tuple(self.preprocessing_["std"]),
+            stages=None if layer is None else find_stages(backbone.module, layer),
+            pooling=self.pooling,
+            gem_p=float(self.gem_p),
+            flip=bool(self.flip),
+            compile=bool(self.compile),
+        )
 
-        if torch.device(device).type != "cpu":
-            return self.batch_size
-        # The maps of more images than keep the cores busy take longer to allocate
-        # anew in each layer than to compute (benchmarks/bench_embed.py).
-        return max(4, 2 * torch.get_num_threads())
-
-    def _backbone(self) -> "nn.Module":
-        path = self.checkpoint_path
+    def _backbone(self) -> Backbone:
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, device)
+        path, name = self.checkpoint_path, self.model_name
+        if not isinstance(name, str):
+            sides = None if self.image_size is None else two_sides(self.image_size)
+            return backbone_of(name, device, precision, sides)
         spec = BackboneSpec(
-            model_name=self.model_name,
+            model_name=name,
             pretrained=self.pretrained,
             checkpoint=None if path is None else Checkpoint.at(path),
-            device=resolve_device(self.device),
-            model_kwargs=self._model_kwargs(),
+            device=device,
+            precision=precision,
+            model_kwargs=keyword_arguments(name, self.model_kwargs, self.image_size),
         )
         return load_backbone(spec)
 
-    def _model_kwargs(self) -> dict[str, Any]:
-        kwargs = dict(self.model_kwargs or {})
-        for name in _NOT_IN_MODEL_KWARGS.keys() & kwargs.keys():
-            raise ValueError(
-                f"model_kwargs={kwargs!r} must not hold {name!r}: "
-                f"{_NOT_IN_MODEL_KWARGS[name]}."
-            )
-        if self.image_size is not None and takes_image_size(self.model_name):
-            kwargs.setdefault("img_size", _two_sides(self.image_size))
-        return kwargs
-
-    def _preprocessing(self) -> dict[str, Any]:
-        """Return the model's own preprocessing, overridden by the parameters."""
-        config = default_config(self._backbone())
-        if self.image_size is not None:
-            config["input_size"] = (3, *_two_sides(self.image_size))
-        for name in ("interpolation", "crop_pct", "crop_mode"):
-            if getattr(self, name) is not None:
-                config[name] = getattr(self, name)
-        for name in ("mean", "std"):
-            if getattr(self, name) is not None:
-                config[name] = _one_per_channel(name, getattr(self, name))
-        return config
-
-    def _scaled(self, pixels: "Tensor") -> "Tensor":
-        """Turn uint8 pixels into what the network was trained on."""
-        import torch
-
-        mean, std = (
-            torch.tensor(
-                self.preprocessing_[name], dtype=torch.float32, device=pixels.device
-            )[:, None, None]
-            for name in ("mean", "std")
-        )
-        scaled = pixels.float().div_(255).sub_(mean).div_(std)
-        return scaled.contiguous(memory_format=torch.channels_last)
-
-
-def _two_sides(image_size: Any) -> tuple[int, int]:
-    both = isinstance(image_size, tuple | list)
-    sides = tuple(image_size) if both else (image_size, image_size)
-    if len(sides) != 2 or not all(
-        isinstance(n, int | np.integer) and n >= 1 for n in sides
-    ):
-        raise ValueError(
-            f"image_size={image_size!r} must be one integer, or two: height, width; "
-            f"each at least 1 pixel."
-        )
-    return int(sides[0]), int(sides[1])
-
-
-def _one_per_channel(name: str, value: Any) -> tuple[float, float, float]:
-    values = (value,) * 3 if isinstance(value, Real) else tuple(value)
-    valid = len(values) == 3 and all(
-        isinstance(number, int | float | np.number)
-        and np.isfinite(number)
-        and (number > 0 or name == "mean")
-        for number in values
-    )
-    if not valid:
-        raise ValueError(
-            f"{name}={value!r} must be one number, or three: red, green, blue; finite"
-            f"{', and larger than 0' if name == 'std' else ''}."
-        )
-    return values
+    def _recipe(self) -> dict[str, Any]:
+        device = resolve_device(self.device)
+        return {
+            "model": repr(self.model_name),
+            "model_kwargs": repr(sorted((self.model_kwargs or {}).items())),
+            "weights": self._backbone().fingerprint,
+            "preprocessing": repr(sorted(self.preprocessing_.items())),
+            "decoder": self.decoder,
+            "layer": repr(self.layer),
+            "pooling": self.pooling,
+            "gem_p": self.gem_p if self.pooling == "gem" else None,
+            "flip": self.flip,
+            "precision": resolve_precision(self.precision, device),
+            "compile": self.compile,
+        }

@@ -1,44 +1,118 @@
-"""A network's last feature map becomes one row an image."""
+"""A network's feature maps become one row an image."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_GEM_LEAST = 1e-6
 
-def pool_places(model: "nn.Module", pixels: "Tensor", pooling: str | None) -> "Tensor":
-    """Run the network and pool its last feature map to (n_images, n_features)."""
+
+def pool_last(
+    module: "nn.Module", pixels: "Tensor", pooling: str | None, gem_p: float
+) -> "Tensor":
+    """Run the network and pool what it computes last to (n_images, n_features)."""
     if pooling is None:
-        rows: Tensor = model(pixels)
+        rows: Tensor = module(pixels)
         return rows
-    places = _places(model, model.forward_features(pixels))  # type: ignore[operator]
-    pooled = places.mean(dim=1) if pooling == "avg" else places.amax(dim=1)
-    return _normalized_as_before_classifier(model, pooled)
-
-
-def _places(model: "nn.Module", features: Any) -> "Tensor":
-    """Arrange a feature map, or tokens, as (n_images, n_places, n_features)."""
+    features: Any = getattr(module, "forward_features", module)(pixels)
     n_axes = getattr(features, "ndim", 0)
-    if n_axes == 4 and str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC"):
-        places: Tensor = features.flatten(1, 2)
-    elif n_axes == 4:
-        places = features.flatten(2).transpose(1, 2)
-    elif n_axes == 3:
-        places = features[:, getattr(model, "num_prefix_tokens", 0) :]
-    else:
+    if n_axes == 2:
+        raise ValueError("the model returns rows by itself; set pooling=None.")
+    if n_axes not in (3, 4):
         raise ValueError("the model has no single feature map; set pooling=None.")
-    return places
+    if n_axes == 4:
+        is_nhwc = str(getattr(module, "output_fmt", "NCHW")).endswith("NHWC")
+        maps = features.permute(0, 3, 1, 2) if is_nhwc else features
+        pooled = _pool_map(maps.float(), pooling, gem_p)
+    else:
+        n_prefix = _n_prefix_tokens(module)
+        tokens = features.float()
+        pooled = _pool_tokens(
+            tokens[:, n_prefix:], tokens[:, :n_prefix], pooling, gem_p
+        )
+    is_flat = pooling == "flatten"
+    return pooled if is_flat else _normalized_as_before_classifier(module, pooled)
 
 
-def _normalized_as_before_classifier(model: "nn.Module", pooled: "Tensor") -> "Tensor":
+def pool_stages(
+    module: "nn.Module",
+    pixels: "Tensor",
+    stages: tuple[int, ...],
+    pooling: str,
+    gem_p: float,
+) -> "Tensor":
+    """Run the network as far as need be; pool some of its stages, side by side."""
+    import torch
+
+    needed = sorted(set(stages))
+    has_prefix = _n_prefix_tokens(module) > 0
+    maps: Any = module.forward_intermediates(  # type: ignore[operator]
+        pixels,
+        indices=needed,
+        stop_early=True,
+        intermediates_only=True,
+        **({"return_prefix_tokens": True} if has_prefix else {}),
+    )
+    pooled = {}
+    for stage, output in zip(needed, maps, strict=True):
+        places, prefix = output if has_prefix else (output, None)
+        places = places.float()
+        if prefix is not None or pooling in ("cls", "token_avg"):
+            tokens = places.flatten(2).transpose(1, 2)
+            pooled[stage] = _pool_tokens(tokens, prefix, pooling, gem_p)
+        else:
+            pooled[stage] = _pool_map(places, pooling, gem_p)
+    return torch.cat([pooled[stage] for stage in stages], dim=1)
+
+
+def _pool_map(maps: "Tensor", pooling: str, gem_p: float) -> "Tensor":
+    """Pool (n_images, n_features, height, width)."""
+    if pooling in ("cls", "token_avg"):
+        raise ValueError(
+            f"pooling={pooling!r} is for transformers; the model has a map of places."
+        )
+    if pooling == "flatten":
+        return maps.flatten(1)
+    return _pool_places(maps.flatten(2), pooling, gem_p, axis=2)
+
+
+def _pool_tokens(
+    tokens: "Tensor", prefix: "Tensor | None", pooling: str, gem_p: float
+) -> "Tensor":
+    """Pool tokens of (n_images, n_places, n_features), and those before the places."""
+    if pooling == "flatten":
+        return tokens.flatten(1)
+    if pooling != "cls":
+        return _pool_places(tokens, pooling.removeprefix("token_"), gem_p, axis=1)
+    if prefix is None or prefix.shape[1] == 0:
+        raise ValueError("pooling='cls': the model has no class token.")
+    return prefix[:, 0].float()
+
+
+def _pool_places(
+    features: "Tensor", pooling: str, gem_p: float, *, axis: int
+) -> "Tensor":
+    if pooling == "max":
+        return features.amax(axis)
+    if pooling == "avg":
+        return features.mean(axis)
+    return features.clamp(min=_GEM_LEAST).pow(gem_p).mean(axis).pow(1 / gem_p)
+
+
+def _n_prefix_tokens(module: "nn.Module") -> int:
+    return int(getattr(module, "num_prefix_tokens", 0) or 0)
+
+
+def _normalized_as_before_classifier(module: "nn.Module", pooled: "Tensor") -> "Tensor":
     """Apply the norm that some models have between pooling and classifier."""
-    head: Any = getattr(model, "head", None)
+    head: Any = getattr(module, "head", None)
     if type(head).__name__ in ("NormMlpClassifierHead", "ClNormMlpClassifierHead"):
         is_map_norm = type(head.norm).__name__.endswith("2d")
         shaped = pooled[:, :, None, None] if is_map_norm else pooled
         normalized: Tensor = head.norm(shaped)
         return normalized.flatten(1)
-    if hasattr(model, "fc_norm"):
-        rows: Tensor = model.fc_norm(pooled)  # type: ignore[operator]
+    if hasattr(module, "fc_norm"):
+        rows: Tensor = module.fc_norm(pooled)  # type: ignore[operator]
         return rows
     return pooled

@@ -9,7 +9,9 @@ import stat
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import IO, Any, cast
 
@@ -18,7 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from imgsim.exceptions import ImageReadError
+from imgsim.images._jpeg import rgb_from_file
 from imgsim.images._rgb import RGB, rgb_from_array, rgb_from_pillow
+
+FromFile = Callable[[Image.Image, IO[bytes]], RGB]
 
 
 def read_image(source: Any) -> RGB:
@@ -79,10 +84,31 @@ def read_image(source: Any) -> RGB:
            [128, 128, 128],
            [255, 255, 255]], dtype=uint8)
     """
+    return _read_or_explain(source, lambda image, file: rgb_from_pillow(image))
+
+
+def read_image_fast(source: Any, least_side: int) -> RGB:
+    """Read one image like `read_image`, but a JPEG in the fastest way.
+
+    The pixels are the same, except that a photograph whose shorter side is more than
+    four times `least_side` is reduced by the decoder to at least twice `least_side`.
+    """
+    return _read_or_explain(source, partial(rgb_from_file, least_side=least_side))
+
+
+def read_content(source: Any) -> bytes | None:
+    """Return the bytes of a file, wherever it is; None for an image in memory."""
     try:
-        return _read_quietly(source)
+        if isinstance(source, bytes | bytearray | memoryview):
+            return bytes(source)
+        if isinstance(source, str | os.PathLike):
+            with _open(source) as file:
+                return file.read()
+        if hasattr(source, "read"):
+            return _content(source)
     except Exception as error:
         raise ImageReadError(describe_source(source), _reason(error)) from error
+    return None
 
 
 def describe_source(source: Any) -> str:
@@ -145,17 +171,24 @@ _N_TRIES = 5
 _shared_source_lock = threading.Lock()
 
 
-def _read_quietly(source: Any) -> RGB:
+def _read_or_explain(source: Any, from_file: FromFile) -> RGB:
+    try:
+        return _read_quietly(source, from_file)
+    except Exception as error:
+        raise ImageReadError(describe_source(source), _reason(error)) from error
+
+
+def _read_quietly(source: Any, from_file: FromFile) -> RGB:
     for _ in range(_N_TRIES - 1):
         with suppress(Warning), _quiet_pillow:
             # An odd but readable file fails if, meanwhile, another thread puts back
             # filters that make errors of warnings.
-            return _read(source)
+            return _read(source, from_file)
     with _quiet_pillow:
-        return _read(source)
+        return _read(source, from_file)
 
 
-def _read(source: Any) -> RGB:
+def _read(source: Any, from_file: FromFile) -> RGB:
     if isinstance(source, np.ndarray):
         return rgb_from_array(source)
     if isinstance(source, Image.Image):
@@ -164,11 +197,12 @@ def _read(source: Any) -> RGB:
             source.load()
         return rgb_from_pillow(source)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _read_file(io.BytesIO(source))
+        return _read_file(io.BytesIO(source), from_file)
     if isinstance(source, str | os.PathLike):
-        return _read_path(source)
+        with _open(source) as file:
+            return _read_file(file, from_file)
     if hasattr(source, "read"):
-        return _read_file(io.BytesIO(_content(source)))
+        return _read_file(io.BytesIO(_content(source)), from_file)
     if _is_tensor(source):
         return rgb_from_array(_channels_last(source))
     if source is None or source != source:
@@ -179,15 +213,14 @@ def _read(source: Any) -> RGB:
     )
 
 
-def _read_path(path: str | os.PathLike[str]) -> RGB:
+def _open(path: str | os.PathLike[str]) -> IO[bytes]:
     # To open a pipe would wait for a writer, and to read a device might never end.
     if not stat.S_ISREG(mode := os.stat(path).st_mode):
         raise IsADirectoryError if stat.S_ISDIR(mode) else OSError("not a file.")
-    with open(path, "rb") as file:
-        return _read_file(file)
+    return open(path, "rb")
 
 
-def _read_file(file: IO[bytes]) -> RGB:
+def _read_file(file: IO[bytes], from_file: FromFile) -> RGB:
     if not file.read(1):
         raise EOFError("the file is empty.")
     file.seek(0)
@@ -195,7 +228,7 @@ def _read_file(file: IO[bytes]) -> RGB:
         if image.format == "EPS":
             raise ValueError("PostScript is a program, not a picture; convert it.")
         _check_n_pixels(image)
-        return rgb_from_pillow(image)
+        return from_file(image, file)
 
 
 def _check_n_pixels(image: Image.Image) -> None:

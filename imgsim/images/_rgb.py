@@ -22,6 +22,11 @@ def rgb_from_pillow(image: Image.Image) -> RGB:
     return _upright(_rgb_of_mode(image), _orientation(image))
 
 
+def upright_like(image: Image.Image, rgb: RGB) -> RGB:
+    """Turn the decoded pixels of an image as its EXIF orientation says."""
+    return _upright(rgb, _orientation(image))
+
+
 def rgb_from_array(array: NDArray[Any]) -> RGB:
     """Convert (height, width[, channels]) of any documented dtype to 8-bit RGB."""
     if array.ndim == 2:
@@ -144,7 +149,7 @@ def _on_white(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _orientation(image: Image.Image) -> int:
-    # Call after load(), which turns a TIFF by itself and then drops the tag.
+    # Of a TIFF, call after load(), which turns it by itself and then drops the tag.
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:

@@ -1,7 +1,8 @@
 """Many images, decoded ahead by threads and handed out in order."""
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from math import ceil
@@ -51,7 +52,7 @@ class ImageBatch(NamedTuple):
     rows : ndarray of shape (n_readable,), dtype int64
         Positions in the collection of `images`, increasing.
 
-    images : list of ndarray
+    images : list
         The pictures, in the order of `rows`.
 
     failures : list of ImageFailure
@@ -68,7 +69,7 @@ class ImageBatch(NamedTuple):
     """
 
     rows: NDArray[np.int64]
-    images: list[NDArray[Any]]
+    images: list[Any]
     failures: list[ImageFailure]
 
 
@@ -95,11 +96,15 @@ class ImageStream:
 
     n_jobs : int, default=None
         Number of decoding threads. None means one for each core this process may
-        use; negative numbers count as in scikit-learn.
+        use, or as many as OMP_NUM_THREADS says, which joblib sets in its workers;
+        negative numbers count as in scikit-learn.
 
     on_error : {"carry", "raise"}, default="carry"
         Whether an unreadable image is carried in the batch's `failures`, or raised
         as the :class:`~imgsim.exceptions.ImageReadError` it is when its turn comes.
+
+    read : callable, default=read_image
+        What turns a source into an image, in the decoding thread.
 
     Attributes
     ----------
@@ -139,6 +144,7 @@ class ImageStream:
         batch_size: int = 32,
         n_jobs: int | None = None,
         on_error: Literal["carry", "raise"] = "carry",
+        read: Callable[[Any], Any] = read_image,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size} must be at least 1.")
@@ -147,7 +153,8 @@ class ImageStream:
         self._sources = check_image_sources(X)
         self._prepare = prepare
         self._batch_size = batch_size
-        self._n_threads = cpu_count() if n_jobs is None else effective_n_jobs(n_jobs)
+        self._n_threads = _n_cores() if n_jobs is None else effective_n_jobs(n_jobs)
+        self._read = read
         self._on_error = on_error
         self.n_images = len(self._sources)
 
@@ -155,7 +162,7 @@ class ImageStream:
         """Return the number of batches."""
         return ceil(self.n_images / self._batch_size)
 
-    def __iter__(self) -> Iterator[ImageBatch]:
+    def __iter__(self) -> Generator[ImageBatch, None, None]:
         """Yield the batches, decoding ahead."""
         pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="imgsim-decode")
         try:
@@ -179,19 +186,14 @@ class ImageStream:
                 )
             yield self._batch(start, outcomes)
 
-    def _load(self, source: Any) -> NDArray[Any] | ImageReadError:
+    def _load(self, source: Any) -> Any:
         try:
-            image = read_image(source)
+            image = self._read(source)
             if self._prepare is None:
                 return image
-            return self._prepare(image)
+            return prepare_or_explain(self._prepare, image, source)
         except ImageReadError as error:
             return error
-        except Exception as error:
-            reason = f"decoded, but not prepared: {error}"
-            unprepared = ImageReadError(describe_source(source), reason)
-            unprepared.__cause__ = error
-            return unprepared
 
     def _batch(
         self, start: int, outcomes: list[NDArray[Any] | ImageReadError]
@@ -206,3 +208,23 @@ class ImageStream:
             else:
                 failures.append(ImageFailure(row, outcome.source, outcome.reason))
         return ImageBatch(np.array(rows, dtype=np.int64), images, failures)
+
+
+def prepare_or_explain(
+    prepare: Callable[[NDArray[np.uint8]], NDArray[Any]],
+    image: NDArray[np.uint8],
+    source: Any,
+) -> NDArray[Any]:
+    """Prepare an image; whatever goes wrong is an ImageReadError that names it."""
+    try:
+        return prepare(image)
+    except Exception as error:
+        reason = f"decoded, but not prepared: {error}"
+        raise ImageReadError(describe_source(source), reason) from error
+
+
+def _n_cores() -> int:
+    """Return the number of cores, or the share of them this process was given."""
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    n_cores: int = cpu_count()
+    return min(n_cores, int(share)) if share.isdigit() and int(share) else n_cores

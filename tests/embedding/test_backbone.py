@@ -1,13 +1,8 @@
 """Tests of loading networks by name."""
 
-import numpy as np
 import pytest
 
-from imgsim.embedding._backbone import (
-    BackboneSpec,
-    load_backbone,
-    make_preparation,
-)
+from imgsim.embedding._backbone import BackboneSpec, load_backbone
 from imgsim.exceptions import WeightsUnavailableError
 
 torch = pytest.importorskip("torch")
@@ -15,7 +10,7 @@ timm = pytest.importorskip("timm")
 
 
 def _spec(model_name="resnet18", pretrained=False, **model_kwargs):
-    return BackboneSpec(model_name, pretrained, None, "cpu", model_kwargs)
+    return BackboneSpec(model_name, pretrained, None, "cpu", "float32", model_kwargs)
 
 
 def test_equal_specifications_share_one_network():
@@ -26,7 +21,7 @@ def test_equal_specifications_share_one_network():
 
 def test_the_network_is_frozen_in_evaluation_mode():
     """Else embeddings would change from call to call."""
-    model = load_backbone(_spec())
+    model = load_backbone(_spec()).module
 
     assert not any(module.training for module in model.modules())
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -38,11 +33,11 @@ def test_untrained_weights_are_the_same_in_every_process():
     expected = torch.rand(2)
     torch.manual_seed(3)
     load_backbone.cache_clear()
-    first = load_backbone(_spec()).conv1.weight.clone()
+    first = load_backbone(_spec()).module.conv1.weight.clone()
     drawn = torch.rand(2)
     load_backbone.cache_clear()
 
-    assert torch.equal(load_backbone(_spec()).conv1.weight, first)
+    assert torch.equal(load_backbone(_spec()).module.conv1.weight, first)
     assert torch.equal(drawn, expected)
 
 
@@ -99,7 +94,7 @@ def test_defaults_of_the_application_do_not_matter(dtype):
     torch.set_default_dtype(dtype)
     torch.set_default_device("meta")
     try:
-        model = load_backbone(_spec())
+        model = load_backbone(_spec()).module
     finally:
         torch.set_default_dtype(torch.float32)
         torch.set_default_device(None)
@@ -107,50 +102,3 @@ def test_defaults_of_the_application_do_not_matter(dtype):
     assert {(p.dtype, p.device.type) for p in model.parameters()} == {
         (torch.float32, "cpu")
     }
-
-
-def _config(**changes):
-    return {
-        "input_size": (3, 32, 32),
-        "interpolation": "bicubic",
-        "mean": (0.5, 0.5, 0.5),
-        "std": (0.5, 0.5, 0.5),
-        "crop_pct": 0.875,
-        "crop_mode": "center",
-    } | changes
-
-
-@pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
-def test_preparation_is_the_transform_of_timm(crop_mode, pictures):
-    """Up to the normalisation, which the device does."""
-    from PIL import Image
-
-    config = _config(crop_mode=crop_mode)
-    transform = timm.data.create_transform(**config, is_training=False)
-    prepare = make_preparation(config)
-
-    for picture in pictures:
-        ours = prepare(picture)
-        theirs = transform(Image.fromarray(picture)).numpy()
-        assert ours.dtype == np.uint8
-        np.testing.assert_allclose((ours / 255 - 0.5) / 0.5, theirs, atol=1e-6)
-
-
-@pytest.mark.parametrize("shape", [(4000, 1, 3), (1, 100_000, 3), (1, 1, 3)])
-def test_extreme_shapes_take_little_memory(shape):
-    """A strip enlarged before it is cropped would take gigabytes."""
-    rgb = np.full(shape, 77, dtype=np.uint8)
-
-    pixels = make_preparation(_config())(rgb)
-
-    np.testing.assert_array_equal(pixels, np.full((3, 32, 32), 77))
-
-
-def test_a_squashed_strip_is_squashed_whole():
-    """Only the centre crop drops the ends anyway."""
-    strip = np.zeros((100, 2, 3), dtype=np.uint8)
-    strip[:25] = 255
-
-    pixels = make_preparation(_config(crop_mode="squash", crop_pct=1.0))(strip)
-
-    assert pixels[:, :6].min() > 200

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from imgsim.embedding._backbone import BackboneSpec, load_backbone
+from imgsim.embedding._backbone import BackboneSpec, load_backbone, load_module
 from imgsim.embedding._checkpoint import Checkpoint
 
 torch = pytest.importorskip("torch")
@@ -13,7 +13,12 @@ timm = pytest.importorskip("timm")
 
 def _spec(model_name="resnet18", *, checkpoint, **model_kwargs):
     return BackboneSpec(
-        model_name, False, Checkpoint.at(checkpoint), "cpu", model_kwargs
+        model_name,
+        False,
+        Checkpoint.at(checkpoint),
+        "cpu",
+        "float32",
+        model_kwargs,
     )
 
 
@@ -50,7 +55,7 @@ def test_checkpoints_load_in_every_usual_form(name, wrap, weights, tmp_path):
     else:
         save_file(content.get("state_dict", content), path)
 
-    model = load_backbone(_spec(checkpoint=path))
+    model = load_module(_spec(checkpoint=path))
 
     assert torch.equal(model.layer1[0].conv1.weight, weights["layer1.0.conv1.weight"])
 
@@ -59,11 +64,19 @@ def test_a_replaced_checkpoint_is_loaded_anew(weights, tmp_path):
     """A file is told by its size and time, not by its name alone."""
     path = tmp_path / "a.pth"
     torch.save(weights, path)
-    first = load_backbone(_spec(checkpoint=path)).conv1.weight.clone()
-    weights["conv1.weight"] += 1
-    torch.save(weights | {"fc.extra": torch.zeros(9)}, path)
+    first = load_backbone(_spec(checkpoint=path))
+    torch.save(
+        {
+            **weights,
+            "conv1.weight": weights["conv1.weight"] + 1,
+            "fc.extra": weights["fc.bias"],
+        },
+        path,
+    )
 
-    assert torch.equal(load_backbone(_spec(checkpoint=path)).conv1.weight, first + 1)
+    second = load_backbone(_spec(checkpoint=path))
+
+    assert second.fingerprint != first.fingerprint
 
 
 def test_a_checkpoint_of_another_model_lists_the_keys(weights, tmp_path):
@@ -129,7 +142,7 @@ def test_position_embeddings_are_resampled(tmp_path):
 
     spec = _spec("vit_tiny_patch16_224", checkpoint=tmp_path / "a.pth", img_size=96)
 
-    assert load_backbone(spec).pos_embed.shape == (1, 37, 192)
+    assert load_backbone(spec).module.pos_embed.shape == (1, 37, 192)
 
 
 def test_a_missing_or_foreign_checkpoint_is_named(tmp_path):

@@ -71,7 +71,8 @@ def test_own_head_is_what_plain_timm_returns(name, pictures):
     with torch.inference_mode():
         expected = model(pixels).numpy()
 
-    X = _untrained(name, pooling=None).fit_transform(pictures[:3])
+    embedder = _untrained(name, pooling=None, decoder="pillow")
+    X = embedder.fit_transform(pictures[:3])
 
     assert_allclose(X, expected, atol=1e-4 * np.abs(expected).max())
 
@@ -90,10 +91,10 @@ def test_average_pooling_is_the_own_head_of_most_networks(name, picture):
 def test_tokens_are_pooled_without_the_class_token(pooling, picture):
     """The patches are the places of a transformer."""
     embedder = _untrained("vit_tiny_patch16_224", pooling=pooling).fit()
-    model = embedder._backbone()
-    pixels = embedder._scaled(torch.from_numpy(embedder._preparation()(picture)[None]))
+    transform = timm.data.create_transform(**embedder.preprocessing_)
+    pixels = transform(Image.fromarray(picture))[None]
     with torch.inference_mode():
-        patches = model.forward_features(pixels)[0, 1:]
+        patches = embedder._backbone().module.forward_features(pixels)[0, 1:]
     expected = patches.mean(0) if pooling == "avg" else patches.amax(0)
 
     assert_allclose(embedder.transform([picture])[0], expected.numpy(), atol=1e-5)
@@ -133,15 +134,22 @@ def test_parameters_override_the_preprocessing_of_the_model():
 
 def test_mean_and_std_scale_the_pixels(picture):
     """By hand: (pixels / 255 - mean) / std, channel by channel."""
-    embedder = _untrained(
-        image_size=32, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7)
-    ).fit()
-    pixels = np.arange(24, dtype=np.uint8).reshape(1, 3, 2, 4)
+    small = picture[:8, :8]
+    embedder = ImageEmbedder(
+        torch.nn.Identity(),
+        image_size=8,
+        crop_pct=1.0,
+        mean=(0.1, 0.2, 0.3),
+        std=(0.5, 0.6, 0.7),
+        pooling="flatten",
+        device="cpu",
+    )
 
-    scaled = embedder._scaled(torch.from_numpy(pixels)).numpy()
+    scaled = embedder.fit_transform([small])[0].reshape(3, 8, 8)
 
     mean, std = np.array([[0.1, 0.2, 0.3], [0.5, 0.6, 0.7]])[:, :, None, None]
-    assert_allclose(scaled[0], (pixels[0] / 255 - mean) / std, rtol=1e-5)
+    expected = (np.moveaxis(small, 2, 0) / 255 - mean) / std
+    assert_allclose(scaled, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -207,14 +215,6 @@ def test_device_auto_takes_cuda_where_there_is_one(monkeypatch):
         resolve_device("cuda:1")
 
 
-def test_a_gpu_takes_a_batch_in_one_pass():
-    """And a CPU in passes that keep its cores busy, and no larger."""
-    embedder = _untrained(batch_size=500)
-
-    assert embedder._n_images_in_pass("cuda:1") == 500
-    assert embedder._n_images_in_pass("cpu") == max(4, 2 * torch.get_num_threads())
-
-
 def test_a_pickle_holds_no_weights(pictures):
     """It travels between processes and machines; equal weights load on the other."""
     embedder = _untrained(image_size=64).fit(pictures)
@@ -246,14 +246,16 @@ def test_a_gpu_agrees_with_the_cpu(pictures):
     on_cpu = _untrained(image_size=64).fit_transform(pictures)
     on_gpu = _untrained(image_size=64).set_params(device="cuda").fit_transform(pictures)
 
-    assert_allclose(on_gpu, on_cpu, rtol=1e-2, atol=1e-3)
+    assert_allclose(on_gpu, on_cpu, atol=1e-5 * np.abs(on_cpu).max())
 
 
 def test_clones_share_the_network(pictures):
     """A search over other parameters loads no weights again."""
     embedder = _untrained(image_size=64).fit(pictures)
 
-    assert clone(embedder).fit(pictures)._backbone() is embedder._backbone()
+    assert clone(embedder).fit(pictures)._backbone().module is (
+        embedder._backbone().module
+    )
 
 
 def test_grid_search_chooses_the_metric_of_an_index():
@@ -290,16 +292,19 @@ def _coloured_shapes():
     return [*(colors[y][:, None, None] + noise).astype(np.uint8)], y
 
 
-def test_real_weights_agree_with_plain_timm(test_data, make_mobilenet):
+@pytest.mark.parametrize(
+    ("decoder", "lowest"), [("pillow", 0.999999), ("auto", 0.9999)]
+)
+def test_real_weights_agree_with_plain_timm(test_data, make_mobilenet, decoder, lowest):
     """The independent answer: timm and Pillow, one image at a time."""
     reference = np.load(test_data / "reference/animals_mobilenetv2_fp32.npz")
     paths = [test_data / "data/animals" / name for name in reference["files"]]
 
-    X = make_mobilenet(normalize="l2").fit_transform(paths)
+    X = make_mobilenet(normalize="l2", decoder=decoder).fit_transform(paths)
 
     expected = reference["embeddings"]
     expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
-    assert (X * expected).sum(axis=1).min() >= 0.99999
+    assert (X * expected).sum(axis=1).min() >= lowest
 
 
 def test_real_rows_do_not_depend_on_the_batch(test_data, make_mobilenet):

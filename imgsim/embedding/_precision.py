@@ -1,0 +1,128 @@
+"""In which floating-point format a network computes."""
+
+import re
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+_LOWERED = ("bfloat16", "float16")
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """Return `precision`, or for "auto" the fastest that keeps the quality."""
+    if precision != "auto":
+        return precision
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        return "float16"
+    return "bfloat16" if kind == "cpu" and _cpu_has_bfloat16() else "float32"
+
+
+@lru_cache(maxsize=1)
+def _cpu_has_bfloat16() -> bool:
+    """Tell whether the CPU multiplies bfloat16 itself; elsewhere it is slower."""
+    try:
+        described = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", described) is not None
+
+
+def lower_weights(module: "nn.Module", dtype: "torch.dtype") -> None:
+    """Round the weights of convolutions and linear layers, in place.
+
+    They take nearly all of the time. Norms, embeddings of positions and sums stay in
+    float32: rounded biases alone would cost as many neighbours as all weights.
+    """
+    from torch import nn
+
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            part.weight.data = round_keeping_sums(part.weight.data, dtype)
+
+
+def round_keeping_sums(weight: "Tensor", dtype: "torch.dtype") -> "Tensor":
+    """Round the weights of a layer such that the sum of each filter is kept.
+
+    The error of each weight is carried to the next smaller one, which is finer, so
+    that an area without structure, and a channel that is constant, come out as before.
+    """
+    import torch
+
+    is_spatial = weight.ndim > 2 and weight[0, 0].numel() > 1
+    filters = weight.flatten(2) if is_spatial else weight.reshape(len(weight), 1, -1)
+    order = filters.abs().argsort(dim=-1, descending=True)
+    exact = filters.float().gather(-1, order)
+    rounded = torch.empty_like(exact)
+    carried = torch.zeros_like(exact[..., 0])
+    for i in range(exact.shape[-1]):
+        wanted = exact[..., i] + carried
+        rounded[..., i] = wanted.to(dtype)
+        carried = wanted - rounded[..., i]
+    unsorted = torch.empty_like(exact).scatter_(-1, order, rounded)
+    return unsorted.reshape(weight.shape).to(dtype)
+
+
+def computing_in(precision: str, device_type: str) -> AbstractContextManager[Any]:
+    """Return the context in which a network of this precision runs."""
+    import torch
+
+    if precision in _LOWERED:
+        return torch.autocast(device_type, dtype=getattr(torch, precision))
+    return _full_float32 if device_type == "cuda" else nullcontext()
+
+
+class _FullFloat32:
+    """Keep CUDA from rounding float32 to 10 bits (TF32) while any thread is inside.
+
+    torch has one setting for all threads, so the first that enters changes it, and
+    the last that leaves puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._before: list[Any] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._before = [
+                    _exchange(owner, name, exact)
+                    for owner, name, exact in _float32_settings()
+                ]
+            self._n_inside += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                settings = zip(_float32_settings(), self._before, strict=True)
+                for (owner, name, _), before in settings:
+                    _exchange(owner, name, before)
+
+
+_full_float32 = _FullFloat32()
+
+
+def _float32_settings() -> list[tuple[Any, str, Any]]:
+    """Return each setting as its owner, its name and its value for full precision."""
+    from torch import backends
+
+    convolution: Any = getattr(backends.cudnn, "conv", None)
+    if hasattr(convolution, "fp32_precision"):  # torch 2.9 and newer
+        owners = (convolution, backends.cuda.matmul)
+        return [(owner, "fp32_precision", "ieee") for owner in owners]
+    return [(backends.cudnn, "allow_tf32", False)]
+
+
+def _exchange(owner: Any, name: str, value: Any) -> Any:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    return before
