@@ -325,7 +325,8 @@ class ImageEmbedder(BaseImageEmbedder):
         except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"model_name={reprlib.repr(self.model_name)} embeds no images of "
-                f"input_size={self.preprocessing_['input_size']} with pooling={self.pooling!r}, "
+                f"input_size={self.preprocessing_['input_size']} with "
+                f"pooling={self.pooling!r}, "
                 f"layer={self.layer!r}, precision={self.precision!r} and "
                 f"model_kwargs={self.model_kwargs!r}: {error}"
             ) from error

@@ -90,8 +90,8 @@ def read_image(source: Any) -> RGB:
 def read_image_fast(source: Any, least_side: int) -> RGB:
     """Read one image like `read_image`, but a JPEG in the fastest way.
 
-    The pixels are the same, except that a photograph whose shorter side is more than
-    four times `least_side` is reduced by the decoder to at least twice `least_side`.
+    The pixels are the same, except that a photograph whose shorter side is twelve times
+    `least_side` or more is reduced by the decoder, to three times it or so.
     """
     return _read_or_explain(source, partial(rgb_from_file, least_side=least_side))
 
