@@ -90,8 +90,8 @@ def read_image(source: Any) -> RGB:
 def read_image_fast(source: Any, least_side: int) -> RGB:
     """Read one image like `read_image`, but a JPEG in the fastest way.
 
-    The pixels are the same, except that a photograph whose shorter side is twelve times
-    `least_side` or more is reduced by the decoder, to three times it or so.
+    The pixels are the same, except that a photograph whose shorter side is ten times
+    `least_side` or more may be reduced by the decoder, to 2.5 times it or more.
     """
     return _read_or_explain(source, partial(rgb_from_file, least_side=least_side))
 
