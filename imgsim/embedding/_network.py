@@ -88,8 +88,5 @@ def compiled(network: Network) -> "Callable[[Tensor], Tensor]":
     """Compile a network for batches of one shape; the last few are kept."""
     import torch
 
-    on_cpu = network.device == "cpu"
-    fast: Callable[[Tensor], Tensor] = torch.compile(
-        network.forward, dynamic=False, options={"freezing": True} if on_cpu else None
-    )
+    fast: Callable[[Tensor], Tensor] = torch.compile(network.forward, dynamic=False)
     return fast

@@ -59,7 +59,8 @@ class CpuPasses(Passes):
 
     One thread a pass, because threads that share a pass wait for each other after
     every layer, and longest where decoding threads want the cores too. A batch that is
-    too small for all cores shares them out among its passes.
+    too small for all cores shares them out among its passes. Compiled networks run one
+    pass after the other, on all cores, for which they were compiled.
     """
 
     def __init__(self, network: Network, n_images: int) -> None:
@@ -70,23 +71,27 @@ class CpuPasses(Passes):
         self._threads = ThreadpoolController()
         # In a new thread, torch sets its number of threads once, before we do.
         self._pool = ThreadPoolExecutor(
-            self._n_cores, "imgsim-embed", initializer=torch.get_num_threads
+            1 if network.compile else self._n_cores,
+            "imgsim-embed",
+            initializer=torch.get_num_threads,
         )
 
     def __call__(self, images: list[Pixels]) -> Callable[[], Rows]:
         """Begin with a batch; call what is returned for its rows."""
+        parts = self._parts(images)
+        n_at_once = 1 if self._network.compile else len(parts)
+        n_threads = max(1, self._n_cores // n_at_once)
+        futures = [self._pool.submit(self._pass, part, n_threads) for part in parts]
+        return lambda: check_finite(np.concatenate([f.result() for f in futures]))
+
+    def _parts(self, images: list[Pixels]) -> list[list[Pixels]]:
+        """Share a batch out among the cores, or into passes of exactly one size."""
         n_parts = ceil(len(images) / self._n_images)
+        bounds = np.arange(n_parts + 1) * self._n_images
         if not self._network.compile:
             n_parts = max(n_parts, min(self._n_cores, len(images)))
-        bounds = np.linspace(0, len(images), n_parts + 1).astype(int)
-        if self._network.compile:
-            bounds = np.minimum(np.arange(n_parts + 1) * self._n_images, len(images))
-        n_threads = 1 if self._network.compile else max(1, self._n_cores // n_parts)
-        futures = [
-            self._pool.submit(self._pass, images[begin:end], n_threads)
-            for begin, end in pairwise(bounds)
-        ]
-        return lambda: check_finite(np.concatenate([f.result() for f in futures]))
+            bounds = np.linspace(0, len(images), n_parts + 1).astype(int)
+        return [images[begin:end] for begin, end in pairwise(bounds)]
 
     def __exit__(self, *exception: object) -> None:
         """Wait for the passes under way, and drop those that have not begun."""
@@ -153,9 +158,11 @@ class DevicePasses(Passes):
         self._n_images //= 2
 
 
-def n_images_in_pass(n_bytes_an_image: int) -> int:
+def n_images_in_pass(n_bytes_an_image: int, batch_size: int) -> int:
     """Return how many images a CPU takes at once, given the largest map of one."""
-    return max(1, _LARGEST_MAP // n_bytes_an_image)
+    n_most = max(1, _LARGEST_MAP // n_bytes_an_image)
+    n_passes = ceil(batch_size / n_most)
+    return ceil(batch_size / n_passes)
 
 
 def check_finite(rows: Rows) -> Rows:
