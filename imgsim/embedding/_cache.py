@@ -190,5 +190,6 @@ def _drop(connection: sqlite3.Connection, condition: str, value: float) -> int:
 
 
 def _shrink(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA incremental_vacuum").fetchall()
+    # `execute` would take one step of it, and free one page.
+    connection.executescript("PRAGMA incremental_vacuum")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

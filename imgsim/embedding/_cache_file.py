@@ -82,11 +82,11 @@ def named_errors(path: str) -> Iterator[None]:
 
 
 def _make_or_check(connection: sqlite3.Connection, path: str) -> None:
-    # A row of 1,280 to 2,048 numbers fits into a page of 16 KiB, not of 4.
-    connection.execute("PRAGMA page_size = 16384")
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if n_tables == 0:
+        # A row of 1,280 to 2,048 numbers fits into a page of 16 KiB, not of 4.
+        connection.execute("PRAGMA page_size = 16384")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("BEGIN IMMEDIATE")
         _make_tables(connection)
         connection.execute("COMMIT")

@@ -97,7 +97,11 @@ def _pool_places(
         return features.amax(axis)
     if pooling == "avg":
         return features.mean(axis)
-    return features.clamp(min=_GEM_LEAST).pow(gem_p).mean(axis).pow(1 / gem_p)
+    positive = features.clamp(min=_GEM_LEAST)
+    # Of the shares of the largest, no power overflows.
+    largest = positive.amax(axis, keepdim=True)
+    mean = (positive / largest).pow(gem_p).mean(axis).pow(1 / gem_p)
+    return mean * largest.squeeze(axis)
 
 
 def _n_prefix_tokens(module: "nn.Module") -> int:

@@ -1,0 +1,137 @@
+"""Tests of the floating-point format a network computes in."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from imgsim.embedding import _precision
+from imgsim.embedding._precision import (
+    computing_in,
+    lower_weights,
+    resolve_precision,
+    round_keeping_sums,
+)
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize(
+    ("device", "has_bfloat16", "expected"),
+    [
+        ("cuda", False, "float16"),
+        ("cuda:1", True, "float16"),
+        ("cpu", True, "bfloat16"),
+        ("cpu", False, "float32"),
+        ("mps", True, "float32"),
+    ],
+)
+def test_auto_is_the_fastest_the_device_has(
+    monkeypatch, device, has_bfloat16, expected
+):
+    """And never slower than float32."""
+    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: has_bfloat16)
+
+    assert resolve_precision("auto", device) == expected
+    assert resolve_precision("bfloat16", device) == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("flags : avx512f avx512_bf16 avx512_vnni", True),
+        ("flags : amx_bf16 amx_tile", True),
+        ("Features : asimd bf16 i8mm", True),
+        ("flags : avx512f avx2", False),
+    ],
+)
+def test_the_cpu_is_asked_for_bfloat16(monkeypatch, flags, expected):
+    """By what Linux tells of x86 and of Arm."""
+    monkeypatch.setattr(Path, "read_text", lambda path: flags)
+
+    assert _precision._cpu_has_bfloat16.__wrapped__() is expected
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 3, 3), (8, 4, 3, 3), (8, 64, 1, 1), (8, 64)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounding_keeps_the_sum_of_each_filter(shape, dtype):
+    """The sums of weights rounded one by one are many times further off."""
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    per_filter = weight.flatten(2) if shape[-1] == 3 else weight.flatten(1)
+
+    kept = round_keeping_sums(weight, dtype)
+
+    assert kept.dtype == dtype
+    kept, plain = kept.float(), weight.to(dtype).float()
+    error = (kept.reshape(per_filter.shape) - per_filter).sum(-1).abs().mean()
+    plain_error = (plain.reshape(per_filter.shape) - per_filter).sum(-1).abs().mean()
+    assert error < plain_error / 3
+    assert (kept - weight).abs().max() <= torch.finfo(dtype).eps * weight.abs().max()
+
+
+def test_only_convolutions_and_linear_layers_are_lowered():
+    """Norms and biases are exact."""
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2)
+    )
+
+    lower_weights(module, torch.bfloat16)
+
+    dtypes = {name: value.dtype for name, value in module.state_dict().items()}
+    lowered = {name for name, dtype in dtypes.items() if dtype == torch.bfloat16}
+    assert lowered == {"0.weight", "2.weight"}
+
+
+def _tf32():
+    convolution = getattr(torch.backends.cudnn, "conv", None)
+    if hasattr(convolution, "fp32_precision"):
+        return (
+            convolution.fp32_precision,
+            torch.backends.cuda.matmul.fp32_precision,
+        )
+    return (torch.backends.cudnn.allow_tf32,)
+
+
+def test_float32_on_cuda_is_not_rounded_to_tf32():
+    """Else rows differ from those of a CPU; afterwards the setting is as it was."""
+    before = _tf32()
+
+    with computing_in("float32", "cuda"):
+        inside = _tf32()
+
+    assert set(inside) in ({"ieee"}, {False})
+    assert _tf32() == before
+
+
+def test_threads_that_overlap_leave_the_settings_as_they_were():
+    """The first that enters is not always the last that leaves."""
+    before = _tf32()
+    first_is_in, second_is_in = threading.Event(), threading.Event()
+
+    def second():
+        first_is_in.wait(10)
+        with computing_in("float32", "cuda"):
+            second_is_in.set()
+            first_has_left.wait(10)
+            seen.append(_tf32())
+
+    first_has_left, seen = threading.Event(), []
+    thread = threading.Thread(target=second)
+    thread.start()
+    with computing_in("float32", "cuda"):
+        first_is_in.set()
+        second_is_in.wait(10)
+    first_has_left.set()
+    thread.join()
+
+    assert set(seen[0]) in ({"ieee"}, {False})
+    assert _tf32() == before
+
+
+def test_half_precision_runs_under_autocast():
+    """And only on the device that computes."""
+    with computing_in("bfloat16", "cpu"):
+        assert torch.is_autocast_enabled("cpu")
+        assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+    with computing_in("float32", "cpu"):
+        assert not torch.is_autocast_enabled("cpu")
