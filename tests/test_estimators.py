@@ -4,6 +4,7 @@ import io
 import pickle
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from imgsim import ImageClusterer, ImageReadError, SimilarityIndex
+from imgsim import EmbeddingCache, ImageClusterer, ImageReadError, SimilarityIndex
 from imgsim.exceptions import ImageReadWarning
 
 ARRAY_ESTIMATORS = [
@@ -318,6 +319,99 @@ def test_progress_is_shown_only_if_asked(make_embedder, pictures, capsys):
     shown = capsys.readouterr().err
     assert "12/12" in shown
     assert "images/s" in shown
+
+
+def test_progress_counts_failures_and_hits(make_embedder, pictures, capsys, tmp_path):
+    """So that a long run can be watched."""
+    cache = tmp_path / "rows.sqlite"
+    make_embedder(cache=cache).fit_transform(pictures)
+    embedder = make_embedder(cache=cache, on_error="nan", verbose=1, batch_size=4)
+
+    with pytest.warns(ImageReadWarning):
+        embedder.fit_transform([*pictures, "missing.jpg"])
+
+    assert "failed=1, cached=12" in capsys.readouterr().err
+
+
+def test_batches_together_are_the_whole(make_embedder, pictures):
+    """For collections whose rows do not fit into memory."""
+    embedder = make_embedder(batch_size=5)
+
+    batches = list(embedder.transform_iter(pictures))
+
+    assert [batch.shape for batch in batches] == [
+        (n, embedder.n_features_out_) for n in (5, 5, 2)
+    ]
+    assert_array_equal(np.vstack(batches), embedder.transform(pictures))
+
+
+def test_batches_are_checked_at_the_call(make_embedder):
+    """Not when the first is asked for, somewhere else."""
+    with pytest.raises(TypeError, match="list_images"):
+        make_embedder().transform_iter("photos")
+    with pytest.raises(ValueError, match="The 'batch_size' parameter"):
+        make_embedder(batch_size=0).transform_iter(["a.jpg"])
+
+
+def test_batches_tell_of_failures_at_the_end(make_embedder, pictures):
+    """One warning, at the loop over them."""
+    embedder = make_embedder(on_error="nan", batch_size=2)
+
+    with pytest.warns(ImageReadWarning, match="1 of 13") as caught:
+        batches = list(embedder.transform_iter([*pictures[:3], "x.jpg", *pictures[3:]]))
+
+    assert caught[0].filename == __file__
+    assert [f.index for f in embedder.failures_] == [3]
+    assert np.isnan(batches[1][1]).all()
+    assert not np.isnan(batches[1][0]).any()
+
+
+def test_batches_left_early_leave_no_thread(make_embedder, pictures, tmp_path):
+    """And what was embedded is in the cache."""
+    cache = EmbeddingCache(tmp_path / "rows.sqlite")
+    batches = make_embedder(batch_size=2, cache=cache).transform_iter(pictures)
+
+    next(batches)
+    batches.close()
+
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("imgsim")]
+    assert 2 <= len(cache) < 12
+
+
+def test_five_percent_of_broken_files_change_no_row(make_embedder, tmp_path):
+    """With a cache or without, at first and again."""
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{i:03}.png" for i in range(100)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8)).save(path)
+    broken = [7, 8, 31, 64, 99]
+    for i in broken:
+        paths[i].write_bytes(paths[i].read_bytes()[:50])
+    good = [path for i, path in enumerate(paths) if i not in broken]
+    expected = make_embedder().fit_transform(good)
+
+    for cache in (None, tmp_path / "rows.sqlite", tmp_path / "rows.sqlite"):
+        embedder = make_embedder(on_error="nan", batch_size=16, cache=cache)
+        with pytest.warns(ImageReadWarning, match="5 of 100") as caught:
+            X = embedder.fit_transform(paths)
+
+        assert len(caught) == 1
+        assert [f.index for f in embedder.failures_] == broken
+        assert_array_equal(np.flatnonzero(np.isnan(X).any(axis=1)), broken)
+        assert_allclose(np.delete(X, broken, axis=0), expected, atol=1e-5)
+
+
+def test_one_embedder_serves_two_threads(make_embedder, pictures):
+    """As in a server; only `failures_` is that of the last call."""
+    embedder = make_embedder(batch_size=3).fit(pictures)
+    expected = embedder.transform(pictures)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(embedder.transform, [pictures] * 6))
+
+    for X in found:
+        assert_array_equal(X, expected)
 
 
 def test_no_thread_is_left_behind(make_embedder, pictures):

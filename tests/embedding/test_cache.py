@@ -293,7 +293,7 @@ def test_what_is_no_sound_cache_is_refused_and_left_alone(
 
 def test_a_missing_folder_is_named(tmp_path, paths):
     """It is not made: the path may be misspelt."""
-    with pytest.raises(EmbeddingCacheError, match="there is no folder '.*nowhere'"):
+    with pytest.raises(EmbeddingCacheError, match=r"there is no folder '.*nowhere'"):
         Counting(cache=tmp_path / "nowhere/rows.sqlite").fit_transform(paths)
 
 

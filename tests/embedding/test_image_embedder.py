@@ -1,9 +1,16 @@
 """Tests of embedding by a network."""
 
+import gc
+import io
+import json
+import os
 import pickle
+import shutil
+import weakref
 
 import numpy as np
 import pytest
+from joblib import Parallel, cpu_count, delayed
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from sklearn.base import clone
@@ -17,6 +24,7 @@ from imgsim import (
     SimilarityIndex,
     load_image_folder,
 )
+from imgsim.embedding import clear_models
 from imgsim.embedding._device import resolve_device
 from imgsim.metrics import average_precision_at_k, precision_at_k
 
@@ -258,6 +266,82 @@ def test_clones_share_the_network(pictures):
     )
 
 
+def test_clearing_frees_the_networks(pictures):
+    """They would stay in memory until the process ends."""
+    embedder = _untrained(image_size=64).fit(pictures)
+    before = embedder.transform(pictures)
+    module = weakref.ref(embedder._backbone().module)
+
+    clear_models()
+    gc.collect()
+
+    assert module() is None
+    assert_array_equal(embedder.transform(pictures), before)
+
+
+def test_a_compiled_network_gives_the_same_rows(pictures):
+    """The last short batch among them."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("torch.compile wants a C++ compiler, and there is none")
+    expected = _untrained(image_size=32).fit_transform(pictures)
+
+    compiled = _untrained(image_size=32, compile=True, batch_size=8)
+
+    assert_allclose(compiled.fit_transform(pictures), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16", "auto"])
+def test_every_precision_gives_rows_of_float32(precision, pictures):
+    """Near those of float32, and finite."""
+    exact = _untrained(image_size=64).fit_transform(pictures)
+
+    X = _untrained(image_size=64, precision=precision).fit_transform(pictures)
+
+    assert X.dtype == np.float32
+    cosine = (X * exact).sum(1) / np.linalg.norm(X, axis=1)
+    assert (cosine / np.linalg.norm(exact, axis=1)).min() > 0.999
+
+
+def test_a_folder_in_the_way_of_timm_is_a_model(tmp_path, pictures):
+    """The name of a model that was saved beside its configuration."""
+    from safetensors.torch import save_file
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = timm.create_model("resnet18")
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    config = {
+        "architecture": "resnet18",
+        "num_classes": 1000,
+        "pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    embedder = ImageEmbedder(f"local-dir:{tmp_path}", device="cpu", decoder="pillow")
+    X = embedder.fit_transform(pictures)
+
+    assert embedder.preprocessing_["input_size"] == (3, 64, 64)
+    transform = timm.data.create_transform(**embedder.preprocessing_)
+    pixels = torch.stack([transform(Image.fromarray(rgb)) for rgb in pictures])
+    with torch.inference_mode():
+        expected = model.eval().forward_features(pixels).mean((2, 3)).numpy()
+    assert_allclose(X, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_worker_of_a_search_takes_its_share_of_the_cores():
+    """As many threads as joblib grants it, for decoding and for the network."""
+
+    def n_threads():
+        from imgsim.images import ImageStream
+
+        return ImageStream(["a.jpg"])._n_threads, torch.get_num_threads()
+
+    shares = Parallel(n_jobs=2)(delayed(n_threads)() for _ in range(2))
+
+    share = max(1, cpu_count() // 2)
+    assert shares == [(share, share)] * 2
+
+
 def test_grid_search_chooses_the_metric_of_an_index():
     """With labels, by precision; two processes."""
     images, y = _coloured_shapes()
@@ -305,6 +389,82 @@ def test_real_weights_agree_with_plain_timm(test_data, make_mobilenet, decoder, 
     expected = reference["embeddings"]
     expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
     assert (X * expected).sum(axis=1).min() >= lowest
+
+
+def _top_ten(X):
+    return SimilarityIndex().fit(X).kneighbors(n_neighbors=10)[1]
+
+
+def _overlap(X, Y):
+    pairs = zip(_top_ten(X), _top_ten(Y), strict=True)
+    return np.mean([len(set(a) & set(b)) / 10 for a, b in pairs])
+
+
+def _lowest_cosine(X, Y):
+    X, Y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (X, Y))
+    return (X * Y).sum(axis=1).min()
+
+
+def test_real_photographs_are_the_same_by_either_decoder(animals, make_mobilenet):
+    """The bounds that the documentation states."""
+    X = make_mobilenet(decoder="pillow").fit_transform(animals.paths)
+
+    assert _lowest_cosine(X, animals.X) >= 0.9999
+    assert _overlap(X, animals.X) >= 0.99
+
+
+def _as_jpeg(image, **options):
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90, **options)
+    return file.getvalue()
+
+
+JPEGS = {
+    "12 megapixels": (lambda image: image.resize((4000, 3000)), {}, 0.998),
+    "odd megapixels": (lambda image: image.resize((4003, 3001)), {}, 0.9999),
+    "grey": (lambda image: image.convert("L"), {}, 0.9999),
+    "CMYK": (lambda image: image.convert("CMYK"), {}, 0.9999),
+    "progressive": (lambda image: image, {"progressive": True}, 0.9999),
+    "turned": (lambda image: image, {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0"
+               b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"}, 0.9999),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "options", "lowest"), JPEGS.values(), ids=JPEGS)
+def test_every_kind_of_jpeg_is_the_same_by_either_decoder(
+    animals, make_mobilenet, change, options, lowest
+):
+    """Reduced while it is decoded, or not."""
+    files = [
+        _as_jpeg(change(Image.open(path).convert("RGB")), **options)
+        for path in animals.paths[::60]
+    ]
+
+    fast = make_mobilenet().fit_transform(files)
+    exact = make_mobilenet(decoder="pillow").fit_transform(files)
+
+    assert _lowest_cosine(fast, exact) >= lowest
+
+
+def test_bfloat16_keeps_the_quality_of_answers(animals, make_mobilenet):
+    """The order of near ties changes, not what is found."""
+    X = make_mobilenet(precision="bfloat16").fit_transform(animals.paths)
+
+    assert _lowest_cosine(X, animals.X) >= 0.99
+    assert _overlap(X, animals.X) >= 0.95
+    for k, bound in ((5, 0.01), (None, 0.005)):
+        exact, rounded = (
+            _precision(rows, animals.target, k) for rows in (animals.X, X)
+        )
+        assert abs(exact - rounded) <= bound
+
+
+def _precision(X, y, k):
+    indices = SimilarityIndex().fit(X).kneighbors(n_neighbors=len(X) - 1)[1]
+    relevance = y[indices] == y[:, None]
+    if k is not None:
+        return precision_at_k(relevance, k=k)
+    return average_precision_at_k(relevance, relevance.sum(axis=1))
 
 
 def test_real_rows_do_not_depend_on_the_batch(test_data, make_mobilenet):
