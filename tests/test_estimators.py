@@ -330,7 +330,7 @@ def test_progress_counts_failures_and_hits(make_embedder, pictures, capsys, tmp_
     with pytest.warns(ImageReadWarning):
         embedder.fit_transform([*pictures, "missing.jpg"])
 
-    assert "failed=1, cached=12" in capsys.readouterr().err
+    assert "cached=12, failed=1" in capsys.readouterr().err
 
 
 def test_batches_together_are_the_whole(make_embedder, pictures):

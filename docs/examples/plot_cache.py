@@ -2,8 +2,8 @@
 Embed a growing collection once
 ===============================
 
-Embedding takes nearly all of the time, and collections grow. With a cache, every picture
-goes through the network once: whatever is added, renamed or run again later.
+Embedding takes nearly all of the time, and collections grow. With a cache, every
+picture goes through the network once: whatever is added, renamed or run again later.
 """
 
 import tempfile

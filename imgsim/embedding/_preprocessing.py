@@ -9,7 +9,11 @@ import numpy as np
 
 def overridden(config: Mapping[str, Any], **parameters: Any) -> dict[str, Any]:
     """Return a model's own preprocessing, but for the parameters that are not None."""
-    result = dict(config)
+    # A configuration read from JSON has lists.
+    result = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in config.items()
+    }
     given = {name: value for name, value in parameters.items() if value is not None}
     if "image_size" in given:
         result["input_size"] = (3, *two_sides(given.pop("image_size")))

@@ -313,7 +313,12 @@ def test_a_folder_in_the_way_of_timm_is_a_model(tmp_path, pictures):
     config = {
         "architecture": "resnet18",
         "num_classes": 1000,
-        "pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]},
+        "pretrained_cfg": {
+            "classifier": "fc",
+            "input_size": [3, 64, 64],
+            "mean": [0.5, 0.5, 0.5],
+            "num_classes": 1000,
+        },
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
 
