@@ -200,6 +200,16 @@ def test_normalize_gives_unit_rows(make_embedder, pictures):
     assert_allclose(unit, X / np.linalg.norm(X, axis=1, keepdims=True), atol=1e-6)
 
 
+def test_normalize_leaves_unreadable_rows_nan(make_embedder, picture):
+    """A row of zeros would pass for an embedding."""
+    embedder = make_embedder(normalize="l2", on_error="nan")
+
+    with pytest.warns(ImageReadWarning):
+        X = embedder.fit_transform([picture, "missing.jpg"])
+
+    assert np.isnan(X).all(axis=1).tolist() == [False, True]
+
+
 def test_a_single_path_is_told_about_list_images(make_embedder):
     """Instead of being taken letter by letter."""
     embedder = make_embedder()

@@ -1,8 +1,11 @@
 """Networks, ready to embed: the one place that touches timm."""
 
 import difflib
+import hashlib
+import os
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +28,9 @@ _NOT_IN_MODEL_KWARGS = {
 }
 
 
+_loading = threading.RLock()
+
+
 class Backbone(NamedTuple):
     """A network in evaluation mode on its device, and where it comes from."""
 
@@ -44,20 +50,30 @@ class BackboneSpec:
     precision: str
     model_kwargs: Mapping[str, Any] = field(compare=False)
     kwargs_as_text: str = field(init=False)
+    folder: tuple[Any, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Spell out the keyword arguments, which need not be hashable themselves."""
         text = repr(sorted(self.model_kwargs.items()))
         object.__setattr__(self, "kwargs_as_text", text)
+        object.__setattr__(self, "folder", _state_of_folder(self.model_name))
 
 
-@lru_cache(maxsize=4)
 def load_backbone(spec: BackboneSpec) -> Backbone:
     """Return the network without its classifier, ready to embed on its device.
 
     The last few networks are kept, so that estimators with the same parameters share
     one. Untrained weights are drawn from a fixed seed.
     """
+    # One at a time: two threads would load a network twice, and draw untrained
+    # weights from one stream of random numbers.
+    with _loading:
+        return kept_backbone(spec)
+
+
+@lru_cache(maxsize=4)
+def kept_backbone(spec: BackboneSpec) -> Backbone:
+    """Load a network; the last few are kept."""
     sides = spec.model_kwargs.get("img_size")
     return make_backbone(
         load_module(spec),
@@ -93,7 +109,7 @@ def make_backbone(
     import torch
 
     module = module.requires_grad_(False).eval().to("cpu", torch.float32)
-    config, weights = default_config(module), fingerprint(module)
+    config, identity = default_config(module), identify(module)
     if precision != "bfloat16":
         # Folded biases, rounded to 8 bits, would cost neighbours (lower_weights).
         shape = (1, 3, *(sides or config["input_size"][1:]))
@@ -103,7 +119,13 @@ def make_backbone(
     if precision != "float32":
         lower_weights(module, getattr(torch, precision))
     module = module.eval().to(device).to(memory_format=torch.channels_last)
-    return Backbone(module, config, weights)
+    return Backbone(module, config, identity)
+
+
+def identify(module: "nn.Module") -> str:
+    """Return what tells a network: a hash of its weights and of its structure."""
+    structure = hashlib.blake2b(repr(module).encode(), digest_size=16).hexdigest()
+    return f"{fingerprint(module)} {structure}"
 
 
 def keyword_arguments(
@@ -116,7 +138,7 @@ def keyword_arguments(
             f"model_kwargs={kwargs!r} must not hold {name!r}: "
             f"{_NOT_IN_MODEL_KWARGS[name]}."
         )
-    if image_size is not None and _takes_image_size(model_name):
+    if image_size is not None and (_takes_image_size(model_name) or ":" in model_name):
         kwargs.setdefault("img_size", two_sides(image_size))
     return kwargs
 
@@ -159,7 +181,7 @@ def _takes_image_size(model_name: str) -> bool:
     import timm
 
     if ":" in model_name:
-        return False
+        return False  # not known before it is built: see _create
     config = timm.get_pretrained_cfg(model_name)
     return config is not None and bool(config.fixed_input_size)
 
@@ -184,6 +206,10 @@ def _create(spec: BackboneSpec) -> "nn.Module":
             name, pretrained=download, num_classes=0, **spec.model_kwargs
         )
     except TypeError as error:
+        if ":" in name and "img_size" in spec.model_kwargs:
+            # Only timm knows which model is behind the name; this one takes any size.
+            kwargs = {k: v for k, v in spec.model_kwargs.items() if k != "img_size"}
+            return _create(replace(spec, model_kwargs=kwargs))
         raise ValueError(
             f"model_kwargs={spec.model_kwargs!r} does not suit model_name={name!r}: "
             f"{error}"
@@ -193,6 +219,15 @@ def _create(spec: BackboneSpec) -> "nn.Module":
             raise
         raise _weights_unavailable(name, str(error)) from error
     return model
+
+
+def _state_of_folder(model_name: str) -> tuple[Any, ...]:
+    """Return what tells the files behind a "local-dir:" name from later ones."""
+    scheme, _, path = model_name.partition(":")
+    if scheme != "local-dir" or not os.path.isdir(path):
+        return ()
+    found = [(entry.name, entry.stat()) for entry in os.scandir(path)]
+    return tuple(sorted((name, s.st_size, s.st_mtime_ns) for name, s in found))
 
 
 def _weights_unavailable(model_name: str, reason: str) -> WeightsUnavailableError:

@@ -20,12 +20,18 @@ from sklearn.utils import Tags
 
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim.embedding._cache import EmbeddingCache
+from imgsim.embedding._cache_file import is_full_disk
 from imgsim.embedding._cached_rows import CachedRows
 from imgsim.embedding._loading import Loader
 from imgsim.embedding._progress import with_progress
-from imgsim.exceptions import ImageReadWarning
+from imgsim.exceptions import (
+    EmbeddingCacheError,
+    EmbeddingCacheWarning,
+    ImageReadError,
+    ImageReadWarning,
+)
 from imgsim.images import ImageBatch, ImageFailure, ImageStream
-from imgsim.images._read import read_image
+from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 
 Pixels = NDArray[np.uint8]
@@ -72,6 +78,7 @@ class BaseImageEmbedder(
     verbose: int
 
     n_features_out_: int
+    failures_: list[ImageFailure]
 
     @abstractmethod
     def _setup(self) -> None:
@@ -165,13 +172,13 @@ class BaseImageEmbedder(
         ImageReadWarning
             Once, if images could not be read and `on_error="nan"`.
         """
-        sources = self._checked_sources(X)
+        sources, failures = self._checked_sources(X)
         rows = np.empty((len(sources), self.n_features_out_), dtype=np.float32)
         n_done = 0
-        for batch in self._embedded(sources):
+        for batch in self._embedded(sources, failures):
             rows[n_done : n_done + len(batch)] = batch
             n_done += len(batch)
-        self._warn_of_failures(len(rows), stacklevel=3)
+        _warn_of_failures(failures, len(rows), stacklevel=3)
         return rows
 
     def transform_iter(self, X: Any) -> Iterator[Rows]:
@@ -206,22 +213,29 @@ class BaseImageEmbedder(
             Once, after the last batch, if images could not be read and
             `on_error="nan"`.
         """
-        sources = self._checked_sources(X)
+        sources, failures = self._checked_sources(X)
 
         def batches() -> Iterator[Rows]:
-            yield from self._embedded(sources)
-            self._warn_of_failures(len(sources), stacklevel=2)
+            yield from self._embedded(sources, failures)
+            _warn_of_failures(failures, len(sources), stacklevel=2)
 
         return batches()
 
-    def _checked_sources(self, X: Any) -> Sequence[Any]:
-        """Check all there is to check before the first image is read."""
+    def _checked_sources(self, X: Any) -> tuple[Sequence[Any], list[ImageFailure]]:
+        """Check all there is to check before the first image is read.
+
+        The failures of this call are to be added to the list, also while another
+        thread or loop makes a list of its own.
+        """
         sources = check_image_sources(X)
         self._make_ready()
-        self.failures_: list[ImageFailure] = []
-        return sources
+        failures: list[ImageFailure] = []
+        self.failures_ = failures
+        return sources, failures
 
-    def _embedded(self, sources: Sequence[Any]) -> Iterator[Rows]:
+    def _embedded(
+        self, sources: Sequence[Any], failures: list[ImageFailure]
+    ) -> Iterator[Rows]:
         """Yield the rows batch by batch; one batch is embedded while another waits."""
         with ExitStack() as opened:
             cached = self._cached_rows()
@@ -236,40 +250,51 @@ class BaseImageEmbedder(
                 on_error="raise" if self.on_error == "raise" else "carry",
             )
             batches: Iterator[ImageBatch] = opened.enter_context(closing(iter(stream)))
-            waiting: deque[Callable[[], Rows]] = deque()
+            waiting: deque[tuple[ImageBatch, int, Callable[[], Rows]]] = deque()
             if self.verbose:
                 name = type(self).__name__
                 batches = with_progress(batches, stream.n_images, name)
             for number, batch in enumerate(batches):
-                first = number * self.batch_size
-                waiting.append(self._begin(batch, first, start, cached))
+                new = [image.pixels for image in batch.images if image.row is None]
+                wait = start(new) if new else _no_rows
+                waiting.append((batch, number * self.batch_size, wait))
                 if len(waiting) > 1:
-                    yield waiting.popleft()()
+                    yield self._finish(*waiting.popleft(), sources, cached, failures)
             while waiting:
-                yield waiting.popleft()()
+                yield self._finish(*waiting.popleft(), sources, cached, failures)
 
-    def _begin(
-        self, batch: ImageBatch, first: int, start: Start, cached: CachedRows | None
-    ) -> Callable[[], Rows]:
-        """Begin to embed what no cache knows; return a way to wait for all rows."""
-        self.failures_ += batch.failures
+    def _finish(
+        self,
+        batch: ImageBatch,
+        first: int,
+        wait: Callable[[], Rows],
+        sources: Sequence[Any],
+        cached: CachedRows | None,
+        failures: list[ImageFailure],
+    ) -> Rows:
+        """Wait for a batch, and put new rows, known rows and failures in order."""
         n_images = len(batch.images) + len(batch.failures)
-        known = [i for i, image in enumerate(batch.images) if image.row is not None]
-        new = [i for i, image in enumerate(batch.images) if image.row is None]
-        wait = start([batch.images[i].pixels for i in new]) if new else None
+        rows = np.full((n_images, self.n_features_out_), np.nan, dtype=np.float32)
+        computed, found = iter(wait()), list(batch.failures)
+        for index, image in zip(batch.rows.tolist(), batch.images, strict=True):
+            row = next(computed) if image.row is None else image.row
+            if not np.isfinite(row).all():
+                found.append(self._without_numbers(index, sources[index]))
+                continue
+            rows[index - first] = row
+            if cached is not None and image.row is None:
+                cached.keep(image.key, row)
+        if cached is not None:
+            cached.commit_if_due()
+        failures += sorted(found)
+        return self._normalized(rows)
 
-        def finish() -> Rows:
-            rows = np.full((n_images, self.n_features_out_), np.nan, dtype=np.float32)
-            for i in known:
-                rows[batch.rows[i] - first] = batch.images[i].row
-            if wait is not None:
-                rows[batch.rows[new] - first] = computed = wait()
-                for i, row in zip(new, computed, strict=True):
-                    if cached is not None:
-                        cached.keep(batch.images[i].key, row)
-            return self._normalized(rows)
-
-        return finish
+    def _without_numbers(self, index: int, source: Any) -> ImageFailure:
+        """Refuse a row that is not finite, or tell of it."""
+        described, reason = describe_source(source), "its embedding is not finite."
+        if self.on_error == "raise":
+            raise ImageReadError(described, reason)
+        return ImageFailure(index, described, reason)
 
     def _cached_rows(self) -> CachedRows | None:
         if self.cache is None:
@@ -281,7 +306,13 @@ class BaseImageEmbedder(
             "row_version": ROW_VERSION,
             **self._recipe(),
         }
-        return CachedRows(path, recipe, self.n_features_out_)
+        try:
+            return CachedRows(path, recipe, self.n_features_out_)
+        except EmbeddingCacheError as error:
+            if not is_full_disk(error.__cause__):
+                raise
+            warnings.warn(f"no row is kept: {error}", EmbeddingCacheWarning, 2)
+            return None
 
     def _make_ready(self) -> None:
         """Set up for the parameters as they are now, unless that was done."""
@@ -297,20 +328,9 @@ class BaseImageEmbedder(
         if self.normalize is None:
             return rows
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        # A row of zeros has no direction and stays zero.
-        unit: Rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+        # A row of zeros has no direction and stays zero; one of NaN stays NaN.
+        unit: Rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms != 0)
         return unit
-
-    def _warn_of_failures(self, n_images: int, *, stacklevel: int) -> None:
-        if self.failures_:
-            first = self.failures_[0]
-            warnings.warn(
-                f"{len(self.failures_)} of {n_images} images could not be read; their "
-                f"rows are NaN and `failures_` lists them. The first is image "
-                f"{first.index}, {first.source}: {first.reason}",
-                ImageReadWarning,
-                stacklevel=stacklevel + 1,
-            )
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that X holds images, not a table of numbers."""
@@ -319,3 +339,21 @@ class BaseImageEmbedder(
         tags.input_tags.string = True
         tags.requires_fit = False
         return tags
+
+
+def _no_rows() -> Rows:
+    return np.empty((0, 0), dtype=np.float32)
+
+
+def _warn_of_failures(
+    failures: list[ImageFailure], n_images: int, *, stacklevel: int
+) -> None:
+    if failures:
+        first = failures[0]
+        warnings.warn(
+            f"{len(failures)} of {n_images} images could not be read; their rows are "
+            f"NaN and `failures_` lists them. The first is image {first.index}, "
+            f"{first.source}: {first.reason}",
+            ImageReadWarning,
+            stacklevel=stacklevel + 1,
+        )

@@ -45,8 +45,8 @@ class EmbeddingCache:
     a million rows of ResNet-50, 2048 numbers each, take 9.5 GB; of MobileNetV2, 1280
     numbers, 5.6 GB.
 
-    A model brought as an `nn.Module` is known by its weights and its `repr`: what else
-    its code does differently, the cache cannot see.
+    A network is known by its weights and its `repr`. What its code does differently
+    besides, the cache cannot see.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class EmbeddingCache:
                 {**json.loads(description), "n_rows": n_rows}
                 for description, n_rows in connection.execute(
                     "SELECT description, count(rows.id) FROM recipes "
-                    "LEFT JOIN rows ON rows.recipe = recipes.id "
+                    "JOIN rows ON rows.recipe = recipes.id "
                     "GROUP BY recipes.id ORDER BY recipes.id"
                 )
             ]
@@ -156,8 +156,8 @@ class EmbeddingCache:
                 oldest = time() - older_than * _SECONDS_A_DAY
                 n_dropped += _drop(connection, "created < ?", oldest)
             _shrink(connection)
-            while max_bytes is not None and self._n_bytes() > max_bytes:
-                n_excess = self._n_excess(connection, max_bytes)
+            while max_bytes is not None and _n_bytes_used(connection) > max_bytes:
+                n_excess = _n_excess(connection, max_bytes)
                 if n_excess == 0:
                     break
                 first = "id IN (SELECT id FROM rows ORDER BY created, id LIMIT ?)"
@@ -165,16 +165,26 @@ class EmbeddingCache:
                 _shrink(connection)
         return n_dropped
 
-    def _n_excess(self, connection: sqlite3.Connection, max_bytes: int) -> int:
-        """Estimate how many rows are too many; 0 only if there are none."""
-        n_rows = int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
-        excess = 1 - max_bytes / self._n_bytes()
-        return min(n_rows, int(n_rows * excess) + 1)
-
     def _n_bytes(self) -> int:
         path = os.fspath(self.path)
         parts = (path, path + "-wal")
         return sum(os.path.getsize(part) for part in parts if os.path.exists(part))
+
+
+def _n_excess(connection: sqlite3.Connection, max_bytes: int) -> int:
+    """Estimate how many rows are too many; 0 only if there are none."""
+    n_rows = int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
+    excess = 1 - max_bytes / _n_bytes_used(connection)
+    return min(n_rows, int(n_rows * excess) + 1)
+
+
+def _n_bytes_used(connection: sqlite3.Connection) -> int:
+    """Return what the file takes once all others have let go of it."""
+    names = ("page_count", "freelist_count", "page_size")
+    n_pages, n_free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in names
+    )
+    return (n_pages - n_free) * size
 
 
 def _drop(connection: sqlite3.Connection, condition: str, value: float) -> int:

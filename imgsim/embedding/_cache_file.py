@@ -76,14 +76,22 @@ def named_errors(path: str) -> Iterator[None]:
         ) from error
     except sqlite3.DatabaseError as error:
         raise EmbeddingCacheError(
-            f"cache={path!r} is damaged, or no cache of embeddings: {error}. It was "
-            f"left as it is; move it away, or take another path."
+            f"cache={path!r} is damaged, or no cache of embeddings: {error}. Move it "
+            f"away, or take another path."
         ) from error
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Tell whether SQLite failed because nothing more can be written."""
+    # The low byte of an extended code is the primary one.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def _make_or_check(connection: sqlite3.Connection, path: str) -> None:
     (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if n_tables == 0:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if n_tables == 0 and application == 0:
         # A row of 1,280 to 2,048 numbers fits into a page of 16 KiB, not of 4.
         connection.execute("PRAGMA page_size = 16384")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")

@@ -111,34 +111,32 @@ class CachedRows:
         return None if found is None else self._checked(key, *found)
 
     def keep(self, key: bytes, row: Rows) -> None:
-        """Remember a row, and every few seconds write to the file what is new."""
-        if not self._is_writable:
-            return
+        """Remember a row, to be written with the next commit."""
         with self._lock:
             self._new_rows[key] = row.copy()
-            n_bytes = self._n_bytes * len(self._new_rows)
+
+    def commit_if_due(self) -> None:
+        """Commit every few seconds, or when much has come together."""
         is_late = time.monotonic() - self._committed_at > _SECONDS_BETWEEN_COMMITS
-        if is_late or n_bytes > _BYTES_BETWEEN_COMMITS:
+        if is_late or self._n_bytes * len(self._new_rows) > _BYTES_BETWEEN_COMMITS:
             self.commit()
 
     def commit(self) -> None:
         """Write what is new; where that fails, warn and go on without the cache."""
-        with self._lock:
+        with self._lock, named_errors(self._path):
             try:
-                if self._is_writable and (self._new_rows or self._new_files):
+                if self._is_writable:
                     self._write()
             except sqlite3.OperationalError as error:
                 self._is_writable = False
                 self._warn(error)
-            finally:
-                self._new_rows, self._new_files = {}, {}
-                self._committed_at = time.monotonic()
+            self._new_rows, self._new_files = {}, {}
+            self._committed_at = time.monotonic()
 
     def close(self) -> None:
         """Write what is new, and let go of the file."""
         try:
-            with named_errors(self._path):
-                self.commit()
+            self.commit()
         finally:
             self._connection.close()
 
@@ -158,7 +156,7 @@ class CachedRows:
         if len(value) != self._n_bytes or _checksum(key, value) != checksum:
             raise EmbeddingCacheError(
                 f"cache={self._path!r} is damaged: a row of it does not match its "
-                f"checksum. It was left as it is; move it away, or take another path."
+                f"checksum. Move it away, or take another path."
             )
         return np.frombuffer(value, dtype="<f4").astype(np.float32)
 
@@ -180,6 +178,8 @@ class CachedRows:
         return int(found[0])
 
     def _write(self) -> None:
+        if not self._new_rows and not self._new_files:
+            return
         now = time.time()
         rows = []
         for key, row in self._new_rows.items():
@@ -204,9 +204,8 @@ class CachedRows:
 
     def _warn(self, error: sqlite3.OperationalError) -> None:
         warnings.warn(
-            f"rows are no longer kept in cache={self._path!r}: {error}. The rows "
-            f"returned are complete; make room, and the next run goes on from what is "
-            f"kept.",
+            f"rows are no longer kept in cache={self._path!r}: {error}. Those returned "
+            f"are complete, and the next run goes on from what is kept.",
             EmbeddingCacheWarning,
             stacklevel=2,
         )

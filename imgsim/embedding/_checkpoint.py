@@ -50,10 +50,15 @@ def load_checkpoint(model: "nn.Module", path: str, *, model_name: str) -> None:
 
 def fingerprint(module: "nn.Module") -> str:
     """Return a hash of all weights, the same wherever and however they were loaded."""
+    import torch
+
     digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(module.state_dict().items()):
+    # Buffers that a state dict leaves out may change rows, too.
+    tensors = dict([*module.named_parameters(), *module.named_buffers()])
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
+        content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(content.numpy().data)
     return digest.hexdigest()
 
 

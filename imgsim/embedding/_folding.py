@@ -41,6 +41,7 @@ def fold_batch_norms(module: "nn.Module", example: "Tensor") -> "nn.Module":
 def _pairs(module: "nn.Module", example: "Tensor") -> list[tuple[str, str]]:
     """Return the names of each convolution and the batch norm that takes its output."""
     from torch import nn
+    from torch.nn.utils.parametrize import is_parametrized
 
     names = {part: name for name, part in module.named_modules()}
     made_by: dict[int, tuple[nn.Module, Tensor]] = {}
@@ -67,7 +68,9 @@ def _pairs(module: "nn.Module", example: "Tensor") -> list[tuple[str, str]]:
     return [
         (names[conv], names[norm])
         for conv, norm in pairs
-        if n_calls[conv] == n_calls[norm] == 1 and norm.running_mean is not None
+        if n_calls[conv] == n_calls[norm] == 1
+        and norm.running_mean is not None
+        and not is_parametrized(conv)
     ]
 
 

@@ -20,16 +20,15 @@ from imgsim.embedding._cache import EmbeddingCache
 from imgsim.embedding._checkpoint import Checkpoint
 from imgsim.embedding._device import resolve_device
 from imgsim.embedding._network import Network
-from imgsim.embedding._own_module import backbone_of
+from imgsim.embedding._own_module import backbone_of, refuse_with_module
 from imgsim.embedding._passes import (
     CpuPasses,
     DevicePasses,
-    check_finite,
     n_images_in_pass,
 )
 from imgsim.embedding._precision import resolve_precision
 from imgsim.embedding._preparation import least_side, make_preparation
-from imgsim.embedding._preprocessing import overridden, two_sides
+from imgsim.embedding._preprocessing import OVERRIDING, overridden
 from imgsim.embedding._stages import find_stages
 from imgsim.images._read import read_image, read_image_fast
 
@@ -77,8 +76,8 @@ class ImageEmbedder(BaseImageEmbedder):
         its last hidden layer, for most transformers the class token.
 
     gem_p : float, default=3.0
-        Power of the generalised mean: 1 is the mean, infinity the maximum. Negative
-        features count as zero.
+        Power of the generalised mean: 1 is the mean, a large one nearly the maximum.
+        Negative features count as zero.
 
     layer : int, str or list of them, default=None
         Stage of the network to pool instead of its last feature map, by timm's index
@@ -191,8 +190,7 @@ class ImageEmbedder(BaseImageEmbedder):
     embedders with equal parameters share one in a process. A pickle holds parameters,
     never pretrained weights, unless the network is your own.
 
-    With `crop_mode="center"`, pictures more than 16 times as long as wide are first cut
-    to their middle part.
+    With `crop_mode="center"`, pictures over 16 times as long as wide are cut first.
 
     References
     ----------
@@ -299,15 +297,8 @@ class ImageEmbedder(BaseImageEmbedder):
         self.verbose = verbose
 
     def _setup(self) -> None:
-        self.preprocessing_ = overridden(
-            self._backbone().preprocessing,
-            image_size=self.image_size,
-            crop_mode=self.crop_mode,
-            crop_pct=self.crop_pct,
-            mean=self.mean,
-            std=self.std,
-            interpolation=self.interpolation,
-        )
+        parameters = {name: getattr(self, name) for name in OVERRIDING}
+        self.preprocessing_ = overridden(self._backbone().preprocessing, parameters)
         self.n_features_out_, self._n_images_in_pass = self._probe()
 
     def _probe(self) -> tuple[int, int]:
@@ -321,7 +312,8 @@ class ImageEmbedder(BaseImageEmbedder):
             rows, n_bytes = network.probe(blank)
             if rows.ndim != 2:
                 raise ValueError(f"it returns shape {tuple(rows.shape)}, no rows.")
-            check_finite(rows.cpu().numpy())
+            if not rows.isfinite().all():
+                raise ValueError("its rows are not finite; check its weights.")
         except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"model_name={reprlib.repr(self.model_name)} embeds no images of "
@@ -349,17 +341,18 @@ class ImageEmbedder(BaseImageEmbedder):
         return kind(network, self._n_images_in_pass)
 
     def _network(self) -> Network:
-        device, backbone = resolve_device(self.device), self._backbone()
+        device, precision = self._device_and_precision()
+        module = self._backbone().module
         layer = self.layer
         if layer is not None and self.pooling is None:
             raise ValueError(f"layer={layer!r} needs a pooling; it is None.")
         return Network(
-            module=backbone.module,
+            module=module,
             device=device,
-            precision=resolve_precision(self.precision, device),
+            precision=precision,
             mean=tuple(self.preprocessing_["mean"]),
             std=tuple(self.preprocessing_["std"]),
-            stages=None if layer is None else find_stages(backbone.module, layer),
+            stages=None if layer is None else find_stages(module, layer),
             pooling=self.pooling,
             gem_p=float(self.gem_p),
             flip=bool(self.flip),
@@ -367,12 +360,11 @@ class ImageEmbedder(BaseImageEmbedder):
         )
 
     def _backbone(self) -> Backbone:
-        device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, device)
+        device, precision = self._device_and_precision()
         path, name = self.checkpoint_path, self.model_name
         if not isinstance(name, str):
-            sides = None if self.image_size is None else two_sides(self.image_size)
-            return backbone_of(name, device, precision, sides)
+            refuse_with_module(checkpoint_path=path, model_kwargs=self.model_kwargs)
+            return backbone_of(name, device, precision, self.image_size)
         spec = BackboneSpec(
             model_name=name,
             pretrained=self.pretrained,
@@ -384,7 +376,6 @@ class ImageEmbedder(BaseImageEmbedder):
         return load_backbone(spec)
 
     def _recipe(self) -> dict[str, Any]:
-        device = resolve_device(self.device)
         return {
             "model": repr(self.model_name),
             "model_kwargs": repr(sorted((self.model_kwargs or {}).items())),
@@ -395,6 +386,10 @@ class ImageEmbedder(BaseImageEmbedder):
             "pooling": self.pooling,
             "gem_p": self.gem_p if self.pooling == "gem" else None,
             "flip": self.flip,
-            "precision": resolve_precision(self.precision, device),
+            "precision": self._device_and_precision()[1],
             "compile": self.compile,
         }
+
+    def _device_and_precision(self) -> tuple[str, str]:
+        device = resolve_device(self.device)
+        return device, resolve_precision(self.precision, device)

@@ -14,10 +14,10 @@ def clear_models() -> None:
     >>> embedder = ImageEmbedder("resnet18", pretrained=False).fit()
     >>> clear_models()
     """
-    from imgsim.embedding._backbone import load_backbone
+    from imgsim.embedding._backbone import kept_backbone
     from imgsim.embedding._network import compiled
     from imgsim.embedding._own_module import forget_copies
 
-    load_backbone.cache_clear()
+    kept_backbone.cache_clear()
     compiled.cache_clear()
     forget_copies()

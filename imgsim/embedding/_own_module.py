@@ -1,37 +1,44 @@
 """A network that the user brings, made ready without changing it."""
 
+import threading
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from imgsim.embedding._backbone import Backbone, make_backbone
+from imgsim.embedding._backbone import Backbone, identify, make_backbone
+from imgsim.embedding._preprocessing import two_sides
 
 if TYPE_CHECKING:
     from torch import nn
 
+_copying = threading.Lock()
 _made_of: "WeakKeyDictionary[nn.Module, tuple[Any, Backbone]]" = WeakKeyDictionary()
 
 
 def backbone_of(
-    module: "nn.Module", device: str, precision: str, sides: tuple[int, int] | None
+    module: "nn.Module", device: str, precision: str, image_size: Any
 ) -> Backbone:
-    """Return a copy of a network, ready to embed; a new one if it was trained since."""
-    state = (device, precision, sides, _versions(module))
-    known, backbone = _made_of.get(module, (None, None))
-    if backbone is None or known != state:
-        backbone = make_backbone(deepcopy(module), device, precision, sides)
-        _made_of[module] = state, backbone
+    """Return a copy of a network, ready to embed; a new one if it was changed since."""
+    sides = None if image_size is None else two_sides(image_size)
+    with _copying:
+        state = (device, precision, sides, identify(module))
+        known, backbone = _made_of.get(module, (None, None))
+        if backbone is None or known != state:
+            backbone = make_backbone(deepcopy(module), device, precision, sides)
+            _made_of[module] = state, backbone
     return backbone
+
+
+def refuse_with_module(**parameters: Any) -> None:
+    """Raise if parameters are given that only make sense with a name."""
+    for name, value in parameters.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} is for models by name; model_name is a network "
+                f"already."
+            )
 
 
 def forget_copies() -> None:
     """Free the copies."""
     _made_of.clear()
-
-
-def _versions(module: "nn.Module") -> tuple[Any, ...]:
-    """Return what changes when a tensor is replaced, or written in place."""
-    return tuple(
-        (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-        for tensor in module.state_dict().values()
-    )

@@ -1,5 +1,6 @@
 """A network's feature maps become one row an image."""
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,23 +47,20 @@ def pool_stages(
     import torch
 
     needed = sorted(set(stages))
-    has_prefix = _n_prefix_tokens(module) > 0
-    maps: Any = module.forward_intermediates(  # type: ignore[operator]
-        pixels,
-        indices=needed,
-        stop_early=True,
-        intermediates_only=True,
-        **({"return_prefix_tokens": True} if has_prefix else {}),
-    )
+    take: Any = module.forward_intermediates
+    options: dict[str, Any] = {"stop_early": True, "intermediates_only": True}
+    with_prefix = "return_prefix_tokens" in inspect.signature(take).parameters
+    if with_prefix and _n_prefix_tokens(module):
+        options["return_prefix_tokens"] = True
     pooled = {}
-    for stage, output in zip(needed, maps, strict=True):
-        places, prefix = output if has_prefix else (output, None)
-        places = places.float()
-        if prefix is not None or pooling in ("cls", "token_avg"):
-            tokens = places.flatten(2).transpose(1, 2)
+    outputs = take(pixels, indices=needed, **options)
+    for stage, output in zip(needed, outputs, strict=True):
+        maps, prefix = output if isinstance(output, tuple) else (output, None)
+        if _has_tokens(module):
+            tokens = maps.float().flatten(2).transpose(1, 2)
             pooled[stage] = _pool_tokens(tokens, prefix, pooling, gem_p)
         else:
-            pooled[stage] = _pool_map(places, pooling, gem_p)
+            pooled[stage] = _pool_map(maps.float(), pooling, gem_p)
     return torch.cat([pooled[stage] for stage in stages], dim=1)
 
 
@@ -81,12 +79,14 @@ def _pool_tokens(
     tokens: "Tensor", prefix: "Tensor | None", pooling: str, gem_p: float
 ) -> "Tensor":
     """Pool tokens of (n_images, n_places, n_features), and those before the places."""
+    if pooling != "cls" and tokens.shape[1] == 0:
+        raise ValueError(f"pooling={pooling!r}: the model gives a class token alone.")
     if pooling == "flatten":
         return tokens.flatten(1)
     if pooling != "cls":
         return _pool_places(tokens, pooling.removeprefix("token_"), gem_p, axis=1)
     if prefix is None or prefix.shape[1] == 0:
-        raise ValueError("pooling='cls': the model has no class token.")
+        raise ValueError("pooling='cls': the model gives no class token here.")
     return prefix[:, 0].float()
 
 
@@ -104,8 +104,15 @@ def _pool_places(
     return mean * largest.squeeze(axis)
 
 
+def _has_tokens(module: "nn.Module") -> bool:
+    return hasattr(module, "num_prefix_tokens") or hasattr(module, "cls_token")
+
+
 def _n_prefix_tokens(module: "nn.Module") -> int:
-    return int(getattr(module, "num_prefix_tokens", 0) or 0)
+    """Return the number of tokens before those of the places."""
+    has_class_token = getattr(module, "cls_token", None) is not None
+    n_tokens = getattr(module, "num_prefix_tokens", None)
+    return int(has_class_token if n_tokens is None else n_tokens)
 
 
 def _normalized_as_before_classifier(module: "nn.Module", pooled: "Tensor") -> "Tensor":

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -88,41 +89,56 @@ class _FullFloat32:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_inside = 0
-        self._before: list[Any] = []
+        self._put_back: Callable[[], None] = lambda: None
 
     def __enter__(self) -> None:
         with self._lock:
             if self._n_inside == 0:
-                self._before = [
-                    _exchange(owner, name, exact)
-                    for owner, name, exact in _float32_settings()
-                ]
+                self._put_back = _switch_to_full_float32()
             self._n_inside += 1
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
-                settings = zip(_float32_settings(), self._before, strict=True)
-                for (owner, name, _), before in settings:
-                    _exchange(owner, name, before)
+                self._put_back()
 
 
 _full_float32 = _FullFloat32()
 
 
-def _float32_settings() -> list[tuple[Any, str, Any]]:
-    """Return each setting as its owner, its name and its value for full precision."""
+def _switch_to_full_float32() -> Callable[[], None]:
+    """Change the settings of torch, and return what puts them back."""
+    import torch
     from torch import backends
 
-    convolution: Any = getattr(backends.cudnn, "conv", None)
-    if hasattr(convolution, "fp32_precision"):  # torch 2.9 and newer
-        owners = (convolution, backends.cuda.matmul)
-        return [(owner, "fp32_precision", "ieee") for owner in owners]
-    return [(backends.cudnn, "allow_tf32", False)]
+    try:
+        tf32 = backends.cudnn.allow_tf32
+        matmul = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        # torch refuses these where a program has used its newer settings.
+        return _switch_newer_settings()
+    backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+
+    def put_back() -> None:
+        backends.cudnn.allow_tf32 = tf32
+        torch.set_float32_matmul_precision(matmul)
+
+    return put_back
 
 
-def _exchange(owner: Any, name: str, value: Any) -> Any:
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    return before
+def _switch_newer_settings() -> Callable[[], None]:
+    from torch import backends
+
+    cudnn: Any = backends.cudnn
+    owners: tuple[Any, Any] = (cudnn.conv, backends.cuda.matmul)
+    before = [owner.fp32_precision for owner in owners]
+    for owner in owners:
+        owner.fp32_precision = "ieee"
+
+    def put_back() -> None:
+        for owner, precision in zip(owners, before, strict=True):
+            owner.fp32_precision = precision
+
+    return put_back

@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
+# The parameters of ImageEmbedder that take the place of a model's own preprocessing.
+OVERRIDING = ("image_size", "crop_mode", "crop_pct", "mean", "std", "interpolation")
 
-def overridden(config: Mapping[str, Any], **parameters: Any) -> dict[str, Any]:
+
+def overridden(
+    config: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return a model's own preprocessing, but for the parameters that are not None."""
     # A configuration read from JSON has lists.
     result = {

@@ -35,14 +35,15 @@ def rgb_from_file(image: Image.Image, file: IO[bytes], least_side: int) -> RGB:
 def _decoded_by_torchvision(file: IO[bytes]) -> RGB | None:
     """Decode a whole JPEG file, or return None if torchvision refuses it."""
     import torch
-    from torchvision.io import ImageReadMode, decode_jpeg
 
-    file.seek(0)
-    content = bytearray(file.read())
     try:
-        pixels = decode_jpeg(
-            torch.frombuffer(content, dtype=torch.uint8), mode=ImageReadMode.RGB
-        )
+        from torchvision.io import ImageReadMode, decode_jpeg
+    except ImportError:  # it is to move to another package
+        return None
+    file.seek(0)
+    content = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
+    try:
+        pixels = decode_jpeg(content, mode=ImageReadMode.RGB)
     except RuntimeError:
         file.seek(0)
         return None

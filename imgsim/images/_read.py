@@ -140,7 +140,7 @@ class _QuietPillow:
         self._lock = threading.Lock()
         self._n_inside = 0
         self._handler = logging.NullHandler()
-        self._filter = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+        self._filter = ("ignore", None, Warning, re.compile(r"(PIL|torchvision)\."), 0)
 
     def __enter__(self) -> None:
         with self._lock:

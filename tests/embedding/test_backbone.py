@@ -2,7 +2,7 @@
 
 import pytest
 
-from imgsim.embedding._backbone import BackboneSpec, load_backbone
+from imgsim.embedding._backbone import BackboneSpec, kept_backbone, load_backbone
 from imgsim.exceptions import WeightsUnavailableError
 
 torch = pytest.importorskip("torch")
@@ -32,10 +32,10 @@ def test_untrained_weights_are_the_same_in_every_process():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    load_backbone.cache_clear()
+    kept_backbone.cache_clear()
     first = load_backbone(_spec()).module.conv1.weight.clone()
     drawn = torch.rand(2)
-    load_backbone.cache_clear()
+    kept_backbone.cache_clear()
 
     assert torch.equal(load_backbone(_spec()).module.conv1.weight, first)
     assert torch.equal(drawn, expected)
@@ -90,7 +90,7 @@ def test_a_model_that_has_no_weights_says_so():
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_defaults_of_the_application_do_not_matter(dtype):
     """A program may compute in float64, or on another device, by default."""
-    load_backbone.cache_clear()
+    kept_backbone.cache_clear()
     torch.set_default_dtype(dtype)
     torch.set_default_device("meta")
     try:

@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.base import clone
 
 from imgsim import ColorHistogramEmbedder, EmbeddingCache, ImageEmbedder
-from imgsim.embedding import _cached_rows
+from imgsim.embedding import _cache_file, _cached_rows
 from imgsim.exceptions import (
     EmbeddingCacheError,
     EmbeddingCacheWarning,
@@ -361,6 +361,43 @@ def test_pruning_to_a_size_stops_there(cache, pictures):
 
     assert 90 <= n_dropped <= 130
     assert cache.path.stat().st_size <= limit
+
+
+def test_pruning_beside_a_reader_drops_no_more(cache, pictures):
+    """The file cannot shrink until the reader has gone."""
+    rng = np.random.default_rng(0)
+    many = rng.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
+    ColorHistogramEmbedder(cache=cache).fit_transform(many)
+    limit = int(0.9 * cache.path.stat().st_size)
+    reader = sqlite3.connect(cache.path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM rows").fetchone()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_cache_file, "_SECONDS_TO_WAIT_FOR_OTHERS", 0.1)
+            n_dropped = cache.prune(max_bytes=limit)
+    finally:
+        reader.close()
+
+    assert 10 <= n_dropped <= 40
+
+
+def test_a_disk_full_from_the_start_costs_no_row(cache, paths, monkeypatch):
+    """One warning, and the run goes on without the cache."""
+
+    def full(path):
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        with _cache_file.named_errors(path):
+            raise error
+
+    monkeypatch.setattr(_cached_rows, "connect", full)
+
+    with pytest.warns(EmbeddingCacheWarning, match="disk is full") as caught:
+        X = Counting(cache=cache).fit_transform(paths)
+
+    assert len(caught) == 1
+    assert_array_equal(X, Counting().fit_transform(paths))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,11 +22,13 @@ from imgsim import (
     ColorHistogramEmbedder,
     ImageClusterer,
     ImageEmbedder,
+    ImageReadError,
     SimilarityIndex,
     load_image_folder,
 )
 from imgsim.embedding import clear_models
 from imgsim.embedding._device import resolve_device
+from imgsim.exceptions import ImageReadWarning
 from imgsim.metrics import average_precision_at_k, precision_at_k
 
 torch = pytest.importorskip("torch")
@@ -196,7 +199,7 @@ def test_weights_that_give_no_numbers_are_refused(tmp_path):
     weights["conv1.weight"][:] = np.nan
     torch.save(weights, tmp_path / "a.pth")
 
-    with pytest.raises(ValueError, match="rows that are not finite"):
+    with pytest.raises(ValueError, match="its rows are not finite"):
         _untrained(checkpoint_path=tmp_path / "a.pth").fit()
 
 
@@ -331,6 +334,72 @@ def test_a_folder_in_the_way_of_timm_is_a_model(tmp_path, pictures):
     with torch.inference_mode():
         expected = model.eval().forward_features(pixels).mean((2, 3)).numpy()
     assert_allclose(X, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_folder_that_was_changed_is_loaded_anew(tmp_path, pictures):
+    """And takes another image size, a transformer's too."""
+    from safetensors.torch import save_file
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    rows = []
+    for activation in ("gelu", "relu"):
+        config = {
+            "architecture": "vit_tiny_patch16_224",
+            "num_classes": 0,
+            "pretrained_cfg": {"num_classes": 0},
+            "model_args": {"act_layer": activation},
+        }
+        (tmp_path / "config.json").write_text(json.dumps(config) + " " * len(rows))
+        embedder = ImageEmbedder(
+            f"local-dir:{tmp_path}",
+            image_size=64,
+            device="cpu",
+            cache=tmp_path / "rows.sqlite",
+        )
+        rows.append(embedder.fit_transform(pictures[:2]))
+
+    assert np.abs(rows[0] - rows[1]).max() > 0.01
+
+
+def test_threads_that_load_at_once_get_the_networks_asked_for(pictures):
+    """Untrained weights are drawn from one stream of random numbers."""
+    embedders = [
+        ImageEmbedder(name, pretrained=False, image_size=32, device="cpu")
+        for name in ("resnet18", "resnet10t")
+    ]
+    expected = [embedder.transform(pictures) for embedder in embedders]
+    clear_models()
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda e: clone(e).transform(pictures), embedders))
+
+    assert_array_equal(found[0], expected[0])
+    assert_array_equal(found[1], expected[1])
+
+
+def test_a_row_that_is_not_finite_is_a_failure_of_that_image(pictures):
+    """One overflow must not end a run of a million."""
+
+    class Overflowing(torch.nn.Module):
+        def forward(self, x):
+            return x / (x.amax((1, 2, 3), keepdim=True) < 200).float()
+
+    module = Overflowing()
+    white = np.full((8, 8, 3), 255, dtype=np.uint8)
+    grey = white // 2
+    parameters = {"image_size": 8, "mean": 0.0, "std": 1 / 255, "device": "cpu"}
+
+    with pytest.raises(ImageReadError, match=r"cannot read <uint8 array.*not finite"):
+        ImageEmbedder(module, **parameters).fit_transform([grey, white])
+    tolerant = ImageEmbedder(module, on_error="nan", **parameters)
+    with pytest.warns(ImageReadWarning, match="1 of 2"):
+        X = tolerant.fit_transform([grey, white])
+
+    assert np.isfinite(X).all(axis=1).tolist() == [True, False]
+    assert [f.index for f in tolerant.failures_] == [1]
 
 
 def test_a_worker_of_a_search_takes_its_share_of_the_cores():

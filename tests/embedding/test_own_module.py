@@ -60,6 +60,43 @@ def test_training_it_further_changes_the_rows(pictures):
     assert np.abs(embedder.transform(pictures) - before).max() > 0.01
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda module: module.__setitem__(2, torch.nn.Tanh()),
+        lambda module: setattr(module[0], "stride", (2, 2)),
+        lambda module: module[0].weight.data.mul_(2),
+    ],
+    ids=["another layer", "another stride", "behind the back of autograd"],
+)
+def test_any_change_of_it_is_noticed(change, pictures, tmp_path):
+    """In memory and in the cache."""
+    module = _own_network()
+    embedder = _embedder(module, cache=tmp_path / "rows.sqlite").fit()
+    before = embedder.transform(pictures)
+
+    change(module)
+
+    assert np.abs(embedder.transform(pictures) - before).max() > 0.001
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"checkpoint_path": "a.pth"}, {"model_kwargs": {"drop_rate": 0.1}}]
+)
+def test_parameters_of_names_are_refused(parameters):
+    """They would be ignored without a word."""
+    with pytest.raises(ValueError, match="is for models by name"):
+        _embedder(_own_network(), **parameters).fit()
+
+
+def test_a_parametrized_convolution_is_not_folded(pictures):
+    """Its weight is made anew with every call."""
+    module = _own_network()
+    torch.nn.utils.parametrizations.weight_norm(module[0])
+
+    assert _embedder(module).fit_transform(pictures).shape == (12, 4)
+
+
 def test_it_travels_with_clones_and_pickles(pictures):
     """Its weights are the user's, and nowhere else."""
     embedder = _embedder(_own_network())

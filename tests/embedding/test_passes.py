@@ -82,7 +82,7 @@ def test_too_little_memory_halves_the_batch_with_one_warning():
     network = FakeNetwork(n_images_in_memory=3)
 
     with DevicePasses(network, 16) as passes:
-        with pytest.warns(RuntimeWarning, match="batches of 16 images") as caught:
+        with pytest.warns(RuntimeWarning, match="16 images at once") as caught:
             rows = passes(_images(16))()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -92,6 +92,19 @@ def test_too_little_memory_halves_the_batch_with_one_warning():
     assert_array_equal(rows, np.arange(16, dtype=np.float32)[:, None])
     assert_array_equal(again, rows)
     assert max(network.sizes[-8:]) == 2
+
+
+def test_a_short_batch_is_halved_from_its_own_size():
+    """Not from the batch_size, which says nothing about it."""
+    network = FakeNetwork(n_images_in_memory=3)
+
+    with (
+        DevicePasses(network, 512) as passes,
+        pytest.warns(RuntimeWarning, match="^5 images at once"),
+    ):
+        passes(_images(5))()
+
+    assert network.sizes == [5, 3, 2]
 
 
 def test_an_image_too_large_for_the_memory_raises():
@@ -104,21 +117,6 @@ def test_an_image_too_large_for_the_memory_raises():
         pytest.raises(torch.cuda.OutOfMemoryError),
     ):
         passes(_images(2))
-
-
-@pytest.mark.parametrize("kind", [CpuPasses, DevicePasses])
-def test_rows_that_are_no_numbers_are_refused(kind):
-    """They would pass for unreadable images."""
-
-    class Broken(FakeNetwork):
-        def __call__(self, pixels):
-            return super().__call__(pixels) * torch.nan
-
-    with (
-        kind(Broken(), 4) as passes,
-        pytest.raises(ValueError, match="not finite; check its weights"),
-    ):
-        passes(_images(3))()
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,16 @@ def test_stages_are_set_side_by_side_in_the_order_asked_for(picture):
     assert_allclose(wide, np.hstack(parts), atol=1e-5)
 
 
+def test_a_class_token_without_its_number_is_told_by_its_name(picture):
+    """Of a VOLO, which does not say how many tokens come before the places."""
+    model, pixels = _model_and_pixels("volo_d1_224", picture)
+    tokens = model.forward_features(pixels)
+
+    for pooling, expected in (("cls", tokens[:, 0]), ("avg", tokens[:, 1:].mean(1))):
+        rows = _embedder("volo_d1_224", pooling=pooling).fit_transform([picture])
+        _assert_close(rows, expected)
+
+
 def test_the_class_token_of_a_stage(picture):
     """As timm returns it beside the places."""
     name = "vit_tiny_patch16_224"
@@ -129,7 +139,7 @@ def test_the_class_token_of_a_stage(picture):
     [
         ("resnet18", {"pooling": "cls"}, "'cls' is for transformers"),
         ("resnet18", {"pooling": "token_avg"}, "'token_avg' is for transformers"),
-        ("resnet18", {"layer": 1, "pooling": "cls"}, "'cls'.* no class token"),
+        ("resnet18", {"layer": 1, "pooling": "cls"}, "'cls' is for transformers"),
         (
             "swin_tiny_patch4_window7_224",
             {"pooling": "cls"},

@@ -1,6 +1,7 @@
 """Tests of the fast way of reading JPEGs: the same picture as by Pillow."""
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -79,6 +80,27 @@ def test_a_reduced_photograph_is_turned_too(picture):
     large = np.asarray(Image.fromarray(picture).resize((800, 600)))
 
     assert read_image_fast(_jpeg(large, exif=exif), 60).shape == (200, 150, 3)
+
+
+def test_warnings_as_errors_refuse_no_jpeg(picture):
+    """Torchvision announces that its decoder will move."""
+    content = _jpeg(picture)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = read_image_fast(content, 30)
+
+    assert_array_equal(image, read_image(content))
+
+
+def test_pillow_reads_where_torchvision_has_no_decoder(picture, monkeypatch):
+    """It may be gone one day."""
+    import torchvision
+
+    monkeypatch.delattr(torchvision.io, "decode_jpeg")
+    content = _jpeg(picture)
+
+    assert_array_equal(read_image_fast(content, 30), read_image(content))
 
 
 def _outcome(read, content):
