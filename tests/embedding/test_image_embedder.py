@@ -307,12 +307,10 @@ def test_every_precision_gives_rows_of_float32(precision, pictures):
 
 def test_a_folder_in_the_way_of_timm_is_a_model(tmp_path, pictures):
     """The name of a model that was saved beside its configuration."""
-    from safetensors.torch import save_file
-
     with torch.random.fork_rng():
         torch.manual_seed(5)
         model = timm.create_model("resnet18")
-    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     config = {
         "architecture": "resnet18",
         "num_classes": 1000,
@@ -338,12 +336,10 @@ def test_a_folder_in_the_way_of_timm_is_a_model(tmp_path, pictures):
 
 def test_a_folder_that_was_changed_is_loaded_anew(tmp_path, pictures):
     """And takes another image size, a transformer's too."""
-    from safetensors.torch import save_file
-
     with torch.random.fork_rng():
         torch.manual_seed(5)
         model = timm.create_model("vit_tiny_patch16_224", num_classes=0)
-    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     rows = []
     for activation in ("gelu", "relu"):
         config = {

@@ -96,6 +96,8 @@ def test_the_power_of_the_generalised_mean(picture):
 def test_a_stage_is_what_timm_returns_for_it(name, layer, index, picture):
     """By index or name."""
     model, pixels = _model_and_pixels(name, picture)
+    if not hasattr(model, "forward_intermediates"):
+        pytest.skip(f"this version of timm does not tell of the stages of {name}")
 
     rows = _embedder(name, layer=layer).fit_transform([picture])
 
