@@ -19,7 +19,7 @@ BLOCKS = re.findall(r"## ([^\n]+)\n\n```python\n(.*?)```", README, re.DOTALL)
 def _untrained(model_name, **kwargs):
     """Stand in for the network of the README, which would have to be downloaded."""
     assert model_name == "resnet50"
-    return ImageEmbedder("resnet18", pretrained=False, image_size=64)
+    return ImageEmbedder("resnet18", pretrained=False, image_size=64, **kwargs)
 
 
 @pytest.mark.parametrize(
