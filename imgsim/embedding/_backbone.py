@@ -4,7 +4,8 @@ import difflib
 import hashlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -88,7 +89,7 @@ def load_module(spec: BackboneSpec) -> "nn.Module":
     import torch
 
     check_model_name(spec.model_name)
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _float32_by_default():
         torch.default_generator.manual_seed(0)
         module = _create(spec)
     if spec.checkpoint is not None:
@@ -120,6 +121,19 @@ def make_backbone(
         lower_weights(module, getattr(torch, precision))
     module = module.eval().to(device).to(memory_format=torch.channels_last)
     return Backbone(module, config, identity)
+
+
+@contextmanager
+def _float32_by_default() -> Iterator[None]:
+    """Draw weights as any program does, also in one that computes in float64."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def identify(module: "nn.Module") -> str:

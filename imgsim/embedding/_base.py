@@ -31,7 +31,7 @@ from imgsim.exceptions import (
     ImageReadWarning,
 )
 from imgsim.images import ImageBatch, ImageFailure, ImageStream
-from imgsim.images._read import describe_source, read_image
+from imgsim.images._read import read_image
 from imgsim.images._sources import check_image_sources
 
 Pixels = NDArray[np.uint8]
@@ -259,16 +259,15 @@ class BaseImageEmbedder(
                 wait = start(new) if new else _no_rows
                 waiting.append((batch, number * self.batch_size, wait))
                 if len(waiting) > 1:
-                    yield self._finish(*waiting.popleft(), sources, cached, failures)
+                    yield self._finish(*waiting.popleft(), cached, failures)
             while waiting:
-                yield self._finish(*waiting.popleft(), sources, cached, failures)
+                yield self._finish(*waiting.popleft(), cached, failures)
 
     def _finish(
         self,
         batch: ImageBatch,
         first: int,
         wait: Callable[[], Rows],
-        sources: Sequence[Any],
         cached: CachedRows | None,
         failures: list[ImageFailure],
     ) -> Rows:
@@ -279,7 +278,7 @@ class BaseImageEmbedder(
         for index, image in zip(batch.rows.tolist(), batch.images, strict=True):
             row = next(computed) if image.row is None else image.row
             if not np.isfinite(row).all():
-                found.append(self._without_numbers(index, sources[index]))
+                found.append(self._without_numbers(index, image.source))
                 continue
             rows[index - first] = row
             if cached is not None and image.row is None:
@@ -289,12 +288,12 @@ class BaseImageEmbedder(
         failures += sorted(found)
         return self._normalized(rows)
 
-    def _without_numbers(self, index: int, source: Any) -> ImageFailure:
+    def _without_numbers(self, index: int, source: str) -> ImageFailure:
         """Refuse a row that is not finite, or tell of it."""
-        described, reason = describe_source(source), "its embedding is not finite."
+        reason = "its embedding is not finite."
         if self.on_error == "raise":
-            raise ImageReadError(described, reason)
-        return ImageFailure(index, described, reason)
+            raise ImageReadError(source, reason)
+        return ImageFailure(index, source, reason)
 
     def _cached_rows(self) -> CachedRows | None:
         if self.cache is None:

@@ -18,6 +18,7 @@ Rows = NDArray[np.float32]
 class Loaded(NamedTuple):
     """One image: its row if the cache has it, else its prepared pixels."""
 
+    source: str
     key: bytes | None
     row: Rows | None
     pixels: Pixels | None
@@ -38,19 +39,20 @@ class Loader:
 
     def __call__(self, source: Any) -> Loaded:
         """Load one source; ImageReadError if it cannot be read."""
+        name = describe_source(source)
         if self._cached is None:
-            return Loaded(None, None, self._prepared(self._read(source), source))
+            return Loaded(name, None, None, self._prepared(self._read(source), source))
         found = self._cached.find(source)
         if found.row is not None:
-            return Loaded(found.key, found.row, None)
+            return Loaded(name, found.key, found.row, None)
         if found.content is not None:
             rgb = self._read_content(found.content, source)
-            return Loaded(found.key, None, self._prepared(rgb, source))
+            return Loaded(name, found.key, None, self._prepared(rgb, source))
         rgb = read_image(source)
         key = key_of_pixels(rgb)
         row = self._cached.row_of(key)
         pixels = self._prepared(rgb, source) if row is None else None
-        return Loaded(key, row, pixels)
+        return Loaded(name, key, row, pixels)
 
     def _read_content(self, content: bytes, source: Any) -> Pixels:
         try:

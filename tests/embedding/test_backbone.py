@@ -90,6 +90,7 @@ def test_a_model_that_has_no_weights_says_so():
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_defaults_of_the_application_do_not_matter(dtype):
     """A program may compute in float64, or on another device, by default."""
+    expected = load_backbone(_spec()).module.conv1.weight
     kept_backbone.cache_clear()
     torch.set_default_dtype(dtype)
     torch.set_default_device("meta")
@@ -102,3 +103,4 @@ def test_defaults_of_the_application_do_not_matter(dtype):
     assert {(p.dtype, p.device.type) for p in model.parameters()} == {
         (torch.float32, "cpu")
     }
+    assert torch.equal(model.conv1.weight, expected)
