@@ -92,8 +92,8 @@ def _make_or_check(connection: sqlite3.Connection, path: str) -> None:
     (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if n_tables == 0 and application == 0:
-        # A row of 1,280 to 2,048 numbers fits into a page of 16 KiB, not of 4.
-        connection.execute("PRAGMA page_size = 16384")
+        # Of larger pages, rows of 2,048 numbers would leave half empty.
+        connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("BEGIN IMMEDIATE")
         _make_tables(connection)
