@@ -5,8 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
+from imgsim import ImageEmbedder
 from imgsim.embedding._passes import CpuPasses, DevicePasses, n_images_in_pass
 
 torch = pytest.importorskip("torch")
@@ -126,3 +127,15 @@ def test_an_image_too_large_for_the_memory_raises():
 def test_passes_are_bounded_and_of_equal_size(n_bytes, batch_size, expected):
     """7 passes of 5 hold a batch of 32; 5, 5, 5, 5, 5, 5 and 2 would not compile."""
     assert n_images_in_pass(n_bytes, batch_size) == expected
+
+
+def test_both_ways_through_a_real_network_agree(pictures):
+    """The way of a GPU runs on a CPU, too, but for pinned memory and streams."""
+    embedder = ImageEmbedder("resnet18", pretrained=False, image_size=64, device="cpu")
+    network = embedder.fit()._network()
+    images = [embedder._preparation()(picture) for picture in pictures]
+
+    with CpuPasses(network, 5) as on_cpu, DevicePasses(network, 5) as on_device:
+        rows = [passes(images)() for passes in (on_cpu, on_device)]
+
+    assert_allclose(rows[0], rows[1], atol=1e-5)
