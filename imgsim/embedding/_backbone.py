@@ -75,9 +75,10 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
 @lru_cache(maxsize=4)
 def kept_backbone(spec: BackboneSpec) -> Backbone:
     """Load a network; the last few are kept."""
-    sides = spec.model_kwargs.get("img_size")
+    module, sides = load_module(spec), spec.model_kwargs.get("img_size")
     return make_backbone(
-        load_module(spec),
+        module,
+        identify(module),
         spec.device,
         spec.precision,
         None if sides is None else two_sides(sides),
@@ -99,18 +100,20 @@ def load_module(spec: BackboneSpec) -> "nn.Module":
 
 def make_backbone(
     module: "nn.Module",
+    identity: str,
     device: str,
     precision: str,
     sides: tuple[int, int] | None,
 ) -> Backbone:
     """Make a network ready to embed; it is changed in place.
 
-    `sides` are height and width of an image it takes, by default those timm tells.
+    `identity` is what `identify` said of it before. `sides` are height and width of an
+    image it takes, by default those timm tells.
     """
     import torch
 
     module = module.requires_grad_(False).eval().to("cpu", torch.float32)
-    config, identity = default_config(module), identify(module)
+    config = default_config(module)
     if precision != "bfloat16":
         # Folded biases, rounded to 8 bits, would cost neighbours (lower_weights).
         shape = (1, 3, *(sides or config["input_size"][1:]))
@@ -152,7 +155,7 @@ def keyword_arguments(
             f"model_kwargs={kwargs!r} must not hold {name!r}: "
             f"{_NOT_IN_MODEL_KWARGS[name]}."
         )
-    if image_size is not None and (_takes_image_size(model_name) or ":" in model_name):
+    if image_size is not None and _may_want_image_size(model_name):
         kwargs.setdefault("img_size", two_sides(image_size))
     return kwargs
 
@@ -190,12 +193,12 @@ def default_config(model: "nn.Module") -> dict[str, Any]:
     return config
 
 
-def _takes_image_size(model_name: str) -> bool:
+def _may_want_image_size(model_name: str) -> bool:
     """Tell whether the network is built for one size, to be named when it is built."""
     import timm
 
     if ":" in model_name:
-        return False  # not known before it is built: see _create
+        return True  # not known before it is built: see _create
     config = timm.get_pretrained_cfg(model_name)
     return config is not None and bool(config.fixed_input_size)
 

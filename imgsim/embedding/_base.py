@@ -10,7 +10,6 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -19,6 +18,7 @@ from sklearn.base import (
 from sklearn.utils import Tags
 
 from imgsim._validation import Interval, StrOptions, fit_context
+from imgsim.embedding._arrays import Pixels, Rows
 from imgsim.embedding._cache import EmbeddingCache
 from imgsim.embedding._cache_file import is_full_disk
 from imgsim.embedding._cached_rows import CachedRows
@@ -31,11 +31,9 @@ from imgsim.exceptions import (
     ImageReadWarning,
 )
 from imgsim.images import ImageBatch, ImageFailure, ImageStream
-from imgsim.images._read import read_image
+from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 
-Pixels = NDArray[np.uint8]
-Rows = NDArray[np.float32]
 Start = Callable[[list[Pixels]], Callable[[], Rows]]
 
 # Goes up with every change after which an embedder makes other rows of the same
@@ -288,12 +286,12 @@ class BaseImageEmbedder(
         failures += sorted(found)
         return self._normalized(rows)
 
-    def _without_numbers(self, index: int, source: str) -> ImageFailure:
+    def _without_numbers(self, index: int, source: Any) -> ImageFailure:
         """Refuse a row that is not finite, or tell of it."""
-        reason = "its embedding is not finite."
+        described, reason = describe_source(source), "its embedding is not finite."
         if self.on_error == "raise":
-            raise ImageReadError(source, reason)
-        return ImageFailure(index, source, reason)
+            raise ImageReadError(described, reason)
+        return ImageFailure(index, described, reason)
 
     def _cached_rows(self) -> CachedRows | None:
         if self.cache is None:

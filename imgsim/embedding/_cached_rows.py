@@ -13,13 +13,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from imgsim.embedding._arrays import Pixels, Rows
 from imgsim.embedding._cache_file import connect, named_errors
 from imgsim.exceptions import EmbeddingCacheError, EmbeddingCacheWarning
 from imgsim.images._read import read_content
-
-Rows = NDArray[np.float32]
 
 _SECONDS_BETWEEN_COMMITS = 2.0
 _BYTES_BETWEEN_COMMITS = 64 * 2**20
@@ -211,7 +209,7 @@ class CachedRows:
         )
 
 
-def key_of_pixels(rgb: NDArray[np.uint8]) -> bytes:
+def key_of_pixels(rgb: Pixels) -> bytes:
     """Return the key of an image that is no file: the hash of its RGB pixels."""
     return _hash(f"pixels {rgb.shape}".encode(), np.ascontiguousarray(rgb))
 

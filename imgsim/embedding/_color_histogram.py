@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from imgsim._validation import Interval
-from imgsim.embedding._base import BaseImageEmbedder, Pixels, Rows
+from imgsim.embedding._arrays import Pixels, Rows
+from imgsim.embedding._base import BaseImageEmbedder
 from imgsim.embedding._cache import EmbeddingCache
 
 

@@ -9,13 +9,14 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgsim._validation import HasMethods, Interval, StrOptions
+from imgsim.embedding._arrays import Pixels
 from imgsim.embedding._backbone import (
     Backbone,
     BackboneSpec,
     keyword_arguments,
     load_backbone,
 )
-from imgsim.embedding._base import BaseImageEmbedder, Pixels, Start
+from imgsim.embedding._base import BaseImageEmbedder, Start
 from imgsim.embedding._cache import EmbeddingCache
 from imgsim.embedding._checkpoint import Checkpoint
 from imgsim.embedding._device import resolve_device
@@ -318,8 +319,8 @@ class ImageEmbedder(BaseImageEmbedder):
             raise ValueError(
                 f"model_name={reprlib.repr(self.model_name)} embeds no images of "
                 f"input_size={self.preprocessing_['input_size']} with "
-                f"pooling={self.pooling!r}, "
-                f"layer={self.layer!r}, precision={self.precision!r} and "
+                f"pooling={self.pooling!r}, layer={self.layer!r}, "
+                f"precision={self.precision!r} and "
                 f"model_kwargs={self.model_kwargs!r}: {error}"
             ) from error
         on_cpu = rows.device.type == "cpu"

@@ -3,22 +3,17 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from imgsim.embedding._arrays import Pixels, Rows
 from imgsim.embedding._cached_rows import CachedRows, key_of_pixels
 from imgsim.exceptions import ImageReadError
-from imgsim.images._read import describe_source, read_image
+from imgsim.images._read import describe_source
 from imgsim.images._stream import prepare_or_explain
-
-Pixels = NDArray[np.uint8]
-Rows = NDArray[np.float32]
 
 
 class Loaded(NamedTuple):
     """One image: its row if the cache has it, else its prepared pixels."""
 
-    source: str
+    source: Any
     key: bytes | None
     row: Rows | None
     pixels: Pixels | None
@@ -39,20 +34,20 @@ class Loader:
 
     def __call__(self, source: Any) -> Loaded:
         """Load one source; ImageReadError if it cannot be read."""
-        name = describe_source(source)
         if self._cached is None:
-            return Loaded(name, None, None, self._prepared(self._read(source), source))
+            return self._prepared(source, None, self._read(source))
         found = self._cached.find(source)
         if found.row is not None:
-            return Loaded(name, found.key, found.row, None)
+            return Loaded(source, found.key, found.row, None)
         if found.content is not None:
             rgb = self._read_content(found.content, source)
-            return Loaded(name, found.key, None, self._prepared(rgb, source))
-        rgb = read_image(source)
+            return self._prepared(source, found.key, rgb)
+        rgb = self._read(source)
         key = key_of_pixels(rgb)
         row = self._cached.row_of(key)
-        pixels = self._prepared(rgb, source) if row is None else None
-        return Loaded(name, key, row, pixels)
+        if row is not None:
+            return Loaded(source, key, row, None)
+        return self._prepared(source, key, rgb)
 
     def _read_content(self, content: bytes, source: Any) -> Pixels:
         try:
@@ -61,5 +56,6 @@ class Loader:
             described = describe_source(source)
             raise ImageReadError(described, error.reason) from error.__cause__
 
-    def _prepared(self, rgb: Pixels, source: Any) -> Pixels:
-        return prepare_or_explain(self._prepare, rgb, source)
+    def _prepared(self, source: Any, key: bytes | None, rgb: Pixels) -> Loaded:
+        pixels = prepare_or_explain(self._prepare, rgb, source)
+        return Loaded(source, key, None, pixels)

@@ -21,10 +21,13 @@ def backbone_of(
     """Return a copy of a network, ready to embed; a new one if it was changed since."""
     sides = None if image_size is None else two_sides(image_size)
     with _copying:
-        state = (device, precision, sides, identify(module))
+        identity = identify(module)
+        state = (device, precision, sides, identity)
         known, backbone = _made_of.get(module, (None, None))
         if backbone is None or known != state:
-            backbone = make_backbone(deepcopy(module), device, precision, sides)
+            backbone = make_backbone(
+                deepcopy(module), identity, device, precision, sides
+            )
             _made_of[module] = state, backbone
     return backbone
 

@@ -9,16 +9,14 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from imgsim.embedding._arrays import Pixels, Rows
 from imgsim.embedding._network import Network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Pixels = NDArray[np.uint8]
-Rows = NDArray[np.float32]
 
 # glibc gives blocks beyond 32 MiB back to the system and has them cleared anew, layer
 # by layer, which takes longer than to compute them.
@@ -31,7 +29,6 @@ class Passes(ABC):
     def __init__(self, network: Network, n_images: int) -> None:
         self._network = network
         self._n_images = n_images
-        self._has_warned = False
 
     @abstractmethod
     def __call__(self, images: list[Pixels]) -> Callable[[], Rows]:
@@ -111,6 +108,8 @@ class DevicePasses(Passes):
 
     If its memory does not suffice, the batch is halved for the rest of the run.
     """
+
+    _has_warned = False
 
     def __call__(self, images: list[Pixels]) -> Callable[[], Rows]:
         """Begin with a batch; call what is returned for its rows."""

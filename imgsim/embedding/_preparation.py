@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from imgsim.embedding._backbone import evaluation_transform
-
-RGB = NDArray[np.uint8]
+from imgsim.images._rgb import RGB
 
 # Beyond this ratio of its sides, the ends of a picture are cut off before it is
 # resized: the centre crop would drop them, and enlarging them first can take
