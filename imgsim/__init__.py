@@ -5,12 +5,18 @@ it figures: each arrow is one subpackage.
 """
 
 from imgsim.cluster import ImageClusterer, select_k
-from imgsim.embedding import ColorHistogramEmbedder, EmbeddingCache, ImageEmbedder
+from imgsim.embedding import (
+    AutoencoderEmbedder,
+    ColorHistogramEmbedder,
+    EmbeddingCache,
+    ImageEmbedder,
+)
 from imgsim.exceptions import ImageReadError
 from imgsim.images import list_images, load_image_folder, read_image
 from imgsim.index import SimilarityIndex
 
 __all__ = [
+    "AutoencoderEmbedder",
     "ColorHistogramEmbedder",
     "EmbeddingCache",
     "ImageClusterer",

@@ -8,12 +8,34 @@ import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
-from imgsim import ColorHistogramEmbedder, ImageEmbedder, load_image_folder
+from imgsim import (
+    AutoencoderEmbedder,
+    ColorHistogramEmbedder,
+    ImageEmbedder,
+    load_image_folder,
+)
 
 mpl.use("agg")
 
-# Every embedder, small and offline; the contract in test_estimators.py runs over them.
+
+def make_autoencoder(**kwargs):
+    """Make a tiny autoencoder that has not learned yet."""
+    small = {"image_size": 16, "channels": (8, 16), "max_epochs": 2, "random_state": 0}
+    return AutoencoderEmbedder(6, device="cpu", **{**small, **kwargs})
+
+
+def make_trained_autoencoder(**kwargs):
+    """Make a tiny autoencoder that has learned a few pictures."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, size=(40, 4, 4, 3), dtype=np.uint8)
+    learned = make_autoencoder().fit(coarse.repeat(6, axis=1).repeat(6, axis=2))
+    return learned.set_params(**kwargs)
+
+
+# Every embedder, small, offline and ready to embed; the contract in test_estimators.py
+# runs over them.
 EMBEDDERS = {
+    "AutoencoderEmbedder": make_trained_autoencoder,
     "ImageEmbedder": lambda **kwargs: ImageEmbedder(
         "resnet18", pretrained=False, image_size=64, device="cpu", **kwargs
     ),
@@ -23,7 +45,10 @@ EMBEDDERS = {
 
 @pytest.fixture(params=EMBEDDERS.values(), ids=EMBEDDERS)
 def make_embedder(request):
-    """Return a function that makes an embedder, given the parameters all share."""
+    """Return a function that makes an embedder, given the parameters all share.
+
+    It is ready to embed: what can be learned was learned, from pictures of its own.
+    """
     return request.param
 
 

@@ -65,7 +65,12 @@ def test_examples_run(name):
     assert results.failed == 0
 
 
-ESTIMATORS = ["ImageEmbedder", "ColorHistogramEmbedder", "ImageClusterer"]
+ESTIMATORS = [
+    "AutoencoderEmbedder",
+    "ColorHistogramEmbedder",
+    "ImageClusterer",
+    "ImageEmbedder",
+]
 
 
 @pytest.mark.parametrize("name", [*ESTIMATORS, "SimilarityIndex"])

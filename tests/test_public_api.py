@@ -26,6 +26,7 @@ SUBPACKAGES = [
 def test_the_top_level_is_what_we_mean_to_support():
     """Adding a name is a promise, and should be a decision."""
     assert imgsim.__all__ == [
+        "AutoencoderEmbedder",
         "ColorHistogramEmbedder",
         "EmbeddingCache",
         "ImageClusterer",

@@ -2,5 +2,6 @@
 
 from imgsim.display._clusters import ClusterDisplay
 from imgsim.display._neighbors import NeighborsDisplay
+from imgsim.display._reconstruction import ReconstructionDisplay
 
-__all__ = ["ClusterDisplay", "NeighborsDisplay"]
+__all__ = ["ClusterDisplay", "NeighborsDisplay", "ReconstructionDisplay"]

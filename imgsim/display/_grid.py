@@ -27,12 +27,13 @@ _BOX_GREY = "0.88"
 
 
 class Tile(NamedTuple):
-    """A picture with its caption above it; (column, row) is its upper left corner."""
+    """A picture, captions above and below; (column, row) is its upper left corner."""
 
     source: Any
     caption: str
     column: float
     row: float
+    below: str = ""
 
 
 class Line(NamedTuple):
@@ -70,6 +71,10 @@ def draw_grid(
             )
             center, above = tile.column + 0.5, tile.row - 0.03
             _write(ax, center, above, "\n".join(caption), size=font_size, va="bottom")
+        if tile.below:
+            center, below = tile.column + 0.5, tile.row + 1 - GAP + 0.03
+            text = _shortened(tile.below, n_characters)
+            _write(ax, center, below, text, size=font_size, va="top")
     for line in lines:
         _write(ax, line.column, line.row, line.text, size=1.2 * font_size, ha="left")
     ax.set(xlim=(0, n_columns), ylim=(n_rows, 0), aspect="equal")

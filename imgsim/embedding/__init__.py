@@ -1,11 +1,13 @@
 """Pixels become rows: transformers from images to float32 embeddings."""
 
+from imgsim.embedding._autoencoder_embedder import AutoencoderEmbedder
 from imgsim.embedding._cache import EmbeddingCache
 from imgsim.embedding._color_histogram import ColorHistogramEmbedder
 from imgsim.embedding._image_embedder import ImageEmbedder
 from imgsim.embedding._memory import clear_models
 
 __all__ = [
+    "AutoencoderEmbedder",
     "ColorHistogramEmbedder",
     "EmbeddingCache",
     "ImageEmbedder",

@@ -4,12 +4,12 @@ import difflib
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imgsim.embedding._building import building
 from imgsim.embedding._checkpoint import Checkpoint, fingerprint, load_checkpoint
 from imgsim.embedding._folding import fold_batch_norms
 from imgsim.embedding._precision import lower_weights
@@ -87,11 +87,8 @@ def kept_backbone(spec: BackboneSpec) -> Backbone:
 
 def load_module(spec: BackboneSpec) -> "nn.Module":
     """Return the network without its classifier, as timm builds it."""
-    import torch
-
     check_model_name(spec.model_name)
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _float32_by_default():
-        torch.default_generator.manual_seed(0)
+    with building(seed=0):
         module = _create(spec)
     if spec.checkpoint is not None:
         load_checkpoint(module, spec.checkpoint.path, model_name=spec.model_name)
@@ -124,19 +121,6 @@ def make_backbone(
         lower_weights(module, getattr(torch, precision))
     module = module.eval().to(device).to(memory_format=torch.channels_last)
     return Backbone(module, config, identity)
-
-
-@contextmanager
-def _float32_by_default() -> Iterator[None]:
-    """Draw weights as any program does, also in one that computes in float64."""
-    import torch
-
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def identify(module: "nn.Module") -> str:

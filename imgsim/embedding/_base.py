@@ -176,7 +176,7 @@ class BaseImageEmbedder(
         for batch in self._embedded(sources, failures):
             rows[n_done : n_done + len(batch)] = batch
             n_done += len(batch)
-        _warn_of_failures(failures, len(rows), stacklevel=3)
+        warn_of_failures(failures, len(rows), "their rows are NaN", stacklevel=3)
         return rows
 
     def transform_iter(self, X: Any) -> Iterator[Rows]:
@@ -215,7 +215,7 @@ class BaseImageEmbedder(
 
         def batches() -> Iterator[Rows]:
             yield from self._embedded(sources, failures)
-            _warn_of_failures(failures, len(sources), stacklevel=2)
+            warn_of_failures(failures, len(sources), "their rows are NaN", stacklevel=2)
 
         return batches()
 
@@ -342,14 +342,15 @@ def _no_rows() -> Rows:
     return np.empty((0, 0), dtype=np.float32)
 
 
-def _warn_of_failures(
-    failures: list[ImageFailure], n_images: int, *, stacklevel: int
+def warn_of_failures(
+    failures: list[ImageFailure], n_images: int, consequence: str, *, stacklevel: int
 ) -> None:
+    """Warn once, if images could not be read, of what that means."""
     if failures:
         first = failures[0]
         warnings.warn(
-            f"{len(failures)} of {n_images} images could not be read; their rows are "
-            f"NaN and `failures_` lists them. The first is image {first.index}, "
+            f"{len(failures)} of {n_images} images could not be read; {consequence} "
+            f"and `failures_` lists them. The first is image {first.index}, "
             f"{first.source}: {first.reason}",
             ImageReadWarning,
             stacklevel=stacklevel + 1,

@@ -1,0 +1,352 @@
+"""Embedding by a convolutional autoencoder, learned on the images themselves."""
+
+import os
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+from numpy.random import RandomState
+
+from imgsim._validation import Interval, StrOptions, fit_context
+from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
+from imgsim.embedding._base_reconstructor import BaseReconstructor
+from imgsim.embedding._cache import EmbeddingCache
+from imgsim.embedding._learning import Learned, learn, learn_once, read_images
+
+
+class AutoencoderEmbedder(BaseReconstructor):
+    """Embed images by a convolutional autoencoder, learned on the images themselves.
+
+    For images unlike photographs, such as scans, drawings or textures, and where no
+    pretrained weights may be had. A network of residual blocks squeezes each image
+    into a row of `latent_dim` numbers, and learns to give the image back from it [1]_.
+
+    Parameters
+    ----------
+    latent_dim : int, default=128
+        Width of a row.
+
+    image_size : int, default=64
+        Pixels along each side of the square that images are stretched to, 8 to 1024.
+
+    channels : tuple of int, default=(32, 64, 128, 256)
+        Widths of the network; at each, the picture is halved once.
+
+    n_blocks : int, default=1
+        Number of residual blocks at each width, on the way in and on the way out.
+
+    color : {"rgb", "gray"}, default="rgb"
+        Whether images are learned in colour.
+
+    init : {"auto", "pca", "random"}, default="auto"
+        What the network begins as. "pca" gives it a linear path that begins as
+        principal components, which training improves on; "auto" does so unless warps
+        are to be undone.
+
+    augment : {"auto", "mirror", "warp", "mirror+warp"}, default="auto"
+        Changes of the images in training. "mirror" learns mirrored images, too. "warp"
+        turns, scales, shears, shifts and bends an image [2]_, and learns to give back
+        what it was: rows then tell what is shown rather than how it stands. "auto"
+        tries both on some of the images: mirrored ones are learned if they could be
+        from the collection, warps undone if warped ones could not. None changes
+        nothing.
+
+    noise_std : float, default=0.0
+        Standard deviation of noise that is to be removed [1]_, in those of a pixel.
+
+    mask_ratio : float, default=0.0
+        Share of an 8 by 8 grid of cells that is hidden and to be filled in [3]_.
+
+    loss : {"mse", "l1", "ssim+l1"}, default="mse"
+        What is minimised: the squared or the absolute difference of pixels, or that
+        of structure [4]_ (85 %) and pixels.
+
+    penalty : {"variational", "contractive"}, default=None
+        Penalty on rows: their divergence from a normal distribution [5]_, or their
+        slope [6]_.
+
+    penalty_weight : float, default=0.1
+        Weight of the penalty beside the loss.
+
+    rescale : bool, default=True
+        Whether rows are brought on axes that vary as much as they tell images from
+        warped copies of themselves. It leaves reconstructions as they are.
+
+    max_epochs : int, default=12
+        Number of times that every image is learned from.
+
+    batch_size : int, default=64
+        Number of images in a step of training, and held at a time afterwards.
+
+    learning_rate : float, default=0.001
+        Largest step size of AdamW [7]_, reached after a tenth of the training; then it
+        falls as half a cosine to 0.
+
+    weight_decay : float, default=0.05
+        Decay of weights, in units of the learning rate.
+
+    validation_fraction : float, default=0.1
+        Share of the images held back to tell the best epoch, if `early_stopping`.
+
+    early_stopping : bool, default=True
+        Whether some images are held back, and training ends when they have not come
+        back better for `patience` epochs. Else the loss of training tells the best.
+
+    patience : int, default=10
+        Number of epochs without gain after which training ends.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the network that was learned before.
+
+    checkpoint_dir : str or path-like, default=None
+        Folder in which the training is kept after every epoch. An interrupted `fit`
+        with the same images and parameters goes on there, to the same result on the
+        same device. When it is finished, the file is removed.
+
+    normalize : {"l2"}, default=None
+        Whether rows are scaled to unit Euclidean length. None keeps them as they
+        come.
+
+    device : str, default="auto"
+        Device of torch, such as "cpu" or "cuda:1". "auto" is the first CUDA device,
+        or else the CPU.
+
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        In what the network is trained: "auto" is bfloat16 on CUDA, and on a CPU that
+        has it. Rows and reconstructions are computed in float32.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order of images and all changes.
+
+    n_jobs : int, default=None
+        Number of decoding threads. None means one for each core, or as many as
+        OMP_NUM_THREADS says.
+
+    cache : EmbeddingCache, str or path-like, default=None
+        Where rows are kept, so that no image is embedded twice by the same network; a
+        path means an :class:`EmbeddingCache` there.
+
+    on_error : {"raise", "nan"}, default="raise"
+        Whether an unreadable image raises, or is left out of training and leaves a row
+        of NaN, an entry in `failures_` and one warning for all.
+
+    verbose : int, default=0
+        Whether to show bars with the progress of training and embedding.
+
+    Attributes
+    ----------
+    autoencoder_ : torch.nn.Module
+        The network, on the CPU.
+
+    augment_ : str or None
+        The changes made; what "auto" stood for.
+
+    loss_curve_ : list of float
+        Loss of training in every epoch; for "mse", 1 is as bad as the mean image.
+
+    validation_curve_ : list of float
+        Loss of the images held back, after every epoch; empty if there are none.
+
+    n_iter_ : int
+        Number of epochs that were run.
+
+    best_epoch_ : int
+        Number of the epoch whose weights were kept, from 0.
+
+    n_features_out_ : int
+        Width of a row.
+
+    failures_ : list of ImageFailure
+        Index, source and reason of each image that the last call could not read.
+
+    See Also
+    --------
+    ImageEmbedder : Embed by what a network pretrained on photographs sees.
+    imgsim.display.ReconstructionDisplay : Show what comes back of images.
+
+    Notes
+    -----
+    Equal seeds give equal weights on the same device, with the same number of threads.
+    A pickle carries the weights; made on a GPU, it loads on a CPU.
+
+    References
+    ----------
+    .. [1] P. Vincent, H. Larochelle, Y. Bengio and P.-A. Manzagol, "Extracting and
+       composing robust features with denoising autoencoders", ICML 2008.
+
+    .. [2] P. Y. Simard, D. Steinkraus and J. C. Platt, "Best practices for
+       convolutional neural networks applied to visual document analysis", ICDAR 2003.
+
+    .. [3] D. Pathak et al., "Context encoders: feature learning by inpainting", CVPR
+       2016.
+
+    .. [4] Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, "Image quality
+       assessment: from error visibility to structural similarity", IEEE Transactions
+       on Image Processing, 2004.
+
+    .. [5] D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014.
+
+    .. [6] S. Rifai, P. Vincent, X. Muller, X. Glorot and Y. Bengio, "Contractive
+       auto-encoders: explicit invariance during feature extraction", ICML 2011.
+
+    .. [7] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR
+       2019.
+
+    Examples
+    --------
+    >>> from imgsim import AutoencoderEmbedder
+    >>> from imgsim.datasets import load_digit_images
+    >>> images = load_digit_images(n_per_class=5).images
+    >>> embedder = AutoencoderEmbedder(
+    ...     8, image_size=16, channels=(8, 16), color="gray", max_epochs=2
+    ... )
+    >>> embedder.fit_transform(images).shape
+    (50, 8)
+    >>> embedder.reconstruct(images[:3]).shape
+    (3, 16, 16, 3)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseImageEmbedder._parameter_constraints,
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "image_size": [Interval(Integral, 8, 1024, closed="both")],
+        "channels": [tuple, list],
+        "n_blocks": [Interval(Integral, 0, None, closed="left")],
+        "color": [StrOptions({"rgb", "gray"})],
+        "init": [StrOptions({"auto", "pca", "random"})],
+        "augment": [StrOptions({"auto", "mirror", "warp", "mirror+warp"}), None],
+        "noise_std": [Interval(Real, 0, None, closed="left")],
+        "mask_ratio": [Interval(Real, 0, 1, closed="left")],
+        "loss": [StrOptions({"mse", "l1", "ssim+l1"})],
+        "penalty": [StrOptions({"variational", "contractive"}), None],
+        "penalty_weight": [Interval(Real, 0, None, closed="left")],
+        "rescale": ["boolean"],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "early_stopping": ["boolean"],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "device": [str],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        latent_dim: int = 128,
+        *,
+        image_size: int = 64,
+        channels: Sequence[int] = (32, 64, 128, 256),
+        n_blocks: int = 1,
+        color: str = "rgb",
+        init: str = "auto",
+        augment: str | None = "auto",
+        noise_std: float = 0.0,
+        mask_ratio: float = 0.0,
+        loss: str = "mse",
+        penalty: str | None = None,
+        penalty_weight: float = 0.1,
+        rescale: bool = True,
+        max_epochs: int = 12,
+        batch_size: int = 64,
+        learning_rate: float = 0.001,
+        weight_decay: float = 0.05,
+        validation_fraction: float = 0.1,
+        early_stopping: bool = True,
+        patience: int = 10,
+        warm_start: bool = False,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        normalize: str | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        random_state: int | RandomState | None = None,
+        n_jobs: int | None = None,
+        cache: EmbeddingCache | str | os.PathLike[str] | None = None,
+        on_error: str = "raise",
+        verbose: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.image_size = image_size
+        self.channels = channels
+        self.n_blocks = n_blocks
+        self.color = color
+        self.init = init
+        self.augment = augment
+        self.noise_std = noise_std
+        self.mask_ratio = mask_ratio
+        self.loss = loss
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.rescale = rescale
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.normalize = normalize
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.cache = cache
+        self.on_error = on_error
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Learn once from each of some more images.
+
+        The first call decides on the scale of pixels and on what `"auto"` stands for.
+        The learning rate does not decay, and no image is held back. Each call finds
+        the axes of rows anew, so that rows made before it are not to be compared with
+        rows made after it.
+
+        Parameters
+        ----------
+        X : sequence of image sources of length n_images
+            As for `transform`.
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : AutoencoderEmbedder
+            The fitted embedder.
+
+        Raises
+        ------
+        ImageReadError
+            If an image cannot be read and `on_error="raise"`.
+
+        ValueError
+            As for `fit`.
+        """
+        images = read_images(self, X)
+        state: dict[str, Any] | None = getattr(self, "_partial_state", None)
+        learned, next_state = learn_once(self, images, state)
+        self._keep(learned)
+        self._partial_state = next_state
+        consequence = "they were not learned"
+        warn_of_failures(self.failures_, len(X), consequence, stacklevel=4)
+        return self
+
+    def _learn(self, X: Any) -> None:
+        self._keep(learn(self, read_images(self, X)))
+        self.__dict__.pop("_partial_state", None)
+
+    def _keep(self, learned: Learned) -> None:
+        self.autoencoder_ = learned.network
+        self.augment_ = learned.changes.name
+        self.loss_curve_ = learned.loss_curve
+        self.validation_curve_ = learned.validation_curve
+        self.n_iter_ = len(learned.loss_curve)
+        self.best_epoch_ = learned.best_epoch
+        self.n_features_out_ = learned.network.architecture.latent_dim

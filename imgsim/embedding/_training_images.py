@@ -1,0 +1,110 @@
+"""The images of a training, kept as 8 bits or read anew in every epoch."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import get_config
+
+from imgsim.embedding._arrays import Pixels
+from imgsim.images import ImageFailure, ImageStream
+
+_MEBIBYTE = 2**20
+
+
+class TrainingImages:
+    """The readable images of a collection, prepared, in batches of any order.
+
+    They are kept if they fit into scikit-learn's `working_memory`, and otherwise read
+    again whenever they are asked for.
+
+    Attributes
+    ----------
+    failures : list of ImageFailure
+        The images that could not be read.
+
+    fingerprint : str
+        Hash of all pixels, in order.
+
+    are_kept : bool
+        Whether all are in memory.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Any],
+        prepare: Callable[[Pixels], Pixels],
+        *,
+        batch_size: int,
+        n_jobs: int | None,
+        on_error: str,
+    ) -> None:
+        self._sources = sources
+        self._prepare = prepare
+        self._batch_size = batch_size
+        self._n_jobs = n_jobs
+        self._read_all("raise" if on_error == "raise" else "carry")
+
+    def __len__(self) -> int:
+        """Return the number of readable images."""
+        return len(self._rows)
+
+    def batches(self, order: NDArray[np.int64]) -> Iterator[Pixels]:
+        """Yield images (n, height, width, n_colors) by their numbers, in this order."""
+        if self._kept is not None:
+            for start in range(0, len(order), self._batch_size):
+                yield self._kept[order[start : start + self._batch_size]]
+            return
+        with closing(iter(self._stream(self._rows[order], "raise"))) as batches:
+            for batch in batches:
+                yield np.stack(batch.images)
+
+    def take(self, numbers: NDArray[np.int64]) -> Pixels:
+        """Return images by their numbers, in one array."""
+        return np.concatenate(list(self.batches(numbers)))
+
+    def _stream(
+        self, rows: NDArray[np.int64], on_error: Literal["raise", "carry"]
+    ) -> ImageStream:
+        return ImageStream(
+            [self._sources[row] for row in rows.tolist()],
+            prepare=self._prepare,
+            batch_size=self._batch_size,
+            n_jobs=self._n_jobs,
+            on_error=on_error,
+        )
+
+    def _read_all(self, on_error: Literal["raise", "carry"]) -> None:
+        n_images = len(self._sources)
+        digest = hashlib.blake2b(digest_size=16)
+        self.failures: list[ImageFailure] = []
+        self._kept: Pixels | None = None
+        readable = [np.empty(0, dtype=np.int64)]
+        n_read = 0
+        with closing(iter(self._stream(np.arange(n_images), on_error))) as batches:
+            for batch in batches:
+                self.failures += batch.failures
+                if not batch.images:
+                    continue
+                pixels = np.stack(batch.images)
+                digest.update(pixels.data)
+                if n_read == 0:
+                    self._kept = _space_for(n_images, pixels.shape[1:])
+                if self._kept is not None:
+                    self._kept[n_read : n_read + len(pixels)] = pixels
+                n_read += len(pixels)
+                readable.append(batch.rows)
+        self._rows = np.concatenate(readable)
+        self.are_kept = self._kept is not None
+        self.fingerprint = digest.hexdigest()
+
+
+def _space_for(n_images: int, shape: tuple[int, ...]) -> Pixels | None:
+    """Return room for all images, unless it takes more than the working memory."""
+    n_bytes = n_images * int(np.prod(shape))
+    if n_bytes > get_config()["working_memory"] * _MEBIBYTE:
+        return None
+    return np.empty((n_images, *shape), dtype=np.uint8)

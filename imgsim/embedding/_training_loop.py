@@ -1,0 +1,85 @@
+"""An autoencoder learns from images, from the first epoch to the last."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim.embedding._training import Training
+from imgsim.embedding._training_checkpoint import TrainingCheckpoint
+from imgsim.embedding._training_images import TrainingImages
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the images to learn from, in random order, and of those held back."""
+
+    learned: NDArray[np.int64]
+    held_back: NDArray[np.int64]
+
+    @classmethod
+    def random(cls, n_images: int, held_back: float, seed: int) -> "Split":
+        """Hold back a share of the images, none if that is less than one."""
+        order = np.random.default_rng(seed).permutation(n_images)
+        n_held_back = int(held_back * n_images)
+        return cls(order[n_held_back:], order[:n_held_back])
+
+
+def train(
+    training: Training,
+    images: TrainingImages,
+    split: Split,
+    *,
+    max_epochs: int,
+    patience: int | None,
+    checkpoint: TrainingCheckpoint | None,
+    verbose: int,
+) -> None:
+    """Run the epochs that are left, and leave the network as after the best.
+
+    Ctrl-C ends the training with the best epoch so far, and warns; before the first
+    epoch is over, it is raised.
+    """
+    try:
+        for _ in _with_progress(training, max_epochs, verbose):
+            training.run_epoch(images, split.learned, split.held_back)
+            if checkpoint is not None:
+                checkpoint.save(training)
+            if patience is not None and training.n_epochs_without_gain() >= patience:
+                break
+    except KeyboardInterrupt:
+        if training.n_epochs == 0:
+            raise
+        warnings.warn(
+            f"interrupted after {training.n_epochs} of {max_epochs} epochs; the "
+            f"weights are those of the best, {training.best_epoch + 1}.",
+            UserWarning,
+            stacklevel=2,
+        )
+    else:
+        if checkpoint is not None:
+            checkpoint.remove()
+    training.network.load_state_dict(training.best_weights)
+
+
+def _with_progress(training: Training, max_epochs: int, verbose: int) -> Iterator[int]:
+    """Count the epochs that are left, and show how the losses go."""
+    from tqdm.auto import tqdm
+
+    epochs = range(training.n_epochs, max_epochs)
+    if not verbose:
+        yield from epochs
+        return
+    with tqdm(
+        total=max_epochs, initial=training.n_epochs, desc="training", unit=" epochs"
+    ) as bar:
+        for epoch in epochs:
+            yield epoch
+            curves = {
+                "loss": training.loss_curve,
+                "held_back": training.validation_curve,
+            }
+            bar.set_postfix({k: f"{v[-1]:.4f}" for k, v in curves.items() if v})
+            bar.update()
