@@ -335,7 +335,7 @@ class AutoencoderEmbedder(BaseReconstructor):
         self._keep(learned)
         self._partial_state = next_state
         consequence = "they were not learned"
-        warn_of_failures(self.failures_, len(X), consequence, stacklevel=4)
+        warn_of_failures(self.failures_, len(X), consequence, stacklevel=3)
         return self
 
     def _learn(self, X: Any) -> None:

@@ -73,7 +73,7 @@ class BaseReconstructor(BaseImageEmbedder):
         """
         self._learn(X)
         consequence = "they were not learned"
-        warn_of_failures(self.failures_, len(X), consequence, stacklevel=4)
+        warn_of_failures(self.failures_, len(X), consequence, stacklevel=3)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)

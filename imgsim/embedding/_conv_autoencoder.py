@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 # The linear path sees at most as many pixels a side; finer detail is for the rest.
 _LINEAR_SIDE = 32
+_MOST_GROUPS = 8
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,11 @@ class ConvAutoencoder(nn.Module):
         """Let the linear path project on axes, in units of `scale`, and back.
 
         `mean` is of shape (n_linear,) and `components` (n_components, n_linear), of
-        scaled pixels; there may be fewer components than a row is wide.
+        scaled pixels. There may be fewer components than a row is wide; the rest of
+        the row then begins as nothing that is seen in the pixels.
         """
         n = len(components)
+        nn.init.zeros_(self.linear_from_code.weight)
         with torch.no_grad():
             self.linear_to_code.weight[:n] = components / scale
             self.linear_to_code.bias[:n] = -(components @ mean) / scale
@@ -196,9 +199,11 @@ def _doublings(architecture: Architecture) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _norm(n_channels: int) -> nn.GroupNorm:
-    # Groups, not batches: a row must not depend on the other images of its batch.
-    return nn.GroupNorm(math.gcd(8, n_channels), n_channels)
+def _norm(n_channels: int) -> nn.Module:
+    """Normalise within an image: its row must not depend on others of its batch."""
+    n_groups = math.gcd(min(_MOST_GROUPS, max(n_channels // 4, 1)), n_channels)
+    # One channel of one pixel has nothing to be normalised by.
+    return nn.GroupNorm(n_groups, n_channels) if n_channels > 1 else nn.Identity()
 
 
 def _begin_at_zero(layer: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -39,7 +39,9 @@ class Corruption:
         if self.mask_ratio:
             x = _masked(x, self.mask_ratio, random)
         if self.noise_std:
-            noise = torch.randn(x.shape, generator=random, device=x.device)
+            noise = torch.randn(
+                x.shape, generator=random, device=x.device, dtype=x.dtype
+            )
             x = x + self.noise_std * noise
         return x
 
@@ -58,12 +60,12 @@ def warped(x: "Tensor", random: "Generator") -> "Tensor":
     import torch
     from torch.nn import functional
 
-    n_images, n_bends = len(x), (len(x), 2, _BEND_POINTS, _BEND_POINTS)
-    bends = torch.randn(n_bends, generator=random, device=x.device)
+    n_bends = (len(x), 2, _BEND_POINTS, _BEND_POINTS)
+    bends = torch.randn(n_bends, generator=random, device=x.device, dtype=x.dtype)
     bends = functional.interpolate(
         2 * _BEND * bends, x.shape[2:], mode="bicubic", align_corners=True
     )
-    moves = _affine_moves(n_images, random, x.device)
+    moves = _affine_moves(x, random)
     places = functional.affine_grid(moves, list(x.shape), align_corners=False)
     places = places + bends.permute(0, 2, 3, 1)
     return functional.grid_sample(
@@ -79,11 +81,11 @@ def half_mirrored(x: "Tensor", random: "Generator") -> "Tensor":
     return torch.where(is_mirrored[:, None, None, None], x.flip(3), x)
 
 
-def _affine_moves(n_images: int, random: "Generator", device: Any) -> "Tensor":
+def _affine_moves(x: "Tensor", random: "Generator") -> "Tensor":
     """Draw a matrix (2, 3) for each image, in units of half a side."""
     import torch
 
-    drawn = torch.rand((5, n_images), generator=random, device=device)
+    drawn = torch.rand((5, len(x)), generator=random, device=x.device, dtype=x.dtype)
     turn, scale, shear, shift_x, shift_y = 2 * drawn - 1
     angle = turn * math.radians(_DEGREES)
     size = torch.exp(scale * math.log(1 + _SCALE))

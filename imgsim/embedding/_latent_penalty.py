@@ -16,7 +16,9 @@ def drawn(codes: "Tensor", random: "Generator") -> "Tensor":
     import torch
 
     mean, log_variance = _mean_and_log_variance(codes)
-    noise = torch.randn(mean.shape, generator=random, device=mean.device)
+    noise = torch.randn(
+        mean.shape, generator=random, device=mean.device, dtype=mean.dtype
+    )
     return mean + torch.exp(log_variance / 2) * noise
 
 
@@ -50,7 +52,8 @@ def contraction(
     """
     import torch
 
-    step = _STEP * torch.randn(x.shape, generator=random, device=x.device)
+    noise = torch.randn(x.shape, generator=random, device=x.device, dtype=x.dtype)
+    step = _STEP * noise
     moved = (encode(x + step) - latent).float().square().mean()
     variance = (latent - latent.mean(0)).float().square().mean()
     return moved / (_STEP**2 * variance + torch.finfo(torch.float32).eps)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,8 @@ class Training:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
         self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        # A copy, because torch would go on to change the numbers that it is given.
+        self._optimizer.load_state_dict(deepcopy(state["optimizer"]))
         self.best_weights = {
             name: value.to(self._device)
             for name, value in state["best_weights"].items()
@@ -217,7 +219,7 @@ class Training:
         options = self._options
         remedy = "" if options.precision == "float32" else " or set precision='float32'"
         raise ValueError(
-            f"the loss is {loss} in epoch {self.n_epochs}; lower learning_rate="
+            f"the loss is {loss} in epoch {self.n_epochs + 1}; lower learning_rate="
             f"{options.learning_rate}{remedy}."
         )
 

@@ -56,7 +56,7 @@ def train(
             f"interrupted after {training.n_epochs} of {max_epochs} epochs; the "
             f"weights are those of the best, {training.best_epoch + 1}.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=6,  # the caller of `fit`
         )
     else:
         if checkpoint is not None:

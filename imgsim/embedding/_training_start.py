@@ -126,9 +126,11 @@ def start_from_components(
     """
     import torch
 
-    if len(x) < 2 or _is_constant(x):
-        return
     rows = _rows(torch.cat([x, x.flip(3)]) if mirror else x)
+    if len(rows) < 2 or _is_constant(x):
+        mean = torch.from_numpy(rows.mean(axis=0))
+        network.start_linear_path(mean, torch.empty(0, rows.shape[1]), 1.0)
+        return
     pca = _fitted_pca(rows, network.architecture.latent_dim, seed)
     used = pca.explained_variance_ > 1e-10 * pca.explained_variance_[0]
     network.start_linear_path(
