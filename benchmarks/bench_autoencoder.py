@@ -8,7 +8,7 @@ pixels as they are, their principal components of the same width, and colour
 histograms. Errors are mean squared differences of pixels in [0, 1], clipped for
 components as well.
 
-`bench_variants` takes half an hour on two cores: what each part of the autoencoder is worth.
+`bench_variants` takes half an hour on two cores, and tells what each part is worth.
 """
 
 import os

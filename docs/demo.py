@@ -16,6 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 
 from imgsim import (
+    AutoencoderEmbedder,
     ColorHistogramEmbedder,
     ImageClusterer,
     ImageEmbedder,
@@ -24,7 +25,7 @@ from imgsim import (
     load_image_folder,
 )
 from imgsim.datasets import load_digit_images, load_sample_photos
-from imgsim.display import ClusterDisplay, NeighborsDisplay
+from imgsim.display import ClusterDisplay, NeighborsDisplay, ReconstructionDisplay
 from imgsim.exceptions import WeightsUnavailableError
 from imgsim.metrics import precision_at_k, retrieval_report
 
@@ -40,6 +41,7 @@ def main() -> None:
     if arguments.folder is None:
         find_near_copies(arguments.output)
         group_digits(arguments.output)
+        learn_digits(arguments.output)
     else:
         explore_folder(arguments.folder, arguments.output)
 
@@ -88,6 +90,31 @@ def group_digits(output: Path) -> None:
     print(f"\n   In 10 groups, the adjusted Rand index is {rand_index:.3f}.")
     display = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
     save(display, output / "digit_groups.png")
+
+
+def learn_digits(output: Path) -> None:
+    """Learn the digits by an autoencoder, search them again, and give them back."""
+    digits = load_digit_images()
+    print("\n3. The same digits, learned by an autoencoder in five epochs.")
+    embedder = AutoencoderEmbedder(
+        latent_dim=32,
+        image_size=32,
+        color="gray",
+        max_epochs=5,
+        random_state=0,
+        verbose=1,
+    )
+    X = embedder.fit_transform(digits.images)
+    _, indices = SimilarityIndex(n_neighbors=10).fit(X).kneighbors()
+    relevance = digits.target[indices] == digits.target[:, None]
+    n_relevant = np.bincount(digits.target)[digits.target] - 1
+    print("   How many of the nearest pictures show the same digit:\n")
+    print(retrieval_report(relevance, n_relevant, ks=(1, 5, 10)))
+
+    error = -embedder.score(digits.images)
+    print(f"\n   From 32 numbers, digits come back with an error of {error:.4f}.")
+    display = ReconstructionDisplay.from_estimator(embedder, digits.images, n_images=20)
+    save(display, output / "digit_reconstructions.png")
 
 
 def explore_folder(folder: Path, output: Path) -> None:
@@ -156,7 +183,9 @@ def hub_is_reachable() -> bool:
     return True
 
 
-def save(display: NeighborsDisplay | ClusterDisplay, path: Path) -> None:
+def save(
+    display: NeighborsDisplay | ClusterDisplay | ReconstructionDisplay, path: Path
+) -> None:
     """Draw a display into a file and say where it is."""
     display.plot().figure_.savefig(path, dpi=100)
     print(f"   Drawn: {path.resolve()}")
