@@ -95,14 +95,9 @@ def group_digits(output: Path) -> None:
 def learn_digits(output: Path) -> None:
     """Learn the digits by an autoencoder, search them again, and give them back."""
     digits = load_digit_images()
-    print("\n3. The same digits, learned by an autoencoder in five epochs.")
+    print("\n3. The same digits, learned by an autoencoder: about half a minute.")
     embedder = AutoencoderEmbedder(
-        latent_dim=32,
-        image_size=32,
-        color="gray",
-        max_epochs=5,
-        random_state=0,
-        verbose=1,
+        latent_dim=32, image_size=32, color="gray", random_state=0, verbose=1
     )
     X = embedder.fit_transform(digits.images)
     _, indices = SimilarityIndex(n_neighbors=10).fit(X).kneighbors()

@@ -57,7 +57,6 @@ class ConvAutoencoder(nn.Module):
 
     pixel_mean: Tensor
     pixel_std: Tensor
-    center: Tensor
     axes: Tensor
     axes_back: Tensor
     enlarging: Tensor
@@ -81,7 +80,6 @@ class ConvAutoencoder(nn.Module):
             _begin_at_zero(self.doublings[-2])
         self.register_buffer("pixel_mean", torch.full((a.n_colors, 1, 1), 0.5))
         self.register_buffer("pixel_std", torch.tensor(0.25))
-        self.register_buffer("center", torch.zeros(a.latent_dim))
         self.register_buffer("axes", torch.eye(a.latent_dim))
         self.register_buffer("axes_back", torch.eye(a.latent_dim))
 
@@ -90,11 +88,15 @@ class ConvAutoencoder(nn.Module):
         self.pixel_mean.copy_(mean)
         self.pixel_std.copy_(std)
 
-    def set_axes(self, center: Tensor, axes: Tensor, back: Tensor) -> None:
-        """Set the axes of rows: `(code - center) @ axes`, `row @ back + center`."""
-        self.center.copy_(center)
+    def set_axes(self, axes: Tensor, back: Tensor) -> None:
+        """Set the axes of rows: `codes @ axes`, and `rows @ back`."""
         self.axes.copy_(axes)
         self.axes_back.copy_(back)
+
+    def reset_axes(self) -> None:
+        """Let rows be codes."""
+        unit = torch.eye(self.architecture.latent_dim)
+        self.set_axes(unit, unit)
 
     def start_linear_path(self, mean: Tensor, components: Tensor, scale: float) -> None:
         """Let the linear path project on axes, in units of `scale`, and back.
@@ -149,11 +151,11 @@ class ConvAutoencoder(nn.Module):
     def rows(self, pixels: Tensor) -> Tensor:
         """Embed (n, height, width, n_colors) of 0 to 255 as rows (n, latent_dim)."""
         x = self.scaled(pixels).contiguous(memory_format=torch.channels_last)
-        return (self.encode(x) - self.center) @ self.axes
+        return self.encode(x) @ self.axes
 
     def images(self, rows: Tensor) -> Tensor:
         """Turn rows into images (n, height, width, n_colors) in [0, 1]."""
-        x = self.decode(rows @ self.axes_back + self.center)
+        x = self.decode(rows @ self.axes_back)
         return self.to_pixels(x).clamp(0, 1).permute(0, 2, 3, 1)
 
 

@@ -20,9 +20,8 @@ _N_AT_ONCE = 32
 
 
 class LatentScaling(NamedTuple):
-    """A change of axes: `(codes - center) @ axes`, and `rows @ back + center`."""
+    """A change of axes: `codes @ axes`, and `rows @ back`."""
 
-    center: NDArray[np.float64]
     axes: NDArray[np.float64]
     back: NDArray[np.float64]
 
@@ -49,7 +48,8 @@ def scale_by_signal(
     Returns
     -------
     scaling : LatentScaling
-        The most telling axis is the first. Only centring, if no change moves a code.
+        The most telling axis is the first. The axes as they are, if no change moves a
+        code.
 
     References
     ----------
@@ -57,20 +57,20 @@ def scale_by_signal(
        relevant component analysis", ECCV 2002.
     """
     n_images, n_dims = codes.shape
-    center = codes.mean(axis=0)
-    spread, moved = codes - center, changed - codes
+    spread, moved = codes - codes.mean(axis=0), changed - codes
     total = spread.T @ spread / n_images
-    noise = moved.T @ moved / n_images
+    # The squared difference of two copies is twice their variance.
+    noise = moved.T @ moved / (2 * n_images)
     mean_noise = np.trace(noise) / n_dims
     if mean_noise == 0:
-        return LatentScaling(center, np.eye(n_dims), np.eye(n_dims))
+        return LatentScaling(np.eye(n_dims), np.eye(n_dims))
     noise += _SHRINKAGE * mean_noise * np.eye(n_dims)
     variances, directions = (found[..., ::-1] for found in eigh(total, noise))
     deviations = np.sqrt(np.maximum(variances, _LEAST_RATIO))
     wanted = np.cbrt(np.maximum(variances - 1, _LEAST_RATIO))
     axes = np.ascontiguousarray(directions * (wanted / deviations))
     back = (deviations / wanted)[:, np.newaxis] * (directions.T @ noise)
-    return LatentScaling(center, axes, back)
+    return LatentScaling(axes, back)
 
 
 def scale_axes(

@@ -5,7 +5,6 @@ from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from sklearn.utils import check_random_state
 
 from imgsim.embedding._arrays import Pixels
@@ -60,8 +59,10 @@ def read_images(embedder: "AutoencoderEmbedder", X: Any) -> TrainingImages:
     Raises
     ------
     ValueError
-        If none can be read.
+        If none can be read; before that, if parameters do not fit each other.
     """
+    _architecture(embedder)
+    resolve_device(embedder.device)
     images = TrainingImages(
         check_image_sources(X),
         preparation(embedder.image_size, 1 if embedder.color == "gray" else 3),
@@ -170,7 +171,7 @@ def _architecture(embedder: "AutoencoderEmbedder") -> "Architecture":
         raise ValueError(
             f"channels={embedder.channels!r} must be one or more positive integers."
         )
-    n_most = int(np.log2(embedder.image_size))
+    n_most = int(embedder.image_size).bit_length() - 1
     if len(channels) > n_most:
         raise ValueError(
             f"channels={embedder.channels!r} halves images {len(channels)} times; "
@@ -225,6 +226,8 @@ def _learned(
     network = training.network.to("cpu").requires_grad_(False).eval()
     if embedder.rescale:
         scale_axes(network, sample, mirror=changes.mirror, seed=seed)
+    else:
+        network.reset_axes()
     return Learned(
         network=network,
         changes=changes,
@@ -252,8 +255,13 @@ def _identity(
 
 def _precision(embedder: "AutoencoderEmbedder", device: str) -> str:
     """Return the precision of training: float16 has too small a range for it."""
+    import torch
+
     precision = resolve_precision(embedder.precision, device)
-    return "bfloat16" if precision == "float16" else precision
+    if precision != "float16":
+        return precision
+    has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
+    return "bfloat16" if has_bfloat16 else "float32"
 
 
 def _drawn_seed(embedder: "AutoencoderEmbedder") -> int:

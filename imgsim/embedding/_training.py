@@ -1,7 +1,7 @@
 """The training of an autoencoder, epoch by epoch."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -98,9 +98,9 @@ class Training:
                 self._set_rate(self.n_epochs + n_seen / len(order))
                 losses.append(len(batch) * self._step(batch, random))
             loss = self._mean(losses, len(order))
-            if len(held_back):
-                self.validation_curve.append(self._validated(images, held_back))
+            validated = [self._validated(images, held_back)] if len(held_back) else []
         self.loss_curve.append(loss)
+        self.validation_curve += validated
         self._keep_if_best()
 
     def n_epochs_without_gain(self) -> int:
@@ -108,12 +108,12 @@ class Training:
         return self.n_epochs - 1 - self.best_epoch
 
     def state(self) -> dict[str, Any]:
-        """Return all it needs to go on, in types that torch saves without pickle."""
+        """Return all it needs to go on, on the CPU, in types that need no pickle."""
         return {
             "seed": self._options.seed,
-            "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "best_weights": self.best_weights,
+            "network": _on_cpu(self.network.state_dict()),
+            "optimizer": _on_cpu(self._optimizer.state_dict()),
+            "best_weights": _on_cpu(self.best_weights),
             "best_epoch": self.best_epoch,
             "loss_curve": self.loss_curve,
             "validation_curve": self.validation_curve,
@@ -229,6 +229,15 @@ class Training:
             self.best_epoch = self.n_epochs - 1
             state = self.network.state_dict()
             self.best_weights = {name: value.clone() for name, value in state.items()}
+
+
+def _on_cpu(state: Any) -> Any:
+    """Return dicts and lists with all tensors in them on the CPU."""
+    if isinstance(state, Mapping):
+        return {key: _on_cpu(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_on_cpu(value) for value in state]
+    return state.cpu() if hasattr(state, "cpu") else state
 
 
 def share_of_rate(done: float) -> float:

@@ -44,11 +44,11 @@ def train(
     """
     try:
         for _ in _with_progress(training, max_epochs, verbose):
+            if patience is not None and training.n_epochs_without_gain() >= patience:
+                break
             training.run_epoch(images, split.learned, split.held_back)
             if checkpoint is not None:
                 checkpoint.save(training)
-            if patience is not None and training.n_epochs_without_gain() >= patience:
-                break
     except KeyboardInterrupt:
         if training.n_epochs == 0:
             raise
