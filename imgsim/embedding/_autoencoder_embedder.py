@@ -11,7 +11,16 @@ from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
 from imgsim.embedding._base_reconstructor import BaseReconstructor
 from imgsim.embedding._cache import EmbeddingCache
-from imgsim.embedding._learning import Learned, learn, learn_once, read_images
+from imgsim.embedding._learning import (
+    Learned,
+    LearningParameters,
+    Previous,
+    learn,
+    learn_once,
+    read_images,
+)
+from imgsim.embedding._training_images import TrainingImages
+from imgsim.embedding._training_start import Changes
 
 
 class AutoencoderEmbedder(BaseReconstructor):
@@ -329,20 +338,30 @@ class AutoencoderEmbedder(BaseReconstructor):
         ValueError
             As for `fit`.
         """
-        images = read_images(self, X)
+        parameters = LearningParameters.of(self)
+        images = read_images(parameters, X)
         state: dict[str, Any] | None = getattr(self, "_partial_state", None)
-        learned, next_state = learn_once(self, images, state)
-        self._keep(learned)
+        learned, next_state = learn_once(parameters, images, self._previous(), state)
+        self._keep(learned, images)
         self._partial_state = next_state
         consequence = "they were not learned"
         warn_of_failures(self.failures_, len(X), consequence, stacklevel=3)
         return self
 
     def _learn(self, X: Any) -> None:
-        self._keep(learn(self, read_images(self, X)))
+        parameters = LearningParameters.of(self)
+        images = read_images(parameters, X)
+        previous = self._previous() if self.warm_start else None
+        self._keep(learn(parameters, images, previous), images)
         self.__dict__.pop("_partial_state", None)
 
-    def _keep(self, learned: Learned) -> None:
+    def _previous(self) -> Previous | None:
+        if not hasattr(self, "autoencoder_"):
+            return None
+        return self.autoencoder_, Changes.of(self.augment_)
+
+    def _keep(self, learned: Learned, images: TrainingImages) -> None:
+        self.failures_ = images.failures
         self.autoencoder_ = learned.network
         self.augment_ = learned.changes.name
         self.loss_curve_ = learned.loss_curve

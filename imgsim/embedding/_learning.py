@@ -1,10 +1,13 @@
 """From the parameters of an autoencoder embedder to a trained network."""
 
+import os
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from numpy.random import RandomState
 from sklearn.utils import check_random_state
 
 from imgsim.embedding._arrays import Pixels
@@ -22,16 +25,13 @@ from imgsim.embedding._training_start import Changes, begin
 from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:
-    from imgsim.embedding._autoencoder_embedder import AutoencoderEmbedder
     from imgsim.embedding._conv_autoencoder import Architecture, ConvAutoencoder
 
 # Parameters that may differ where a training goes on from a checkpoint.
 _BESIDE_TRAINING = {
-    "cache",
     "checkpoint_dir",
     "device",
     "n_jobs",
-    "normalize",
     "on_error",
     "random_state",
     "rescale",
@@ -41,6 +41,44 @@ _N_SAMPLED = 2048
 
 # A network that was trained already, and with which changes.
 Previous = tuple["ConvAutoencoder", Changes]
+
+
+@dataclass(frozen=True)
+class LearningParameters:
+    """The parameters of an embedder that have to do with learning."""
+
+    latent_dim: int
+    image_size: int
+    channels: Sequence[int]
+    n_blocks: int
+    color: str
+    init: str
+    augment: str | None
+    noise_std: float
+    mask_ratio: float
+    loss: str
+    penalty: str | None
+    penalty_weight: float
+    rescale: bool
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    validation_fraction: float
+    early_stopping: bool
+    patience: int
+    checkpoint_dir: str | os.PathLike[str] | None
+    device: str
+    precision: str
+    random_state: int | RandomState | None
+    n_jobs: int | None
+    on_error: str
+    verbose: int
+
+    @classmethod
+    def of(cls, embedder: Any) -> "LearningParameters":
+        """Read them off an embedder that has them all."""
+        return cls(**{each.name: getattr(embedder, each.name) for each in fields(cls)})
 
 
 class Learned(NamedTuple):
@@ -53,100 +91,84 @@ class Learned(NamedTuple):
     best_epoch: int
 
 
-def read_images(embedder: "AutoencoderEmbedder", X: Any) -> TrainingImages:
-    """Read the images to learn from; those that cannot be read are `failures_`.
+def read_images(parameters: LearningParameters, X: Any) -> TrainingImages:
+    """Read the images to learn from.
 
-    Raises
-    ------
-    ValueError
-        If none can be read; before that, if parameters do not fit each other.
+    Parameters that do not fit each other are refused first, with a ValueError.
     """
-    _architecture(embedder)
-    resolve_device(embedder.device)
-    images = TrainingImages(
+    _architecture(parameters)
+    resolve_device(parameters.device)
+    return TrainingImages(
         check_image_sources(X),
-        preparation(embedder.image_size, 1 if embedder.color == "gray" else 3),
-        batch_size=embedder.batch_size,
-        n_jobs=embedder.n_jobs,
-        on_error=embedder.on_error,
+        preparation(parameters.image_size, 1 if parameters.color == "gray" else 3),
+        batch_size=parameters.batch_size,
+        n_jobs=parameters.n_jobs,
+        on_error=parameters.on_error,
     )
-    embedder.failures_ = images.failures
-    if not len(images):
-        first = images.failures[0]
-        raise ValueError(
-            f"none of {len(images.failures)} images could be read. The first is "
-            f"{first.source}: {first.reason}"
-        )
-    return images
 
 
-def learn(embedder: "AutoencoderEmbedder", images: TrainingImages) -> Learned:
-    """Train on all images, or go on from a checkpoint, or as `warm_start` says."""
-    previous = _previous(embedder) if embedder.warm_start else None
+def learn(
+    parameters: LearningParameters, images: TrainingImages, previous: Previous | None
+) -> Learned:
+    """Train on all images, from a previous network or a checkpoint if there is one."""
     checkpoint, saved = None, None
-    if embedder.checkpoint_dir is not None:
-        identity = _identity(embedder, images, previous)
-        checkpoint = TrainingCheckpoint(embedder.checkpoint_dir, identity)
+    if parameters.checkpoint_dir is not None:
+        identity = _identity(parameters, images, previous)
+        checkpoint = TrainingCheckpoint(parameters.checkpoint_dir, identity)
         saved = checkpoint.load()
-    seed = _drawn_seed(embedder) if saved is None else int(saved["seed"])
-    stops_early = embedder.early_stopping
-    held_back = embedder.validation_fraction if stops_early else 0.0
+    seed = _drawn_seed(parameters) if saved is None else int(saved["seed"])
+    stops_early = parameters.early_stopping
+    held_back = parameters.validation_fraction if stops_early else 0.0
     split = Split.random(len(images), held_back, seed)
     sample = images.take(split.learned[:_N_SAMPLED])
-    network, changes = _network(embedder, sample, seed, previous)
-    training = _training(embedder, network, changes, seed, embedder.max_epochs)
+    network, changes = _network(parameters, sample, seed, previous)
+    training = _training(parameters, network, changes, seed, parameters.max_epochs)
     if saved is not None:
         training.restore(saved)
     train(
         training,
         images,
         split,
-        max_epochs=embedder.max_epochs,
-        patience=embedder.patience if stops_early else None,
+        max_epochs=parameters.max_epochs,
+        patience=parameters.patience if stops_early else None,
         checkpoint=checkpoint,
-        verbose=embedder.verbose,
+        verbose=parameters.verbose,
     )
-    return _learned(embedder, training, changes, sample, seed)
+    return _learned(parameters, training, changes, sample, seed)
 
 
 def learn_once(
-    embedder: "AutoencoderEmbedder",
+    parameters: LearningParameters,
     images: TrainingImages,
+    previous: Previous | None,
     state: dict[str, Any] | None,
 ) -> tuple[Learned, dict[str, Any]]:
     """Learn once from each image; return the state of the training to go on from."""
-    previous = _previous(embedder)
-    seed = _drawn_seed(embedder) if state is None else int(state["seed"])
+    seed = _drawn_seed(parameters) if state is None else int(state["seed"])
     split = Split.random(len(images), 0.0, seed)
     sample = images.take(split.learned[:_N_SAMPLED])
-    network, changes = _network(embedder, sample, seed, previous)
-    training = _training(embedder, network, changes, seed, max_epochs=None)
+    network, changes = _network(parameters, sample, seed, previous)
+    training = _training(parameters, network, changes, seed, max_epochs=None)
     if state is not None:
         training.restore(state)
     training.run_epoch(images, split.learned, split.held_back)
-    learned = _learned(embedder, training, changes, sample, seed)
+    learned = _learned(parameters, training, changes, sample, seed)
     return learned, {**training.state(), "best_weights": {}}
 
 
-def _previous(embedder: "AutoencoderEmbedder") -> Previous | None:
-    if not hasattr(embedder, "autoencoder_"):
-        return None
-    return embedder.autoencoder_, Changes.of(embedder.augment_)
-
-
 def _network(
-    embedder: "AutoencoderEmbedder",
+    parameters: LearningParameters,
     sample: Pixels,
     seed: int,
     previous: Previous | None,
 ) -> "tuple[ConvAutoencoder, Changes]":
     """Begin a network, or copy the previous one to train it further."""
-    wanted = _architecture(embedder)
+    wanted = _architecture(parameters)
     if previous is None:
         return begin(
             wanted,
-            init=embedder.init,
-            augment=embedder.augment,
+            init=parameters.init,
+            augment=parameters.augment,
             sample=sample,
             seed=seed,
         )
@@ -158,65 +180,65 @@ def _network(
             f"the parameters ask for {wanted}. Set them back, or fit anew with "
             f"warm_start=False."
         )
-    if embedder.augment != "auto":
-        changes = Changes.of(embedder.augment)
+    if parameters.augment != "auto":
+        changes = Changes.of(parameters.augment)
     return deepcopy(network).requires_grad_(True), changes
 
 
-def _architecture(embedder: "AutoencoderEmbedder") -> "Architecture":
+def _architecture(parameters: LearningParameters) -> "Architecture":
     from imgsim.embedding._conv_autoencoder import Architecture
 
-    channels = tuple(embedder.channels)
+    channels = tuple(parameters.channels)
     if not channels or not all(isinstance(c, Integral) and c > 0 for c in channels):
         raise ValueError(
-            f"channels={embedder.channels!r} must be one or more positive integers."
+            f"channels={parameters.channels!r} must be one or more positive integers."
         )
-    n_most = int(embedder.image_size).bit_length() - 1
+    n_most = int(parameters.image_size).bit_length() - 1
     if len(channels) > n_most:
         raise ValueError(
-            f"channels={embedder.channels!r} halves images {len(channels)} times; "
-            f"image_size={embedder.image_size} allows at most {n_most}."
+            f"channels={parameters.channels!r} halves images {len(channels)} times; "
+            f"image_size={parameters.image_size} allows at most {n_most}."
         )
     return Architecture(
-        image_size=int(embedder.image_size),
-        n_colors=1 if embedder.color == "gray" else 3,
-        latent_dim=int(embedder.latent_dim),
+        image_size=int(parameters.image_size),
+        n_colors=1 if parameters.color == "gray" else 3,
+        latent_dim=int(parameters.latent_dim),
         channels=tuple(map(int, channels)),
-        n_blocks=int(embedder.n_blocks),
-        is_variational=embedder.penalty == "variational",
+        n_blocks=int(parameters.n_blocks),
+        is_variational=parameters.penalty == "variational",
     )
 
 
 def _training(
-    embedder: "AutoencoderEmbedder",
+    parameters: LearningParameters,
     network: "ConvAutoencoder",
     changes: Changes,
     seed: int,
     max_epochs: int | None,
 ) -> Training:
-    device = resolve_device(embedder.device)
+    device = resolve_device(parameters.device)
     corruption = Corruption(
         warp=changes.warp,
-        mask_ratio=embedder.mask_ratio,
-        noise_std=embedder.noise_std,
+        mask_ratio=parameters.mask_ratio,
+        noise_std=parameters.noise_std,
     )
     options = TrainingOptions(
-        loss=embedder.loss,
+        loss=parameters.loss,
         mirror=changes.mirror,
         corruption=corruption,
-        penalty=embedder.penalty,
-        penalty_weight=embedder.penalty_weight,
+        penalty=parameters.penalty,
+        penalty_weight=parameters.penalty_weight,
         max_epochs=max_epochs,
-        learning_rate=embedder.learning_rate,
-        weight_decay=embedder.weight_decay,
-        precision=_precision(embedder, device),
+        learning_rate=parameters.learning_rate,
+        weight_decay=parameters.weight_decay,
+        precision=_precision(parameters, device),
         seed=seed,
     )
     return Training(network, options, device)
 
 
 def _learned(
-    embedder: "AutoencoderEmbedder",
+    parameters: LearningParameters,
     training: Training,
     changes: Changes,
     sample: Pixels,
@@ -224,7 +246,7 @@ def _learned(
 ) -> Learned:
     """Bring a trained network to the CPU, and find the axes of its rows."""
     network = training.network.to("cpu").requires_grad_(False).eval()
-    if embedder.rescale:
+    if parameters.rescale:
         scale_axes(network, sample, mirror=changes.mirror, seed=seed)
     else:
         network.reset_axes()
@@ -238,14 +260,14 @@ def _learned(
 
 
 def _identity(
-    embedder: "AutoencoderEmbedder", images: TrainingImages, previous: Previous | None
+    parameters: LearningParameters, images: TrainingImages, previous: Previous | None
 ) -> dict[str, Any]:
     """Return all that decides where a training leads, but for the device."""
-    parameters = embedder.get_params(deep=False)
-    seed, device = embedder.random_state, resolve_device(embedder.device)
+    seed, device = parameters.random_state, resolve_device(parameters.device)
+    named = {each.name: getattr(parameters, each.name) for each in fields(parameters)}
     return {
-        **{k: parameters[k] for k in parameters.keys() - _BESIDE_TRAINING},
-        "precision": _precision(embedder, device),
+        **{name: named[name] for name in named.keys() - _BESIDE_TRAINING},
+        "precision": _precision(parameters, device),
         # Any other seed is drawn, and kept in the checkpoint.
         "random_state": seed if isinstance(seed, Integral) else None,
         "images": images.fingerprint,
@@ -253,16 +275,16 @@ def _identity(
     }
 
 
-def _precision(embedder: "AutoencoderEmbedder", device: str) -> str:
+def _precision(parameters: LearningParameters, device: str) -> str:
     """Return the precision of training: float16 has too small a range for it."""
     import torch
 
-    precision = resolve_precision(embedder.precision, device)
+    precision = resolve_precision(parameters.precision, device)
     if precision != "float16":
         return precision
     has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
     return "bfloat16" if has_bfloat16 else "float32"
 
 
-def _drawn_seed(embedder: "AutoencoderEmbedder") -> int:
-    return int(check_random_state(embedder.random_state).randint(2**31 - 1))
+def _drawn_seed(parameters: LearningParameters) -> int:
+    return int(check_random_state(parameters.random_state).randint(2**31 - 1))

@@ -21,6 +21,11 @@ class TrainingImages:
     They are kept if they fit into scikit-learn's `working_memory`, and otherwise read
     again whenever they are asked for.
 
+    Raises
+    ------
+    ValueError
+        If none can be read.
+
     Attributes
     ----------
     failures : list of ImageFailure
@@ -97,6 +102,12 @@ class TrainingImages:
                     self._kept[n_read : n_read + len(pixels)] = pixels
                 n_read += len(pixels)
                 readable.append(batch.rows)
+        if n_read == 0:
+            first = self.failures[0]
+            raise ValueError(
+                f"none of {n_images} images could be read. The first is "
+                f"{first.source}: {first.reason}"
+            )
         self._rows = np.concatenate(readable)
         self.are_kept = self._kept is not None
         self.fingerprint = digest.hexdigest()
