@@ -134,6 +134,7 @@ VARIANTS = {
     "augment='warp'": {"augment": "warp"},
     "augment='mirror'": {"augment": "mirror"},
     "init='pca'": {"init": "pca"},
+    "init='random'": {"init": "random"},
     "noise_std=0.3": {"noise_std": 0.3},
     "mask_ratio=0.2": {"mask_ratio": 0.2},
     "penalty='variational'": {"penalty": "variational"},

@@ -1,6 +1,6 @@
 """Images, and what an autoencoder gives back of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any, Self
 
@@ -119,7 +119,8 @@ class ReconstructionDisplay:
         Raises
         ------
         ValueError
-            If `n_images` is less than 1, or `select` is none of the three.
+            If `n_images` is less than 1, `select` is none of the three, or no image
+            can be read for "best" or "worst".
 
         ImageReadError
             If an image cannot be read and the estimator has `on_error="raise"`.
@@ -130,20 +131,18 @@ class ReconstructionDisplay:
             raise ValueError(f"select={select!r} must be one of {_SELECTIONS}.")
         sources = check_image_sources(X)
         if select == "first":
-            chosen = np.arange(min(n_images, len(sources)))
-            errors = estimator.reconstruction_errors(
-                [sources[i] for i in chosen.tolist()]
-            )
-        else:
-            of_all = estimator.reconstruction_errors(sources)
-            chosen = _extremes(of_all, n_images, worst=select == "worst")
-            errors = of_all[chosen]
+            sources = sources[:n_images]
+        errors = estimator.reconstruction_errors(sources)
+        chosen = np.arange(len(errors))
+        if select != "first":
+            chosen = _extremes(errors, n_images, worst=select == "worst")
         shown = [sources[i] for i in chosen.tolist()]
-        reconstructions = estimator.reconstruct(shown)
+        architecture = estimator.autoencoder_.architecture
+        prepare = preparation(architecture.image_size, architecture.n_colors)
         return cls(
-            originals=_at_size(shown, reconstructions.shape[1]),
-            reconstructions=list(reconstructions),
-            errors=errors,
+            originals=_prepared(shown, prepare),
+            reconstructions=_reconstructed(shown, errors[chosen], estimator),
+            errors=errors[chosen],
             loss_curve=estimator.loss_curve_,
             validation_curve=estimator.validation_curve_,
         )
@@ -219,7 +218,7 @@ class ReconstructionDisplay:
             ("training", self.loss_curve),
             ("held back", self.validation_curve),
         ):
-            if curve:
+            if len(curve):
                 ax.plot(range(1, len(curve) + 1), curve, marker=".", label=label)
         ax.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
         ax.locator_params(axis="x", integer=True)
@@ -242,14 +241,29 @@ def _extremes(
     """Return the positions of the largest or smallest errors, the extreme first."""
     order = np.argsort(-errors if worst else errors, kind="stable")  # NaN comes last
     n_known = int((~np.isnan(errors)).sum())
+    if n_known == 0:
+        raise ValueError(f"none of {len(errors)} images could be read.")
     chosen: NDArray[np.int64] = order[: min(n_images, n_known)]
     return chosen
 
 
-def _at_size(sources: Sequence[Any], side: int) -> list[Any]:
-    """Stretch images as the autoencoder sees them; an unreadable one stays as it is."""
+def _prepared(sources: Sequence[Any], prepare: Callable[..., Any]) -> list[Any]:
+    """Return images as the autoencoder sees them; an unreadable one stays as it is."""
     images = list(sources)
-    for batch in ImageStream(sources, prepare=preparation(side, 3)):
+    for batch in ImageStream(sources, prepare=prepare):
         for row, image in zip(batch.rows, batch.images, strict=True):
             images[row] = image
+    return images
+
+
+def _reconstructed(
+    sources: Sequence[Any], errors: NDArray[np.float64], estimator: Any
+) -> list[Any]:
+    """Return what comes back of images; an unreadable one stays as it is."""
+    images = list(sources)
+    readable = np.flatnonzero(~np.isnan(errors)).tolist()
+    if readable:
+        reconstructed = estimator.reconstruct([sources[i] for i in readable])
+        for i, image in zip(readable, reconstructed, strict=True):
+            images[i] = image
     return images

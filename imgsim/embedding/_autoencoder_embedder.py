@@ -151,10 +151,12 @@ class AutoencoderEmbedder(BaseReconstructor):
         The changes made; what "auto" stood for.
 
     loss_curve_ : list of float
-        Loss of training in every epoch; for "mse", 1 is as bad as the mean image.
+        Loss of training in every epoch, with the penalty; for "mse", 1 is as bad as
+        the mean colour.
 
     validation_curve_ : list of float
-        Loss of the images held back, after every epoch; empty if there are none.
+        Loss of the images held back, changed alike in every epoch, without the
+        penalty; empty if there are none.
 
     n_iter_ : int
         Number of epochs that were run.
@@ -177,6 +179,9 @@ class AutoencoderEmbedder(BaseReconstructor):
     -----
     Equal seeds give equal weights on the same device, with the same number of threads.
     A pickle carries the weights; made on a GPU, it loads on a CPU.
+
+    After Ctrl-C, `warm_start` goes on from the weights that were kept, and a checkpoint
+    from the last epoch.
 
     References
     ----------
@@ -313,9 +318,9 @@ class AutoencoderEmbedder(BaseReconstructor):
         """Learn once from each of some more images.
 
         The first call decides on the scale of pixels and on what `"auto"` stands for.
-        The learning rate does not decay, and no image is held back. Each call finds
-        the axes of rows anew, so that rows made before it are not to be compared with
-        rows made after it.
+        The learning rate does not decay, and no image is held back. A call with at
+        least `latent_dim` images finds the axes of rows anew by them. Rows made before
+        a call are not to be compared with rows made after it.
 
         Parameters
         ----------
@@ -338,6 +343,7 @@ class AutoencoderEmbedder(BaseReconstructor):
         ValueError
             As for `fit`.
         """
+        self._validate_params()  # scikit-learn skips it after the first call
         parameters = LearningParameters.of(self)
         images = read_images(parameters, X)
         state: dict[str, Any] | None = getattr(self, "_partial_state", None)
@@ -348,12 +354,19 @@ class AutoencoderEmbedder(BaseReconstructor):
         warn_of_failures(self.failures_, len(X), consequence, stacklevel=3)
         return self
 
-    def _learn(self, X: Any) -> None:
+    def _learn(self, X: Any) -> str | None:
         parameters = LearningParameters.of(self)
         images = read_images(parameters, X)
         previous = self._previous() if self.warm_start else None
-        self._keep(learn(parameters, images, previous), images)
+        learned = learn(parameters, images, previous)
+        self._keep(learned, images)
         self.__dict__.pop("_partial_state", None)
+        if learned.is_finished:
+            return None
+        return (
+            f"interrupted after {self.n_iter_} of {self.max_epochs} epochs; the weights "
+            f"are those of the best, best_epoch_={self.best_epoch_}."
+        )
 
     def _previous(self) -> Previous | None:
         if not hasattr(self, "autoencoder_"):

@@ -170,12 +170,7 @@ class BaseImageEmbedder(
         ImageReadWarning
             Once, if images could not be read and `on_error="nan"`.
         """
-        sources, failures = self._checked_sources(X)
-        rows = np.empty((len(sources), self.n_features_out_), dtype=np.float32)
-        n_done = 0
-        for batch in self._embedded(sources, failures):
-            rows[n_done : n_done + len(batch)] = batch
-            n_done += len(batch)
+        rows, failures = self._transformed(X)
         warn_of_failures(failures, len(rows), "their rows are NaN", stacklevel=3)
         return rows
 
@@ -218,6 +213,16 @@ class BaseImageEmbedder(
             warn_of_failures(failures, len(sources), "their rows are NaN", stacklevel=2)
 
         return batches()
+
+    def _transformed(self, X: Any) -> tuple[Rows, list[ImageFailure]]:
+        """Embed images, and tell of failures without a warning."""
+        sources, failures = self._checked_sources(X)
+        rows = np.empty((len(sources), self.n_features_out_), dtype=np.float32)
+        n_done = 0
+        for batch in self._embedded(sources, failures):
+            rows[n_done : n_done + len(batch)] = batch
+            n_done += len(batch)
+        return rows, failures
 
     def _checked_sources(self, X: Any) -> tuple[Sequence[Any], list[ImageFailure]]:
         """Check all there is to check before the first image is read.

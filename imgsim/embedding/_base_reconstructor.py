@@ -1,5 +1,6 @@
 """What a trained autoencoder does: embed images, and give them back."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -71,7 +72,9 @@ class BaseReconstructor(BaseImageEmbedder):
         UserWarning
             If Ctrl-C ended the training; what was learned until then is kept.
         """
-        self._learn(X)
+        interruption = self._learn(X)
+        if interruption is not None:
+            warnings.warn(interruption, UserWarning, stacklevel=3)
         consequence = "they were not learned"
         warn_of_failures(self.failures_, len(X), consequence, stacklevel=3)
         return self
@@ -93,12 +96,16 @@ class BaseReconstructor(BaseImageEmbedder):
         rows : ndarray of shape (n_images, n_features_out_), dtype float32
             What `fit(X).transform(X)` returns, with one warning of unreadable images.
         """
-        self._learn(X)
-        return self.transform(X)
+        interruption = self._learn(X)
+        if interruption is not None:
+            warnings.warn(interruption, UserWarning, stacklevel=4)
+        rows, failures = self._transformed(X)
+        warn_of_failures(failures, len(rows), "their rows are NaN", stacklevel=4)
+        return rows
 
     @abstractmethod
-    def _learn(self, X: Any) -> None:
-        """Set what is learned from images, and `failures_`."""
+    def _learn(self, X: Any) -> str | None:
+        """Set what is learned from images, and `failures_`; tell of an interruption."""
 
     def reconstruct(self, X: Any) -> Pixels:
         """Give images back from their rows.
@@ -156,12 +163,8 @@ class BaseReconstructor(BaseImageEmbedder):
         NotFittedError
             If nothing was learned yet.
         """
-        sources, failures = self._checked_sources(X)
-        errors = np.full(len(sources), np.nan)
-        for rows, pixels, reconstructed in self._reconstructed(sources, failures):
-            difference = pixels.astype(np.float64) / 255 - reconstructed
-            errors[rows] = np.square(difference).mean(axis=(1, 2, 3))
-        warn_of_failures(failures, len(sources), "their errors are NaN", stacklevel=2)
+        errors, failures = self._errors(X)
+        warn_of_failures(failures, len(errors), "their errors are NaN", stacklevel=2)
         return errors
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -179,14 +182,20 @@ class BaseReconstructor(BaseImageEmbedder):
         -------
         score : float
             At most 0; minus the mean of `reconstruction_errors`, without unreadable
-            images.
+            images; NaN if there are no others.
 
         Raises
         ------
         ImageReadError
             If an image cannot be read and `on_error="raise"`.
+
+        NotFittedError
+            If nothing was learned yet.
         """
-        return -float(np.nanmean(self.reconstruction_errors(X)))
+        errors, failures = self._errors(X)
+        warn_of_failures(failures, len(errors), "they do not count", stacklevel=2)
+        known = errors[~np.isnan(errors)]
+        return -float(known.mean()) if len(known) else float("nan")
 
     def inverse_transform(self, X: ArrayLike) -> Pixels:
         """Turn rows into images.
@@ -209,7 +218,8 @@ class BaseReconstructor(BaseImageEmbedder):
         NotFittedError
             If nothing was learned yet.
         """
-        architecture = self._check_fitted().architecture
+        self._make_ready()
+        architecture = self.autoencoder_.architecture
         if self.normalize is not None:
             raise ValueError(
                 f"normalize={self.normalize!r} takes the length of rows, without which "
@@ -228,6 +238,15 @@ class BaseReconstructor(BaseImageEmbedder):
             batch = known[start : start + self.batch_size]
             images[batch] = _as_rgb(self._run("images", rows[batch]))
         return images
+
+    def _errors(self, X: Any) -> tuple[NDArray[np.float64], list[ImageFailure]]:
+        """Measure reconstruction errors, and tell of failures without a warning."""
+        sources, failures = self._checked_sources(X)
+        errors = np.full(len(sources), np.nan)
+        for rows, pixels, reconstructed in self._reconstructed(sources, failures):
+            difference = pixels.astype(np.float64) / 255 - reconstructed
+            errors[rows] = np.square(difference).mean(axis=(1, 2, 3))
+        return errors, failures
 
     def _check_fitted(self) -> "ConvAutoencoder":
         check_is_fitted(self, "autoencoder_")
@@ -317,5 +336,6 @@ def preparation(image_size: int, n_colors: int) -> Callable[[Pixels], Pixels]:
 
 
 def _as_rgb(images: Rows) -> Pixels:
-    pixels = np.rint(images * 255).astype(np.uint8)
+    # Rows far out of all bounds may decode to no number.
+    pixels = np.rint(np.nan_to_num(images) * 255).astype(np.uint8)
     return np.broadcast_to(pixels, (*pixels.shape[:3], 3))

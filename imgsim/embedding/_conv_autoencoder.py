@@ -95,7 +95,7 @@ class ConvAutoencoder(nn.Module):
 
     def reset_axes(self) -> None:
         """Let rows be codes."""
-        unit = torch.eye(self.architecture.latent_dim)
+        unit = torch.eye(self.architecture.latent_dim, device="cpu")
         self.set_axes(unit, unit)
 
     def start_linear_path(self, mean: Tensor, components: Tensor, scale: float) -> None:

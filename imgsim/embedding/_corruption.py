@@ -77,7 +77,8 @@ def half_mirrored(x: "Tensor", random: "Generator") -> "Tensor":
     """Mirror each image left to right, or not, as a coin says."""
     import torch
 
-    is_mirrored = torch.rand(len(x), generator=random, device=x.device) < 0.5
+    drawn = torch.rand(len(x), generator=random, device=x.device, dtype=x.dtype)
+    is_mirrored = drawn < 0.5
     return torch.where(is_mirrored[:, None, None, None], x.flip(3), x)
 
 
@@ -101,6 +102,6 @@ def _masked(x: "Tensor", ratio: float, random: "Generator") -> "Tensor":
     from torch.nn import functional
 
     cells = (len(x), 1, _MASK_CELLS, _MASK_CELLS)
-    drawn = torch.rand(cells, generator=random, device=x.device)
+    drawn = torch.rand(cells, generator=random, device=x.device, dtype=x.dtype)
     seen = (drawn >= ratio).to(x.dtype)
     return x * functional.interpolate(seen, x.shape[2:], mode="nearest")

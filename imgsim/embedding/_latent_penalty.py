@@ -43,7 +43,8 @@ def contraction(
     """Return how much latent rows move when pixels move a little.
 
     The squared norm of the Jacobian [1]_, estimated by one random step an image, and
-    divided by the variance of the rows, which could otherwise shrink instead.
+    divided by the variance of the rows, which could otherwise shrink instead. One
+    image has no variance, and no penalty.
 
     References
     ----------
@@ -52,6 +53,8 @@ def contraction(
     """
     import torch
 
+    if len(x) < 2:
+        return latent.new_zeros(())
     noise = torch.randn(x.shape, generator=random, device=x.device, dtype=x.dtype)
     step = _STEP * noise
     moved = (encode(x + step) - latent).float().square().mean()

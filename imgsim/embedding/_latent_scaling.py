@@ -76,21 +76,23 @@ def scale_by_signal(
 def scale_axes(
     network: "ConvAutoencoder", pixels: Pixels, *, mirror: bool, seed: int
 ) -> None:
-    """Scale the axes of a network on the CPU by warped copies of some images.
+    """Scale the axes of a network by warped copies of some images.
 
     If `mirror`, mirrored copies count as alike, too.
     """
     import torch
 
-    random = torch.Generator().manual_seed(seed)
+    device = network.axes.device
+    random = torch.Generator(device).manual_seed(seed)
     codes, changed = [], []
     with torch.inference_mode():
         for batch in torch.split(torch.from_numpy(pixels), _N_AT_ONCE):
-            x = network.scaled(batch)
+            x = network.scaled(batch.to(device))
             copies = half_mirrored(x, random) if mirror else x
             codes.append(network.encode(x))
             changed.append(network.encode(warped(copies, random)))
         scaling = scale_by_signal(
-            torch.cat(codes).double().numpy(), torch.cat(changed).double().numpy()
+            torch.cat(codes).double().cpu().numpy(),
+            torch.cat(changed).double().cpu().numpy(),
         )
         network.set_axes(*map(torch.from_numpy, scaling))

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from imgsim.embedding._arrays import Pixels
 from imgsim.embedding._base_reconstructor import preparation
+from imgsim.embedding._building import learning
 from imgsim.embedding._checkpoint import fingerprint
 from imgsim.embedding._corruption import Corruption
 from imgsim.embedding._device import resolve_device
@@ -37,7 +38,6 @@ _BESIDE_TRAINING = {
     "rescale",
     "verbose",
 }
-_N_SAMPLED = 2048
 
 # A network that was trained already, and with which changes.
 Previous = tuple["ConvAutoencoder", Changes]
@@ -89,6 +89,7 @@ class Learned(NamedTuple):
     loss_curve: list[float]
     validation_curve: list[float]
     best_epoch: int
+    is_finished: bool = True
 
 
 def read_images(parameters: LearningParameters, X: Any) -> TrainingImages:
@@ -107,6 +108,7 @@ def read_images(parameters: LearningParameters, X: Any) -> TrainingImages:
     )
 
 
+@learning()
 def learn(
     parameters: LearningParameters, images: TrainingImages, previous: Previous | None
 ) -> Learned:
@@ -116,16 +118,16 @@ def learn(
         identity = _identity(parameters, images, previous)
         checkpoint = TrainingCheckpoint(parameters.checkpoint_dir, identity)
         saved = checkpoint.load()
-    seed = _drawn_seed(parameters) if saved is None else int(saved["seed"])
+    seed = _drawn_seed(parameters.random_state) if saved is None else int(saved["seed"])
     stops_early = parameters.early_stopping
     held_back = parameters.validation_fraction if stops_early else 0.0
     split = Split.random(len(images), held_back, seed)
-    sample = images.take(split.learned[:_N_SAMPLED])
+    sample = images.sample(split.learned)
     network, changes = _network(parameters, sample, seed, previous)
     training = _training(parameters, network, changes, seed, parameters.max_epochs)
     if saved is not None:
         training.restore(saved)
-    train(
+    is_finished = train(
         training,
         images,
         split,
@@ -134,9 +136,11 @@ def learn(
         checkpoint=checkpoint,
         verbose=parameters.verbose,
     )
-    return _learned(parameters, training, changes, sample, seed)
+    learned = _learned(parameters, training, changes, sample, seed)
+    return learned._replace(is_finished=is_finished)
 
 
+@learning()
 def learn_once(
     parameters: LearningParameters,
     images: TrainingImages,
@@ -144,16 +148,21 @@ def learn_once(
     state: dict[str, Any] | None,
 ) -> tuple[Learned, dict[str, Any]]:
     """Learn once from each image; return the state of the training to go on from."""
-    seed = _drawn_seed(parameters) if state is None else int(state["seed"])
+    seed = _drawn_seed(parameters.random_state) if state is None else int(state["seed"])
     split = Split.random(len(images), 0.0, seed)
-    sample = images.take(split.learned[:_N_SAMPLED])
+    sample = images.sample(split.learned)
     network, changes = _network(parameters, sample, seed, previous)
     training = _training(parameters, network, changes, seed, max_epochs=None)
     if state is not None:
         training.restore(state)
     training.run_epoch(images, split.learned, split.held_back)
-    learned = _learned(parameters, training, changes, sample, seed)
-    return learned, {**training.state(), "best_weights": {}}
+    has_enough = previous is None or len(images) >= parameters.latent_dim
+    axes_by = sample if has_enough else None
+    learned = _learned(parameters, training, changes, axes_by, seed)
+    learned = learned._replace(best_epoch=training.n_epochs - 1)
+    state = training.state()
+    del state["network"], state["best_weights"]
+    return learned, state
 
 
 def _network(
@@ -241,20 +250,21 @@ def _learned(
     parameters: LearningParameters,
     training: Training,
     changes: Changes,
-    sample: Pixels,
+    sample: Pixels | None,
     seed: int,
 ) -> Learned:
-    """Bring a trained network to the CPU, and find the axes of its rows."""
-    network = training.network.to("cpu").requires_grad_(False).eval()
-    if parameters.rescale:
-        scale_axes(network, sample, mirror=changes.mirror, seed=seed)
-    else:
+    """Find the axes of rows by a sample, if there is one, and bring all to the CPU."""
+    network = training.network.requires_grad_(False).eval()
+    if not parameters.rescale:
         network.reset_axes()
+    elif sample is not None:
+        scale_axes(network, sample, mirror=changes.mirror, seed=seed)
+    network = network.to("cpu")
     return Learned(
         network=network,
         changes=changes,
-        loss_curve=training.loss_curve,
-        validation_curve=training.validation_curve,
+        loss_curve=list(training.loss_curve),
+        validation_curve=list(training.validation_curve),
         best_epoch=training.best_epoch,
     )
 
@@ -268,8 +278,8 @@ def _identity(
     return {
         **{name: named[name] for name in named.keys() - _BESIDE_TRAINING},
         "precision": _precision(parameters, device),
-        # Any other seed is drawn, and kept in the checkpoint.
-        "random_state": seed if isinstance(seed, Integral) else None,
+        # Without a seed, one is drawn, and kept in the checkpoint.
+        "random_state": None if seed is None else _drawn_seed(deepcopy(seed)),
         "images": images.fingerprint,
         "previous": None if previous is None else fingerprint(previous[0]),
     }
@@ -286,5 +296,5 @@ def _precision(parameters: LearningParameters, device: str) -> str:
     return "bfloat16" if has_bfloat16 else "float32"
 
 
-def _drawn_seed(parameters: LearningParameters) -> int:
-    return int(check_random_state(parameters.random_state).randint(2**31 - 1))
+def _drawn_seed(random_state: int | RandomState | None) -> int:
+    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -1,12 +1,13 @@
 """In which floating-point format a network computes."""
 
 import re
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from imgsim.embedding._process_switch import ProcessSwitch
 
 if TYPE_CHECKING:
     import torch
@@ -79,34 +80,6 @@ def computing_in(precision: str, device_type: str) -> AbstractContextManager[Any
     return _full_float32 if device_type == "cuda" else nullcontext()
 
 
-class _FullFloat32:
-    """Keep CUDA from rounding float32 to 10 bits (TF32) while any thread is inside.
-
-    torch has one setting for all threads, so the first that enters changes it, and
-    the last that leaves puts it back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_inside = 0
-        self._put_back: Callable[[], None] = lambda: None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._n_inside == 0:
-                self._put_back = _switch_to_full_float32()
-            self._n_inside += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0:
-                self._put_back()
-
-
-_full_float32 = _FullFloat32()
-
-
 def _switch_to_full_float32() -> Callable[[], None]:
     """Change the settings of torch, and return what puts them back."""
     import torch
@@ -142,3 +115,7 @@ def _switch_newer_settings() -> Callable[[], None]:
             owner.fp32_precision = precision
 
     return put_back
+
+
+# Keeps CUDA from rounding float32 to 10 bits (TF32).
+_full_float32 = ProcessSwitch(_switch_to_full_float32)

@@ -1,8 +1,8 @@
 """The training of an autoencoder, epoch by epoch."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from imgsim.embedding._arrays import Pixels
 from imgsim.embedding._corruption import Corruption, half_mirrored
 from imgsim.embedding._latent_penalty import contraction, divergence, drawn
 from imgsim.embedding._precision import computing_in
+from imgsim.embedding._process_switch import ProcessSwitch
 from imgsim.embedding._reconstruction_loss import reconstruction_loss
 from imgsim.embedding._training_images import TrainingImages
 
@@ -92,11 +93,12 @@ class Training:
         random = self._random(int(seeds.generate_state(1)[0]))
         n_seen, losses = 0, []
         self.network.train()
-        with _repeatable():
+        with _repeatable, computing_in("float32", self._device.type):
             for batch in images.batches(order):
-                n_seen += len(batch)
-                self._set_rate(self.n_epochs + n_seen / len(order))
+                middle = (n_seen + len(batch) / 2) / len(order)
+                self._set_rate(self.n_epochs + middle)
                 losses.append(len(batch) * self._step(batch, random))
+                n_seen += len(batch)
             loss = self._mean(losses, len(order))
             validated = [self._validated(images, held_back)] if len(held_back) else []
         self.loss_curve.append(loss)
@@ -115,18 +117,22 @@ class Training:
             "optimizer": _on_cpu(self._optimizer.state_dict()),
             "best_weights": _on_cpu(self.best_weights),
             "best_epoch": self.best_epoch,
-            "loss_curve": self.loss_curve,
-            "validation_curve": self.validation_curve,
+            "loss_curve": list(self.loss_curve),
+            "validation_curve": list(self.validation_curve),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
-        self.network.load_state_dict(state["network"])
+        """Go back to where `state` was taken; without a network, to its optimiser."""
+        if "network" in state:
+            self.network.load_state_dict(state["network"])
+        decays = [group["weight_decay"] for group in self._optimizer.param_groups]
         # A copy, because torch would go on to change the numbers that it is given.
         self._optimizer.load_state_dict(deepcopy(state["optimizer"]))
+        for group, decay in zip(self._optimizer.param_groups, decays, strict=True):
+            group["weight_decay"] = decay
         self.best_weights = {
             name: value.to(self._device)
-            for name, value in state["best_weights"].items()
+            for name, value in state.get("best_weights", {}).items()
         }
         self.best_epoch = state["best_epoch"]
         self.loss_curve = list(state["loss_curve"])
@@ -226,9 +232,9 @@ class Training:
     def _keep_if_best(self) -> None:
         curve = self.validation_curve or self.loss_curve
         if self.best_epoch < 0 or curve[-1] < curve[self.best_epoch]:
-            self.best_epoch = self.n_epochs - 1
             state = self.network.state_dict()
             self.best_weights = {name: value.clone() for name, value in state.items()}
+            self.best_epoch = self.n_epochs - 1
 
 
 def _on_cpu(state: Any) -> Any:
@@ -269,14 +275,17 @@ def _make_optimizer(
     )
 
 
-@contextmanager
-def _repeatable() -> Iterator[None]:
+def _switch_to_repeatable() -> Callable[[], None]:
     """Let CUDA take only convolutions that give the same numbers every time."""
     from torch.backends import cudnn
 
     before = cudnn.benchmark, cudnn.deterministic
     cudnn.benchmark, cudnn.deterministic = False, True
-    try:
-        yield
-    finally:
+
+    def put_back() -> None:
         cudnn.benchmark, cudnn.deterministic = before
+
+    return put_back
+
+
+_repeatable = ProcessSwitch(_switch_to_repeatable)

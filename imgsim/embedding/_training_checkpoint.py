@@ -3,8 +3,11 @@
 import hashlib
 import os
 import pickle
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from imgsim.embedding._training import Training
 
@@ -21,9 +24,17 @@ class TrainingCheckpoint:
     def __init__(
         self, folder: str | os.PathLike[str], identity: dict[str, Any]
     ) -> None:
-        named = repr([FORMAT_VERSION, *sorted(identity.items())]).encode()
+        spelled = {name: _canonical(value) for name, value in identity.items()}
+        named = repr([FORMAT_VERSION, *sorted(spelled.items())]).encode()
         digest = hashlib.blake2b(named, digest_size=8).hexdigest()
         self._path = Path(folder) / f"autoencoder-{digest}.pt"
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint_dir={str(folder)!r} is no folder, and none can be made "
+                f"there: {error}"
+            ) from error
 
     def load(self) -> dict[str, Any] | None:
         """Return the state of the training, if there is one.
@@ -41,7 +52,7 @@ class TrainingCheckpoint:
             )
         except FileNotFoundError:
             return None
-        except (EOFError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise ValueError(
                 f"the checkpoint {str(self._path)!r} is damaged; delete it to train "
                 f"from the beginning."
@@ -52,8 +63,7 @@ class TrainingCheckpoint:
         """Replace the file at once, so that there is always a whole one."""
         import torch
 
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_suffix(f".{os.getpid()}.tmp")
+        new = self._path.with_suffix(".tmp")
         try:
             torch.save(training.state(), new)
             os.replace(new, self._path)
@@ -63,3 +73,14 @@ class TrainingCheckpoint:
     def remove(self) -> None:
         """Forget a training that is finished."""
         self._path.unlink(missing_ok=True)
+
+
+def _canonical(value: Any) -> Any:
+    """Spell equal values alike: numpy's numbers, lists and tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_canonical, value))
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value

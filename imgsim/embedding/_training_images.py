@@ -13,6 +13,8 @@ from imgsim.embedding._arrays import Pixels
 from imgsim.images import ImageFailure, ImageStream
 
 _MEBIBYTE = 2**20
+_MOST_SAMPLED = 2048
+_LARGEST_SAMPLE = 128  # MiB
 
 
 class TrainingImages:
@@ -67,9 +69,11 @@ class TrainingImages:
             for batch in batches:
                 yield np.stack(batch.images)
 
-    def take(self, numbers: NDArray[np.int64]) -> Pixels:
-        """Return images by their numbers, in one array."""
-        return np.concatenate(list(self.batches(numbers)))
+    def sample(self, order: NDArray[np.int64]) -> Pixels:
+        """Return the first images of an order, as many as are enough to measure."""
+        n_bytes_most = _LARGEST_SAMPLE * _MEBIBYTE
+        n_most = min(_MOST_SAMPLED, max(1, n_bytes_most // self._n_bytes_an_image))
+        return np.concatenate(list(self.batches(order[:n_most])))
 
     def _stream(
         self, rows: NDArray[np.int64], on_error: Literal["raise", "carry"]
@@ -97,6 +101,7 @@ class TrainingImages:
                 pixels = np.stack(batch.images)
                 digest.update(pixels.data)
                 if n_read == 0:
+                    self._n_bytes_an_image = pixels[0].nbytes
                     self._kept = _space_for(n_images, pixels.shape[1:])
                 if self._kept is not None:
                     self._kept[n_read : n_read + len(pixels)] = pixels

@@ -1,6 +1,5 @@
 """An autoencoder learns from images, from the first epoch to the last."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,12 +35,13 @@ def train(
     patience: int | None,
     checkpoint: TrainingCheckpoint | None,
     verbose: int,
-) -> None:
+) -> bool:
     """Run the epochs that are left, and leave the network as after the best.
 
-    Ctrl-C ends the training with the best epoch so far, and warns; before the first
-    epoch is over, it is raised.
+    Return False if Ctrl-C ended the training before; it is raised as long as there is
+    no epoch to keep.
     """
+    is_finished = True
     try:
         for _ in _with_progress(training, max_epochs, verbose):
             if patience is not None and training.n_epochs_without_gain() >= patience:
@@ -50,18 +50,13 @@ def train(
             if checkpoint is not None:
                 checkpoint.save(training)
     except KeyboardInterrupt:
-        if training.n_epochs == 0:
+        if not training.best_weights:
             raise
-        warnings.warn(
-            f"interrupted after {training.n_epochs} of {max_epochs} epochs; the "
-            f"weights are those of the best, {training.best_epoch + 1}.",
-            UserWarning,
-            stacklevel=6,  # the caller of `fit`
-        )
-    else:
-        if checkpoint is not None:
-            checkpoint.remove()
+        is_finished = False
     training.network.load_state_dict(training.best_weights)
+    if is_finished and checkpoint is not None:
+        checkpoint.remove()
+    return is_finished
 
 
 def _with_progress(training: Training, max_epochs: int, verbose: int) -> Iterator[int]:

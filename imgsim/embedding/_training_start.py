@@ -22,6 +22,8 @@ _STILL_LIKE = 1.25
 _FEWEST_TO_JUDGE = 20
 _MOST_TO_JUDGE = 1024
 _N_AT_ONCE = 32
+# Share of the mean squared distance of two images.
+_NEARLY_EQUAL = 0.02
 
 
 class Changes(NamedTuple):
@@ -81,14 +83,17 @@ def measured_scale(pixels: Pixels) -> tuple["Tensor", "Tensor"]:
     """
     import torch
 
-    colors = pixels.reshape(-1, pixels.shape[-1])
-    mean = colors.mean(axis=0, dtype=np.float64) / 255
-    mean_square = np.square(colors, dtype=np.float32).mean(axis=0, dtype=np.float64)
-    variance = float((mean_square / 255**2 - mean**2).mean())
+    total, total_square = np.zeros(pixels.shape[-1]), np.zeros(pixels.shape[-1])
+    for image in pixels:
+        colors = image.reshape(-1, image.shape[-1]) / 255
+        total += colors.mean(axis=0)
+        total_square += np.square(colors).mean(axis=0)
+    mean, mean_square = total / len(pixels), total_square / len(pixels)
+    variance = float((mean_square - mean**2).mean())
     std = variance**0.5 if variance > 1e-6 else 1.0
     return (
-        torch.tensor(mean, dtype=torch.float32)[:, None, None],
-        torch.tensor(std, dtype=torch.float32),
+        torch.tensor(mean, dtype=torch.float32, device="cpu")[:, None, None],
+        torch.tensor(std, dtype=torch.float32, device="cpu"),
     )
 
 
@@ -100,15 +105,18 @@ def choose_changes(x: "Tensor", n_components: int, seed: int) -> Changes:
     anyway, and they may be learned, too. If warped ones come back clearly worse, then
     the pictures have a common pose, to which warped ones can be brought back.
 
-    `x` are scaled images (n, n_colors, height, width). Too few of them judge nothing.
+    `x` are scaled images (n, n_colors, height, width). Near copies are left out, and
+    components are few enough not to hold each image by itself. Too few images judge
+    nothing.
     """
     import torch
 
-    x = x[:_MOST_TO_JUDGE]
-    if len(x) < _FEWEST_TO_JUDGE or _is_constant(x):
+    x = _without_copies(x[:_MOST_TO_JUDGE])
+    if len(x) < _FEWEST_TO_JUDGE:
         return Changes(mirror=False, warp=False)
     is_tried = np.arange(len(x)) % 4 == 0
-    tried, pca = x[is_tried], _fitted_pca(_rows(x[~is_tried]), n_components, seed)
+    tried, others = x[is_tried], _rows(x[~is_tried])
+    pca = _fitted_pca(others, min(n_components, min(others.shape) // 2), seed)
     error = _error(pca, tried)
     random = torch.Generator().manual_seed(seed)
     return Changes(
@@ -127,9 +135,9 @@ def start_from_components(
     import torch
 
     rows = _rows(torch.cat([x, x.flip(3)]) if mirror else x)
-    if len(rows) < 2 or _is_constant(x):
+    if (rows == rows[0]).all():
         mean = torch.from_numpy(rows.mean(axis=0))
-        network.start_linear_path(mean, torch.empty(0, rows.shape[1]), 1.0)
+        network.start_linear_path(mean, mean.new_empty((0, len(mean))), 1.0)
         return
     pca = _fitted_pca(rows, network.architecture.latent_dim, seed)
     used = pca.explained_variance_ > 1e-10 * pca.explained_variance_[0]
@@ -140,8 +148,13 @@ def start_from_components(
     )
 
 
-def _is_constant(x: "Tensor") -> bool:
-    return float(x.var(dim=0).sum()) == 0
+def _without_copies(x: "Tensor") -> "Tensor":
+    """Leave out images that are nearly equal to one before them."""
+    import torch
+
+    squared = torch.cdist(x.flatten(1), x.flatten(1)).square()
+    is_copy = squared <= _NEARLY_EQUAL * 2 * x.flatten(1).var(dim=0, correction=0).sum()
+    return x[~is_copy.tril(diagonal=-1).any(dim=1)]
 
 
 def _fitted_pca(rows: Rows, n_components: int, seed: int) -> PCA:

@@ -32,7 +32,7 @@ def test_images_come_in_any_order(pictures, memory):
     assert [len(batch) for batch in batches] == [5, 5, 2]
     expected = [pictures[i][:16, :16] for i in order]
     assert_array_equal(np.concatenate(batches), expected)
-    assert_array_equal(images.take(order[:7]), expected[:7])
+    assert_array_equal(images.sample(order[:7]), expected[:7])
 
 
 def test_images_are_kept_up_to_the_working_memory(pictures):
@@ -51,7 +51,7 @@ def test_numbers_count_readable_images(pictures, memory):
 
     with config_context(working_memory=memory):
         images = _images(sources, on_error="nan", batch_size=1)
-    found = images.take(np.arange(12))
+    found = images.sample(np.arange(12))
 
     assert [failure.index for failure in images.failures] == [0, 4]
     assert len(images) == 12
