@@ -364,8 +364,8 @@ class AutoencoderEmbedder(BaseReconstructor):
         if learned.is_finished:
             return None
         return (
-            f"interrupted after {self.n_iter_} of {self.max_epochs} epochs; the weights "
-            f"are those of the best, best_epoch_={self.best_epoch_}."
+            f"interrupted after {self.n_iter_} of {self.max_epochs} epochs; the "
+            f"weights are those of the best, best_epoch_={self.best_epoch_}."
         )
 
     def _previous(self) -> Previous | None:

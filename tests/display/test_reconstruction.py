@@ -74,8 +74,9 @@ def test_an_unreadable_picture_is_named(embedder, pictures):
     embedder = make_trained_autoencoder(on_error="nan")
     sources = [pictures[0], "missing.jpg", pictures[1]]
 
-    with pytest.warns(ImageReadWarning):
+    with pytest.warns(ImageReadWarning) as caught:
         display = ReconstructionDisplay.from_estimator(embedder, sources).plot()
+    assert len(caught) == 1
     with pytest.warns(ImageReadWarning):
         worst = ReconstructionDisplay.from_estimator(embedder, sources, select="worst")
 
@@ -110,6 +111,12 @@ def test_bad_parameters_name_themselves(embedder, pictures):
         from_estimator(embedder, pictures, n_images=0)
     with pytest.raises(ValueError, match="select='odd' must be one of"):
         from_estimator(embedder, pictures, select="odd")
+    blind = make_trained_autoencoder(on_error="nan")
+    with (
+        pytest.warns(ImageReadWarning),
+        pytest.raises(ValueError, match="none of 1 images could be read"),
+    ):
+        from_estimator(blind, ["missing.jpg"], select="worst")
     display = from_estimator(embedder, pictures)
     with pytest.raises(ValueError, match="n_columns=0 must be at least 1"):
         display.plot(n_columns=0)

@@ -1,6 +1,7 @@
 """Tests of learning to give images back, beside the contract of all embedders."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import numpy as np
@@ -24,6 +25,7 @@ from imgsim import (
 from imgsim.datasets import load_digit_images
 from imgsim.embedding import _learning
 from imgsim.embedding._training import Training
+from imgsim.embedding._training_checkpoint import TrainingCheckpoint
 from imgsim.exceptions import ImageReadError, ImageReadWarning
 from imgsim.images import ImageStream
 from imgsim.metrics import average_precision_at_k
@@ -575,3 +577,206 @@ def test_training_shows_its_progress_if_asked(digits, capsys):
     shown = capsys.readouterr().err
     assert "2/2" in shown
     assert "held_back=" in shown
+
+
+def test_fits_in_threads_give_equal_weights(digits):
+    """Though torch draws weights from one generator for the whole process."""
+    embedder = make_autoencoder(color="gray", max_epochs=1, channels=(16, 32))
+    expected = clone(embedder).fit(digits)
+
+    with ThreadPoolExecutor(4) as pool:
+        fitted = list(pool.map(lambda _: clone(embedder).fit(digits), range(8)))
+
+    for each in fitted:
+        _assert_same_weights(each, expected)
+
+
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+def test_it_learns_where_gradients_are_switched_off(learned, digits, mode):
+    """As in a program that only predicts otherwise."""
+    torch = pytest.importorskip("torch")
+
+    with getattr(torch, mode)():
+        embedder = clone(learned).fit(digits)
+        partial = make_autoencoder(color="gray").partial_fit(digits)
+        partial.partial_fit(digits)
+
+    _assert_same_weights(embedder, learned)
+    assert partial.loss_curve_[1] < partial.loss_curve_[0]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"augment": "mirror+warp"}, {"mask_ratio": 0.2, "noise_std": 0.2}],
+    ids=str,
+)
+def test_the_default_dtype_changes_nothing(digits, parameters):
+    """Nor does any change that is drawn at random."""
+    torch = pytest.importorskip("torch")
+    embedder = make_autoencoder(color="gray", **parameters)
+    expected = clone(embedder).fit(digits)
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = clone(embedder).fit(digits)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    _assert_same_weights(found, expected)
+
+
+def test_one_step_is_a_step(digits):
+    """Even the only one of a training has a learning rate."""
+    slow, fast = (
+        make_autoencoder(max_epochs=1, learning_rate=rate, early_stopping=False)
+        for rate in (1e-9, 1e-2)
+    )
+
+    slow.fit(digits[:20])
+    fast.fit(digits[:20])
+
+    before, after = (_weights(e)["to_code.weight"] for e in (slow, fast))
+    assert np.abs(after - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("batch_size", [44, 45])
+def test_a_last_batch_of_one_image_does_no_harm(digits, batch_size):
+    """It has no variance that a contractive penalty could be measured by."""
+    embedder = make_autoencoder(
+        color="gray", penalty="contractive", batch_size=batch_size, init="random"
+    )
+
+    embedder.fit(digits)
+
+    assert max(embedder.loss_curve_) < 5
+
+
+def test_partial_fit_checks_parameters_every_time(digits):
+    """Also those set after the first call."""
+    embedder = make_autoencoder().partial_fit(digits)
+
+    with pytest.raises(ValueError, match="The 'loss' parameter"):
+        embedder.set_params(loss="huber").partial_fit(digits)
+
+
+def test_partial_fit_keeps_the_last_weights_and_its_own_curve(digits):
+    """What a caller does with the curve changes no training."""
+    embedder = make_autoencoder(color="gray").partial_fit(digits).partial_fit(digits)
+    copy = pickle.loads(pickle.dumps(embedder))
+
+    embedder.loss_curve_.clear()
+    embedder.partial_fit(digits)
+
+    assert embedder.best_epoch_ == 2
+    _assert_same_weights(embedder, copy.partial_fit(digits))
+
+
+def test_a_few_more_images_leave_the_axes_of_rows(learned, digits):
+    """They would be found by too little."""
+    embedder = pickle.loads(pickle.dumps(learned)).partial_fit(digits[:3])
+
+    assert_array_equal(_weights(embedder)["axes"], _weights(learned)["axes"])
+    embedder.partial_fit(digits)
+    assert (_weights(embedder)["axes"] != _weights(learned)["axes"]).any()
+
+
+def test_rescaling_can_be_given_up(learned, digits):
+    """By a fit that goes on from a rescaled network."""
+    embedder = pickle.loads(pickle.dumps(learned))
+    embedder.set_params(warm_start=True, rescale=False).fit(digits)
+
+    assert_array_equal(_weights(embedder)["axes"], np.eye(6))
+
+
+def test_a_checkpoint_is_found_however_parameters_are_spelled(
+    monkeypatch, learned, digits, tmp_path
+):
+    """Lists or tuples, numbers of numpy or of Python; but not of another seed."""
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 1, RuntimeError("power failure"))
+        with pytest.raises(RuntimeError):
+            clone(learned).set_params(checkpoint_dir=tmp_path).fit(digits)
+
+    other = clone(learned).set_params(
+        checkpoint_dir=tmp_path,
+        channels=[8, np.int64(16)],
+        batch_size=np.int64(64),
+        random_state=np.random.RandomState(0),
+    )
+    another = clone(other).set_params(random_state=np.random.RandomState(1))
+
+    another.fit(digits)
+    assert len(list(tmp_path.iterdir())) == 1
+    _assert_same_weights(other.fit(digits), learned)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_early_end_is_not_trained_beyond(monkeypatch, digits, tmp_path):
+    """If the process dies after the last epoch, and before the file is removed."""
+    embedder = make_autoencoder(
+        learning_rate=1e-30, max_epochs=20, patience=2, checkpoint_dir=tmp_path
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingCheckpoint, "remove", lambda self: None)
+        embedder.fit(digits)
+
+    assert embedder.fit(digits).n_iter_ == 3
+
+
+def test_a_checkpoint_dir_that_is_a_file_is_told_first(digits, tmp_path):
+    """Not after the first epoch."""
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(ValueError, match=r"checkpoint_dir=.* is no folder"):
+        make_autoencoder(checkpoint_dir=tmp_path / "file").fit(digits)
+
+
+def test_bad_parameters_are_told_before_images_are_read():
+    """Which may take long."""
+    with pytest.raises(ValueError, match="channels="):
+        make_autoencoder(channels=(8,) * 9).fit(["missing.jpg"])
+    with pytest.raises(ValueError, match="device="):
+        make_autoencoder().set_params(device="abacus").fit(["missing.jpg"])
+
+
+def test_a_failing_fit_leaves_what_was_learned(learned, digits):
+    """All of it."""
+    embedder = pickle.loads(pickle.dumps(learned))
+
+    with pytest.raises(ImageReadError):
+        embedder.fit(["missing.jpg"])
+
+    assert embedder.failures_ == []
+    _assert_same_weights(embedder, learned)
+
+
+def test_every_warning_names_the_line_of_the_caller(monkeypatch, learned, digits):
+    """And comes once."""
+    embedder = clone(learned).set_params(on_error="nan")
+    sources = [*digits, "missing.jpg"]
+    for method in ("fit", "partial_fit", "fit_transform", "transform", "score"):
+        with pytest.warns(ImageReadWarning) as caught:
+            getattr(embedder, method)(sources)
+        assert [each.filename for each in caught] == [__file__]
+    _stop_after(monkeypatch, 1, KeyboardInterrupt())
+    with pytest.warns(UserWarning, match="interrupted") as caught:
+        embedder.fit_transform(digits)
+    assert [each.filename for each in caught] == [__file__]
+
+
+def test_the_score_of_nothing_readable_is_nan(learned):
+    """With one warning, of the images."""
+    embedder = pickle.loads(pickle.dumps(learned)).set_params(on_error="nan")
+
+    with pytest.warns(ImageReadWarning) as caught:
+        score = embedder.score(["missing.jpg"])
+
+    assert np.isnan(score)
+    assert len(caught) == 1
+
+
+def test_rows_out_of_all_bounds_turn_into_some_image(learned):
+    """Without a warning."""
+    images = learned.inverse_transform(np.full((1, 6), 1e30))
+
+    assert images.shape == (1, 16, 16, 3)

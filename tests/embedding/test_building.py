@@ -1,10 +1,12 @@
 """Tests of building networks alike in any program."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from imgsim.embedding._building import building  # noqa: E402  # torch may be missing
+from imgsim.embedding._building import building, learning  # noqa: E402  # torch may be missing
 
 
 def test_weights_are_the_same_whatever_the_program_has_set():
@@ -31,3 +33,27 @@ def test_the_program_draws_on_as_before():
         torch.rand(3)
 
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_threads_wait_for_each_other():
+    """Or one would draw the numbers of another."""
+    with building(seed=0):
+        expected = torch.nn.Linear(300, 300).weight
+
+    def build(_):
+        with building(seed=0):
+            return torch.nn.Linear(300, 300).weight
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(build, range(40)))
+
+    assert all(torch.equal(each, expected) for each in found)
+
+
+def test_learning_lets_gradients_flow():
+    """In any mode of the program around."""
+    with torch.inference_mode(), learning():
+        weight = torch.ones(2, requires_grad=True)
+        (weight * 3).sum().backward()
+
+    assert weight.grad.tolist() == [3, 3]

@@ -45,3 +45,10 @@ def test_contraction_is_the_squared_norm_of_the_jacobian():
     variance = (x @ matrix - (x @ matrix).mean(0)).square().mean()
     expected = matrix.square().sum() / 3 / variance
     assert found.item() == pytest.approx(expected.item(), rel=0.05)
+
+
+def test_one_image_has_no_contraction():
+    """Its code has no variance to compare with."""
+    x = torch.ones(1, 12)
+
+    assert contraction(lambda x: x, x, x, _random()).item() == 0

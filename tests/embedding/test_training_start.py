@@ -66,6 +66,28 @@ def test_textures_may_be_mirrored_and_have_no_pose():
         assert changes == Changes(mirror=True, warp=False)
 
 
+@pytest.mark.parametrize("n_copies", [2, 3])
+def test_copies_do_not_pass_for_the_collection(n_copies):
+    """An image that was seen comes back well only because it was."""
+    waves = np.repeat(_waves(100), n_copies, axis=0)
+    noise = np.random.default_rng(1).normal(size=waves.shape) * 0.01 * waves.std()
+    shuffled = np.random.default_rng(2).permutation(waves + noise)
+
+    changes = choose_changes(_scaled(shuffled), 128, 0)
+
+    assert changes == Changes(mirror=True, warp=False)
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_a_row_as_wide_as_the_image_still_judges(size):
+    """Components enough for every pixel would bring back anything."""
+    images = load_digit_images(n_per_class=30, size=size).images[:, None]
+
+    for n_components in (16, 64, 300):
+        changes = choose_changes(_scaled(images), n_components, 0)
+        assert changes == Changes(mirror=False, warp=True)
+
+
 def test_too_few_or_plain_images_judge_nothing():
     """Better no change than a guess."""
     nothing = Changes(mirror=False, warp=False)
