@@ -79,17 +79,22 @@ def group_digits(output: Path) -> None:
         bins=(1, 1, 4), grid=(8, 8), image_size=32, verbose=1
     )
     X = embedder.fit_transform(digits.images)
-    _, indices = SimilarityIndex(n_neighbors=10).fit(X).kneighbors()
-    relevance = digits.target[indices] == digits.target[:, None]
-    n_relevant = np.bincount(digits.target)[digits.target] - 1
-    print("   How many of the nearest pictures show the same digit:\n")
-    print(retrieval_report(relevance, n_relevant, ks=(1, 5, 10)))
+    report_neighbors(X, digits.target)
 
     clusterer = ImageClusterer(n_clusters=10, random_state=0).fit(X)
     rand_index = adjusted_rand_score(digits.target, clusterer.labels_)
     print(f"\n   In 10 groups, the adjusted Rand index is {rand_index:.3f}.")
     display = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
     save(display, output / "digit_groups.png")
+
+
+def report_neighbors(X: np.ndarray, target: np.ndarray) -> None:
+    """Print how often the nearest rows are of the same class."""
+    _, indices = SimilarityIndex(n_neighbors=10).fit(X).kneighbors()
+    relevance = target[indices] == target[:, None]
+    n_relevant = np.bincount(target)[target] - 1
+    print("   How many of the nearest pictures show the same digit:\n")
+    print(retrieval_report(relevance, n_relevant, ks=(1, 5, 10)))
 
 
 def learn_digits(output: Path) -> None:
@@ -100,11 +105,7 @@ def learn_digits(output: Path) -> None:
         latent_dim=32, image_size=32, color="gray", random_state=0, verbose=1
     )
     X = embedder.fit_transform(digits.images)
-    _, indices = SimilarityIndex(n_neighbors=10).fit(X).kneighbors()
-    relevance = digits.target[indices] == digits.target[:, None]
-    n_relevant = np.bincount(digits.target)[digits.target] - 1
-    print("   How many of the nearest pictures show the same digit:\n")
-    print(retrieval_report(relevance, n_relevant, ks=(1, 5, 10)))
+    report_neighbors(X, digits.target)
 
     error = -embedder.score(digits.images)
     print(f"\n   From 32 numbers, digits come back with an error of {error:.4f}.")

@@ -1,6 +1,8 @@
 """Fixtures that several test modules share."""
 
 import os
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -24,12 +26,16 @@ def make_autoencoder(**kwargs):
     return AutoencoderEmbedder(6, device="cpu", **{**small, **kwargs})
 
 
-def make_trained_autoencoder(**kwargs):
-    """Make a tiny autoencoder that has learned a few pictures."""
+@cache
+def _trained_autoencoder():
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, size=(40, 4, 4, 3), dtype=np.uint8)
-    learned = make_autoencoder().fit(coarse.repeat(6, axis=1).repeat(6, axis=2))
-    return learned.set_params(**kwargs)
+    return make_autoencoder().fit(coarse.repeat(6, axis=1).repeat(6, axis=2))
+
+
+def make_trained_autoencoder(**kwargs):
+    """Make a tiny autoencoder that has learned a few pictures."""
+    return deepcopy(_trained_autoencoder()).set_params(**kwargs)
 
 
 # Every embedder, small, offline and ready to embed; the contract in test_estimators.py

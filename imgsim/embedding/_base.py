@@ -245,13 +245,8 @@ class BaseImageEmbedder(
             if cached is not None:
                 opened.enter_context(closing(cached))
             start = opened.enter_context(self._passes())
-            stream = ImageStream(
-                sources,
-                read=Loader(self._reader(), self._preparation(), cached),
-                batch_size=self.batch_size,
-                n_jobs=self.n_jobs,
-                on_error="raise" if self.on_error == "raise" else "carry",
-            )
+            loader = Loader(self._reader(), self._preparation(), cached)
+            stream = self._stream(sources, read=loader)
             batches: Iterator[ImageBatch] = opened.enter_context(closing(iter(stream)))
             waiting: deque[tuple[ImageBatch, int, Callable[[], Rows]]] = deque()
             if self.verbose:
@@ -265,6 +260,16 @@ class BaseImageEmbedder(
                     yield self._finish(*waiting.popleft(), cached, failures)
             while waiting:
                 yield self._finish(*waiting.popleft(), cached, failures)
+
+    def _stream(self, sources: Sequence[Any], **reading: Any) -> ImageStream:
+        """Read images as the parameters say."""
+        return ImageStream(
+            sources,
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+            on_error="raise" if self.on_error == "raise" else "carry",
+            **reading,
+        )
 
     def _finish(
         self,

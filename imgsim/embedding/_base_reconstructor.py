@@ -19,7 +19,7 @@ from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
 from imgsim.embedding._checkpoint import fingerprint
 from imgsim.embedding._device import resolve_device
 from imgsim.embedding._precision import computing_in
-from imgsim.images import ImageFailure, ImageStream
+from imgsim.images import ImageFailure
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class BaseReconstructor(BaseImageEmbedder):
     """Base class of an embedder whose rows can be turned into images again.
 
-    A subclass learns `autoencoder_`, on the CPU and in evaluation mode.
+    A subclass learns `autoencoder_`, on the CPU and in evaluation mode, and sets
+    `n_features_out_`.
     """
 
     device: str
@@ -130,8 +131,8 @@ class BaseReconstructor(BaseImageEmbedder):
         NotFittedError
             If nothing was learned yet.
         """
-        side = self._check_fitted().architecture.image_size
         sources, failures = self._checked_sources(X)
+        side = self.autoencoder_.architecture.image_size
         images = np.zeros((len(sources), side, side, 3), dtype=np.uint8)
         for rows, _, reconstructed in self._reconstructed(sources, failures):
             images[rows] = _as_rgb(reconstructed)
@@ -248,19 +249,16 @@ class BaseReconstructor(BaseImageEmbedder):
             errors[rows] = np.square(difference).mean(axis=(1, 2, 3))
         return errors, failures
 
-    def _check_fitted(self) -> "ConvAutoencoder":
-        check_is_fitted(self, "autoencoder_")
-        return self.autoencoder_
-
     def _setup(self) -> None:
-        self.n_features_out_ = self._check_fitted().architecture.latent_dim
+        # Learning has set all there is to set.
+        check_is_fitted(self, "autoencoder_")
 
     def _preparation(self) -> Callable[[Pixels], Pixels]:
-        architecture = self._check_fitted().architecture
+        architecture = self.autoencoder_.architecture
         return preparation(architecture.image_size, architecture.n_colors)
 
     def _recipe(self) -> dict[str, Any]:
-        return {"weights": fingerprint(self._check_fitted())}
+        return {"weights": fingerprint(self.autoencoder_)}
 
     def _embed(self, images: list[Pixels]) -> Rows:
         return self._run("rows", np.stack(images))
@@ -269,13 +267,7 @@ class BaseReconstructor(BaseImageEmbedder):
         self, sources: Sequence[Any], failures: list[ImageFailure]
     ) -> Iterator[tuple[NDArray[np.int64], Pixels, Rows]]:
         """Yield positions, prepared images and their reconstructions, by batches."""
-        stream = ImageStream(
-            sources,
-            prepare=self._preparation(),
-            batch_size=self.batch_size,
-            n_jobs=self.n_jobs,
-            on_error="raise" if self.on_error == "raise" else "carry",
-        )
+        stream = self._stream(sources, prepare=self._preparation())
         with closing(iter(stream)) as batches:
             for batch in batches:
                 failures += batch.failures

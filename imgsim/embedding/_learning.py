@@ -92,16 +92,26 @@ class Learned(NamedTuple):
     is_finished: bool = True
 
 
+class _Begun(NamedTuple):
+    """A training that is set up, and what it was set up with."""
+
+    training: Training
+    changes: Changes
+    split: Split
+    sample: Pixels
+    seed: int
+
+
 def read_images(parameters: LearningParameters, X: Any) -> TrainingImages:
     """Read the images to learn from.
 
     Parameters that do not fit each other are refused first, with a ValueError.
     """
-    _architecture(parameters)
+    architecture = _architecture(parameters)
     resolve_device(parameters.device)
     return TrainingImages(
         check_image_sources(X),
-        preparation(parameters.image_size, 1 if parameters.color == "gray" else 3),
+        preparation(architecture.image_size, architecture.n_colors),
         batch_size=parameters.batch_size,
         n_jobs=parameters.n_jobs,
         on_error=parameters.on_error,
@@ -118,26 +128,25 @@ def learn(
         identity = _identity(parameters, images, previous)
         checkpoint = TrainingCheckpoint(parameters.checkpoint_dir, identity)
         saved = checkpoint.load()
-    seed = _drawn_seed(parameters.random_state) if saved is None else int(saved["seed"])
     stops_early = parameters.early_stopping
-    held_back = parameters.validation_fraction if stops_early else 0.0
-    split = Split.random(len(images), held_back, seed)
-    sample = images.sample(split.learned)
-    network, changes = _network(parameters, sample, seed, previous)
-    training = _training(parameters, network, changes, seed, parameters.max_epochs)
-    if saved is not None:
-        training.restore(saved)
-    is_finished = train(
-        training,
+    begun = _begun(
+        parameters,
         images,
-        split,
+        previous,
+        saved,
+        held_back=parameters.validation_fraction if stops_early else 0.0,
+        max_epochs=parameters.max_epochs,
+    )
+    is_finished = train(
+        begun.training,
+        images,
+        begun.split,
         max_epochs=parameters.max_epochs,
         patience=parameters.patience if stops_early else None,
         checkpoint=checkpoint,
         verbose=parameters.verbose,
     )
-    learned = _learned(parameters, training, changes, sample, seed)
-    return learned._replace(is_finished=is_finished)
+    return _learned(parameters, begun)._replace(is_finished=is_finished)
 
 
 @learning()
@@ -148,21 +157,35 @@ def learn_once(
     state: dict[str, Any] | None,
 ) -> tuple[Learned, dict[str, Any]]:
     """Learn once from each image; return the state of the training to go on from."""
-    seed = _drawn_seed(parameters.random_state) if state is None else int(state["seed"])
-    split = Split.random(len(images), 0.0, seed)
-    sample = images.sample(split.learned)
-    network, changes = _network(parameters, sample, seed, previous)
-    training = _training(parameters, network, changes, seed, max_epochs=None)
-    if state is not None:
-        training.restore(state)
+    begun = _begun(parameters, images, previous, state, held_back=0.0, max_epochs=None)
+    training, split = begun.training, begun.split
     training.run_epoch(images, split.learned, split.held_back)
     has_enough = previous is None or len(images) >= parameters.latent_dim
-    axes_by = sample if has_enough else None
-    learned = _learned(parameters, training, changes, axes_by, seed)
+    learned = _learned(parameters, begun, finds_axes=has_enough)
     learned = learned._replace(best_epoch=training.n_epochs - 1)
-    state = training.state()
-    del state["network"], state["best_weights"]
-    return learned, state
+    next_state = training.state()
+    del next_state["network"], next_state["best_weights"]
+    return learned, next_state
+
+
+def _begun(
+    parameters: LearningParameters,
+    images: TrainingImages,
+    previous: Previous | None,
+    state: dict[str, Any] | None,
+    *,
+    held_back: float,
+    max_epochs: int | None,
+) -> _Begun:
+    """Set up a training, at its beginning or where `state` was taken."""
+    seed = _drawn_seed(parameters.random_state) if state is None else int(state["seed"])
+    split = Split.random(len(images), held_back, seed)
+    sample = images.sample(split.learned)
+    network, changes = _network(parameters, sample, seed, previous)
+    training = _training(parameters, network, changes, seed, max_epochs)
+    if state is not None:
+        training.restore(state)
+    return _Begun(training, changes, split, sample, seed)
 
 
 def _network(
@@ -247,21 +270,17 @@ def _training(
 
 
 def _learned(
-    parameters: LearningParameters,
-    training: Training,
-    changes: Changes,
-    sample: Pixels | None,
-    seed: int,
+    parameters: LearningParameters, begun: _Begun, *, finds_axes: bool = True
 ) -> Learned:
-    """Find the axes of rows by a sample, if there is one, and bring all to the CPU."""
+    """Find the axes of rows, if asked and wanted, and bring all to the CPU."""
+    training, changes = begun.training, begun.changes
     network = training.network.requires_grad_(False).eval()
     if not parameters.rescale:
         network.reset_axes()
-    elif sample is not None:
-        scale_axes(network, sample, mirror=changes.mirror, seed=seed)
-    network = network.to("cpu")
+    elif finds_axes:
+        scale_axes(network, begun.sample, mirror=changes.mirror, seed=begun.seed)
     return Learned(
-        network=network,
+        network=network.to("cpu"),
         changes=changes,
         loss_curve=list(training.loss_curve),
         validation_curve=list(training.validation_curve),

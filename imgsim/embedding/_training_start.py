@@ -152,8 +152,9 @@ def _without_copies(x: "Tensor") -> "Tensor":
     """Leave out images that are nearly equal to one before them."""
     import torch
 
-    squared = torch.cdist(x.flatten(1), x.flatten(1)).square()
-    is_copy = squared <= _NEARLY_EQUAL * 2 * x.flatten(1).var(dim=0, correction=0).sum()
+    rows = x.flatten(1)
+    mean_squared = 2 * rows.var(dim=0, correction=0).sum()
+    is_copy = torch.cdist(rows, rows).square() <= _NEARLY_EQUAL * mean_squared
     return x[~is_copy.tril(diagonal=-1).any(dim=1)]
 
 
