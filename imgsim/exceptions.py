@@ -6,6 +6,7 @@
      +-- ImgsimError
           +-- EmbeddingCacheError (OSError)         a cache of rows cannot be used
           +-- ImageReadError (ValueError)           one image cannot be read
+          +-- IndexFileError (ValueError)           a saved index cannot be loaded
           +-- WeightsUnavailableError (OSError)     pretrained weights cannot be had
     Warning
      +-- EmbeddingCacheWarning (UserWarning)        rows are no longer kept
@@ -18,6 +19,7 @@ __all__ = [
     "ImageReadError",
     "ImageReadWarning",
     "ImgsimError",
+    "IndexFileError",
     "WeightsUnavailableError",
 ]
 
@@ -90,6 +92,19 @@ class ImageReadError(ImgsimError, ValueError):
     def __str__(self) -> str:
         """Return one line that names the image and what is wrong with it."""
         return f"cannot read {self.source}: {self.reason}"
+
+
+class IndexFileError(ImgsimError, ValueError):
+    """A saved index is damaged, of another kind, or of a newer version of imgsim.
+
+    The file is left as it is.
+
+    Examples
+    --------
+    >>> from imgsim.exceptions import IndexFileError
+    >>> issubclass(IndexFileError, ValueError)
+    True
+    """
 
 
 class WeightsUnavailableError(ImgsimError, OSError):

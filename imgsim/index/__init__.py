@@ -1,4 +1,4 @@
-"""Rows become neighbours: exact similarity search."""
+"""Rows become neighbours: similarity search, exact and approximate."""
 
 from imgsim.index._similarity_index import SimilarityIndex
 

@@ -1,115 +1,112 @@
-"""Exact nearest rows, block by block, in bounded memory."""
+"""Exact nearest rows: by a fast scan where that pays, else by comparing all pairs."""
 
-from collections.abc import Callable
-from typing import Any
+import sys
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import get_config
-from sklearn.metrics import pairwise_distances_chunked
-from sklearn.preprocessing import normalize
 
-_NEXT_TO_NOTHING = 1e-5  # of the length of the query
-_N_PAIRS_AT_ONCE = 4096
+from imgsim.embedding._precision import resolve_precision
+from imgsim.index._comparing import compare_nearest, compare_within
+from imgsim.index._scan import Pairs, scan_nearest, scan_within
+from imgsim.index._searched import Collection, Rows
+
+# Operations, and numbers in the collection, up to which all pairs are compared at once:
+# it takes less time than to load the compiled loops.
+_FEW_OPERATIONS = 3e8
+_FEW_NUMBERS = 4e6
+# Operations from which bfloat16 pays, where torch is loaded and where it is not.
+_MIN_FOR_BFLOAT16 = {True: 2e9, False: 5e10}
 
 
-def find_nearest_rows(
-    queries: NDArray[Any],
-    rows: NDArray[Any],
-    *,
-    n_neighbors: int,
-    metric: str,
-    exclude_self: bool,
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Compare every query with every row and keep the nearest.
+def find_nearest(
+    queries: Rows, collection: Collection, n_neighbors: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the nearest rows of each query: distances and positions.
 
     Parameters
     ----------
-    queries : ndarray of shape (n_queries, n_features)
+    queries : Rows
         What to look for.
 
-    rows : ndarray of shape (n_rows, n_features)
+    collection : Collection
         Where to look.
 
     n_neighbors : int
-        How many rows to keep for each query, at most as many as may be kept.
-
-    metric : str
-        A distance of scikit-learn.
-
-    exclude_self : bool
-        Whether `queries` are `rows`, and row i is no neighbour of query i.
+        How many rows to find for each query.
 
     Returns
     -------
     distances : ndarray of shape (n_queries, n_neighbors)
-        Increasing along each row.
+        Increasing along each row; infinite where there are not as many rows.
 
-    indices : ndarray of shape (n_queries, n_neighbors), dtype int64
-        Positions in `rows`; among equal distances the lowest comes first.
+    positions : ndarray of shape (n_queries, n_neighbors), dtype int64
+        Among equal distances the lowest comes first; -1 where there is no row.
     """
-    resolve_duplicates = _make_resolver(queries, rows, metric)
-
-    def keep_nearest(
-        distances: NDArray[Any], start: int
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        resolve_duplicates(distances, start)
-        if exclude_self:
-            block = np.arange(len(distances))
-            distances[block, start + block] = np.inf
-        nearest = _smallest(distances, n_neighbors)
-        return np.take_along_axis(distances, nearest, axis=1), nearest
-
-    blocks = pairwise_distances_chunked(
-        queries,
-        rows,
-        metric=metric,
-        reduce_func=keep_nearest,
-        n_jobs=-1 if metric == "manhattan" else None,  # the others are products
-        # Selecting takes the block of distances twice more.
-        working_memory=get_config()["working_memory"] / 3,
+    if _is_compared(queries, collection):
+        return compare_nearest(queries, collection, n_neighbors)
+    distances = np.full((len(queries), n_neighbors), np.inf)
+    positions = np.full((len(queries), n_neighbors), -1, dtype=np.int64)
+    open_queries = np.arange(len(queries))
+    for precision in _precisions(queries, collection):
+        found = scan_nearest(queries[open_queries], collection, n_neighbors, precision)
+        distances[open_queries], positions[open_queries], done = found
+        open_queries = open_queries[~done]
+        if not len(open_queries):
+            return distances, positions
+    distances[open_queries], positions[open_queries] = compare_nearest(
+        queries[open_queries], collection, n_neighbors
     )
-    distances, indices = zip(*blocks, strict=True)
-    return np.concatenate(distances), np.concatenate(indices)
+    return distances, positions
 
 
-def _make_resolver(
-    queries: NDArray[Any], rows: NDArray[Any], metric: str
-) -> Callable[[NDArray[Any], int], None]:
-    """Return a function that corrects, in place, distances that are next to nothing.
+def find_within(queries: Rows, collection: Collection, radius: float) -> Pairs:
+    """Return the pairs of a query and a row that are not further apart than `radius`.
 
-    A product of matrices leaves a rounding error where two rows are equal, which
-    would break their ties at random. The differences of the rows leave none.
+    Parameters
+    ----------
+    queries : Rows
+        What to look for.
+
+    collection : Collection
+        Where to look.
+
+    radius : float
+        Largest distance.
+
+    Returns
+    -------
+    query_of_pair : ndarray of shape (n_pairs,), dtype int64
+        Positions in `queries`, increasing.
+
+    row_of_pair : ndarray of shape (n_pairs,), dtype int64
+        Positions in the collection, increasing for each query.
+
+    distances : ndarray of shape (n_pairs,)
+        Their distances.
     """
-    if metric == "manhattan":
-        return lambda distances, start: None
-    if metric == "cosine":
-        unit_rows = normalize(rows)
-        queries = unit_rows if queries is rows else normalize(queries)
-        rows = unit_rows
-    limits = _NEXT_TO_NOTHING * np.linalg.norm(queries, axis=1, keepdims=True)
-
-    def resolve(distances: NDArray[Any], start: int) -> None:
-        i, j = np.nonzero(distances < limits[start : start + len(distances)])
-        for first in range(0, len(i), _N_PAIRS_AT_ONCE):
-            part = slice(first, first + _N_PAIRS_AT_ONCE)
-            difference = queries[start + i[part]] - rows[j[part]]
-            squared = np.einsum("ij,ij->i", difference, difference)
-            exact = squared / 2 if metric == "cosine" else np.sqrt(squared)
-            distances[i[part], j[part]] = exact
-
-    return resolve
+    if _is_compared(queries, collection):
+        pairs = compare_within(queries, collection, radius)
+    else:
+        precision = _precisions(queries, collection)[0]
+        pairs = scan_within(queries, collection, radius, precision)
+    order = np.lexsort((pairs[1], pairs[0]))
+    return pairs[0][order], pairs[1][order], pairs[2][order]
 
 
-def _smallest(distances: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Return the columns of the k smallest entries of each row, ties by column."""
-    columns = np.argpartition(distances, k - 1, axis=1)[:, :k]
-    largest_kept = np.take_along_axis(distances, columns, axis=1).max(axis=1)
-    # Of several entries equal to the k-th, argpartition keeps any.
-    n_candidates = (distances <= largest_kept[:, np.newaxis]).sum(axis=1)
-    for i in np.flatnonzero(n_candidates > k):
-        columns[i] = np.argsort(distances[i], kind="stable")[:k]
-    columns.sort(axis=1)
-    kept = np.take_along_axis(distances, columns, axis=1)
-    order = np.argsort(kept, axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1)
+def _is_compared(queries: Rows, collection: Collection) -> bool:
+    n_numbers = collection.rows.values.size
+    if collection.metric.is_linear and collection.device != "cpu":
+        return False
+    few = n_numbers <= _FEW_NUMBERS and n_numbers * len(queries) <= _FEW_OPERATIONS
+    return few or collection.metric.kind is None
+
+
+def _precisions(queries: Rows, collection: Collection) -> list[str]:
+    """Return the formats to scan in, one after the other."""
+    n_products = float(collection.rows.values.size) * len(queries)
+    least = _MIN_FOR_BFLOAT16["torch" in sys.modules]
+    is_here = collection.device == "cpu"
+    if not (collection.metric.is_linear and is_here) or n_products < least:
+        return ["float32"]
+    fastest = resolve_precision("auto", "cpu")
+    return ["float32"] if fastest == "float32" else [fastest, "float32"]

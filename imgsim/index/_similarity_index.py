@@ -1,42 +1,77 @@
 """A collection of embeddings that answers which are nearest to a query."""
 
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._validation import (
-    Interval,
-    StrOptions,
-    check_rows,
-    check_rows_to_fit,
-    find_readable_rows,
-    fit_context,
-)
-from imgsim.index._exact import find_nearest_rows
+from imgsim._validation import Interval, StrOptions
+from imgsim.index._excluding import allowed_slots, excluded_slots, without
+from imgsim.index._metric import KINDS, OTHER_NAMES, SLOW_METRICS
+from imgsim.index._neighbors_queries import NeighborsQueries
+from imgsim.index._saving import Saving
+from imgsim.index._threshold import threshold_by_coverage, threshold_by_precision
 from imgsim.metrics import precision_at_k
 
+_METRICS = {*KINDS, *OTHER_NAMES, *SLOW_METRICS, "precomputed"}
 
-class SimilarityIndex(BaseEstimator):
+
+class SimilarityIndex(Saving, NeighborsQueries):
     """Find the most similar images of a collection by their embeddings.
-
-    Every query is compared with every row, block by block, so that the answer is exact
-    and memory stays within scikit-learn's `working_memory`.
 
     Parameters
     ----------
     n_neighbors : int, default=5
         Number of neighbours returned, if a method is not told otherwise.
 
-    metric : {"cosine", "euclidean", "manhattan"}, default="cosine"
-        Distance between rows, as scikit-learn defines it; cosine distance is one
-        minus the cosine, in [0, 2].
+    radius : float, default=1.0
+        Largest distance in `radius_neighbors`, if it is not told otherwise.
+
+    metric : str or callable, default="cosine"
+        Distance between rows. Fast ones are "cosine", "euclidean", "sqeuclidean",
+        "manhattan", "chebyshev", "correlation", "inner_product" (1 minus the product)
+        and, for rows of booleans, "hamming" and "jaccard". Other names of
+        `scipy.spatial.distance`, and functions of two rows, are slow. Distances are
+        as scikit-learn defines them: cosine distance is 1 minus the cosine, in [0, 2],
+        and a row of zeros has distance 1 to all.
+
+    metric_params : dict, default=None
+        What a metric of SciPy's takes, such as `{"p": 3}` for "minkowski".
+
+    mode : {"distance", "connectivity"}, default="distance"
+        What `transform` returns.
+
+    algorithm : {"auto", "exact", "pynndescent"}, default="auto"
+        How neighbours are found. "exact" compares all rows; "pynndescent" walks over a
+        graph, which is built once and finds nearly all. "auto" is exact up to
+        600,000,000 numbers in the collection, where a query takes a third of a second.
+
+    recall : float, default=0.95
+        Share of the true neighbours that the graph should find, in (0, 1]. The walk is
+        made as long as a sample of the rows needs it; `recall_` is what was measured.
+
+    expand_query : int, default=0
+        Number of neighbours that are added to a query before it is answered [1]_. Only
+        for metric="cosine".
+
+    augment_database : int, default=0
+        Number of neighbours that are added to each row when it is kept [2]_. Only for
+        metric="cosine".
+
+    alpha : float, default=3.0
+        Power of the similarity by which these neighbours are weighted.
+
+    device : str, default="cpu"
+        Where products of rows are computed in an exact search: "cpu", "auto" for a GPU
+        if there is one, or a device of torch such as "cuda:1".
+
+    random_state : int, RandomState instance or None, default=None
+        Draws what building a graph draws.
 
     Attributes
     ----------
@@ -55,16 +90,38 @@ class SimilarityIndex(BaseEstimator):
     y_ : ndarray of shape (n_samples_fit_,) or None
         Label of each row, if `fit` was given labels.
 
+    algorithm_ : str
+        How neighbours are found: "exact" or "pynndescent".
+
+    recall_ : float
+        Share of the true neighbours that was found when the graph was built, by rows
+        that were not in it; 1 for an exact search.
+
+    fingerprint_ : str or None
+        What made the rows, if `fit` was told.
+
     See Also
     --------
     imgsim.ImageEmbedder : Turns images into rows.
+    imgsim.find_duplicates : Groups the copies of a collection.
     sklearn.neighbors.NearestNeighbors : The like of it, without ids and thresholds.
 
     Notes
     -----
-    A search costs `n_queries * n_samples_fit_ * n_features_in_` operations. Rows that
-    hold NaN stand for unreadable images: they are never neighbours, and as
-    queries they have none.
+    An exact search costs `n_queries * n_samples_fit_ * n_features_in_` operations and
+    memory within scikit-learn's `working_memory`. It scores all rows in few digits,
+    with a bound of the error, and compares exactly those that may be in the answer:
+    neighbours and distances are those of double precision, rounded to the type of the
+    rows. Rows that hold NaN stand for unreadable images: they are never neighbours, and
+    as queries they have none. Searches may run in several threads at once; `fit`, `add`
+    and `remove` may not.
+
+    References
+    ----------
+    .. [1] F. Radenović, G. Tolias and O. Chum, "Fine-tuning CNN image retrieval with no
+       human annotation", IEEE TPAMI, 2018.
+    .. [2] R. Arandjelović and A. Zisserman, "Three things everyone should know to
+       improve object retrieval", CVPR 2012.
 
     Examples
     --------
@@ -81,108 +138,57 @@ class SimilarityIndex(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "metric": [StrOptions({"cosine", "euclidean", "manhattan"})],
+        "radius": [Interval(Real, None, None, closed="neither")],
+        "metric": [StrOptions(_METRICS), callable],
+        "metric_params": [dict, None],
+        "mode": [StrOptions({"distance", "connectivity"})],
+        "algorithm": [StrOptions({"auto", "exact", "pynndescent"})],
+        "recall": [Interval(Real, 0, 1, closed="right")],
+        "expand_query": [Interval(Integral, 0, None, closed="left")],
+        "augment_database": [Interval(Integral, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "device": [str],
+        "random_state": ["random_state"],
     }
 
-    def __init__(self, n_neighbors: int = 5, *, metric: str = "cosine") -> None:
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        radius: float = 1.0,
+        metric: str | Callable[..., float] = "cosine",
+        metric_params: dict[str, Any] | None = None,
+        mode: str = "distance",
+        algorithm: str = "auto",
+        recall: float = 0.95,
+        expand_query: int = 0,
+        augment_database: int = 0,
+        alpha: float = 3.0,
+        device: str = "cpu",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.n_neighbors = n_neighbors
+        self.radius = radius
         self.metric = metric
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike | None = None,
-        ids: Sequence[Hashable] | None = None,
-    ) -> Self:
-        """Keep the rows to search among.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Embeddings, kept as float32 or float64.
-
-        y : array-like of shape (n_samples,), default=None
-            Labels, for `score`.
-
-        ids : sequence of length n_samples, default=None
-            Names by which `search` refers to the rows, such as paths; no two alike.
-            None takes the row numbers.
-
-        Returns
-        -------
-        self : SimilarityIndex
-            The fitted index.
-
-        Raises
-        ------
-        ValueError
-            If lengths differ, ids repeat, a value is infinite, or every row holds NaN.
-        """
-        X, self.readable_ = check_rows_to_fit(self, X)
-        self._readable = np.flatnonzero(self.readable_)
-        check_consistent_length(X, y)
-        self.y_ = None if y is None else column_or_1d(y)
-        self.ids_ = np.arange(len(X)) if ids is None else _unique_ids(ids, len(X))
-        self.n_samples_fit_ = len(X)
-        self._rows = X[self._readable]
-        return self
-
-    def kneighbors(
-        self,
-        X: ArrayLike | None = None,
-        n_neighbors: int | None = None,
-        return_distance: bool = True,
-    ) -> tuple[NDArray[Any], NDArray[np.int64]] | NDArray[np.int64]:
-        """Find the nearest rows of each query.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features), default=None
-            The queries. None takes the rows of the index, and then no row is its own
-            neighbour, also where another row equals it.
-
-        n_neighbors : int, default=None
-            Number of neighbours of each query, at most the number of readable rows.
-            None takes that of the constructor.
-
-        return_distance : bool, default=True
-            Whether to return the distances.
-
-        Returns
-        -------
-        distances : ndarray of shape (n_queries, n_neighbors), dtype of the rows
-            Increasing along each row; NaN for an unreadable query. Only if
-            `return_distance`.
-
-        indices : ndarray of shape (n_queries, n_neighbors), dtype int64
-            Row numbers; of equally near rows the lowest comes first; -1 for an
-            unreadable query.
-
-        Raises
-        ------
-        ValueError
-            If `n_neighbors` exceeds the number of rows that can be neighbours, or the
-            queries have another width.
-        """
-        check_is_fitted(self)
-        k = self.n_neighbors if n_neighbors is None else n_neighbors
-        n_candidates = len(self._readable) - (X is None)
-        if not isinstance(k, Integral) or not 1 <= k <= n_candidates:
-            raise ValueError(
-                f"n_neighbors={k!r} must be an integer, at least 1 and at most "
-                f"{n_candidates}, the number of readable rows"
-                f"{' other than the query' if X is None else ''} "
-                f"(n_samples_fit={self.n_samples_fit_})."
-            )
-        distances, indices = self._nearest(X, int(k))
-        return (distances, indices) if return_distance else indices
+        self.metric_params = metric_params
+        self.mode = mode
+        self.algorithm = algorithm
+        self.recall = recall
+        self.expand_query = expand_query
+        self.augment_database = augment_database
+        self.alpha = alpha
+        self.device = device
+        self.random_state = random_state
 
     def search(
         self,
         X: ArrayLike | None = None,
         n_neighbors: int | None = None,
         max_distance: float | None = None,
+        *,
+        where: ArrayLike | None = None,
+        exclude_ids: Sequence[Any] | None = None,
+        fingerprint: str | None = None,
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Find which images are similar to each query, perhaps none.
 
@@ -199,6 +205,16 @@ class SimilarityIndex(BaseEstimator):
         max_distance : float, default=None
             Largest distance of a neighbour. None sets no limit.
 
+        where : array-like of shape (n_samples_fit_,), dtype bool, default=None
+            Which rows may be found, in the order of `ids_`. None allows all.
+
+        exclude_ids : sequence, default=None
+            Ids that are in no answer; or a list of n_queries lists, sets or arrays of
+            ids, each left out of the answer to its query. Unknown ids are ignored.
+
+        fingerprint : str, default=None
+            What made the queries.
+
         Returns
         -------
         ids : list of n_queries ndarray, each of shape (n_found,)
@@ -211,21 +227,25 @@ class SimilarityIndex(BaseEstimator):
         Raises
         ------
         ValueError
-            If `n_neighbors` is less than 1, `max_distance` negative, or the queries
-            have another width.
+            If `n_neighbors` is less than 1, `max_distance` negative, `where` of another
+            length, or the queries do not fit the rows.
         """
         check_is_fitted(self)
         k = self.n_neighbors if n_neighbors is None else n_neighbors
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"n_neighbors={k!r} must be an integer, at least 1.")
-        limit = np.inf if max_distance is None else max_distance
-        if not isinstance(limit, Real) or not limit >= 0:
-            raise ValueError(f"max_distance={limit!r} must be a number, at least 0.")
-        n_candidates = len(self._readable) - (X is None)
-        distances, indices = self._nearest(X, min(int(k), n_candidates))
-        near = distances <= limit
+        limit = self._checked_limit(max_distance)
+        n_queries = self.n_samples_fit_ if X is None else len(X)
+        excluded = excluded_slots(self._store, exclude_ids, n_queries)
+        allowed = allowed_slots(self._store, where, excluded.everywhere)
+        n_candidates = int(np.count_nonzero(allowed)) - (X is None)
+        k_and_excluded = min(int(k) + excluded.n_at_most, max(0, n_candidates))
+        distances, rows = self._answer(X, k_and_excluded, fingerprint, allowed)
+        near = (rows >= 0) & ~(distances > limit)
+        near = without(near, rows, excluded, int(k), self._store)
+        ids = self.ids_
         return (
-            [self.ids_[row[found]] for row, found in zip(indices, near, strict=True)],
+            [ids[row[found]] for row, found in zip(rows, near, strict=True)],
             [row[found] for row, found in zip(distances, near, strict=True)],
         )
 
@@ -259,46 +279,89 @@ class SimilarityIndex(BaseEstimator):
             `sklearn.model_selection.StratifiedKFold(shuffle=True)` does.
         """
         check_is_fitted(self)
-        if self.y_ is None:
-            raise ValueError("score needs labels of the rows: call fit(X, y).")
+        labels = self._labels("score")
         check_consistent_length(X, y)
-        k = min(self.n_neighbors, len(self._readable))
-        _, indices = self._nearest(X, k)
+        k = min(self.n_neighbors, self._n_candidates(X))
+        _, indices = self._answer(X, k, None)
         answered = indices[:, 0] >= 0
         if not answered.any():
             raise ValueError("every row of X holds NaN: there is no query to score.")
         own_label = column_or_1d(y)[answered]
-        _warn_of_unknown_labels(own_label, self.y_[self._readable])
-        return precision_at_k(self.y_[indices[answered]] == own_label[:, None], k=k)
+        _warn_of_unknown_labels(own_label, labels[self.readable_])
+        return precision_at_k(labels[indices[answered]] == own_label[:, None], k=k)
 
-    def _nearest(
-        self, X: ArrayLike | None, n_neighbors: int
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Answer in row numbers, with a row of NaN and -1 for an unreadable query."""
-        if X is None:
-            queries, asking, n_queries = self._rows, self._readable, self.n_samples_fit_
-        else:
-            checked = check_rows(self, X, reset=False)
-            asking = np.flatnonzero(find_readable_rows(checked))
-            queries, n_queries = checked[asking], len(checked)
-        distances = np.full((n_queries, n_neighbors), np.nan, dtype=self._rows.dtype)
-        indices = np.full((n_queries, n_neighbors), -1, dtype=np.int64)
-        if len(asking) and n_neighbors:
-            distances[asking], nearest = find_nearest_rows(
-                queries,
-                self._rows,
-                n_neighbors=n_neighbors,
-                metric=self.metric,
-                exclude_self=X is None,
-            )
-            indices[asking] = self._readable[nearest]
-        return distances, indices
+    def suggest_threshold(
+        self, *, precision: float | None = None, coverage: float = 0.95
+    ) -> float:
+        """Suggest a distance beyond which to answer that nothing is similar.
 
-    def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that rows of NaN are understood."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
+        Parameters
+        ----------
+        precision : float, default=None
+            Share of the answers that should be right, in (0, 1]; needs labels.
+
+        coverage : float, default=0.95
+            Share of the right answers that should be kept, in (0, 1], if `precision` is
+            None. With labels, these are the neighbours of the same label; without, each
+            row's nearest other row is taken to be right.
+
+        Returns
+        -------
+        max_distance : float
+            To be passed to `search`. By `precision` the largest distance up to which
+            that share of the `n_neighbors` nearest bears the label of its query; by
+            `coverage` the smallest that keeps that share.
+
+        Raises
+        ------
+        ValueError
+            If `precision` is given and the index has no labels, or it is reached at no
+            distance.
+
+        Notes
+        -----
+        The rows of the index ask, and each is left out of its own answer. Without
+        labels this is the conformal test of novelty [1]_: a new image of the same kind
+        as the collection, drawn alike, gets no answer with probability `1 - coverage`
+        at most. It promises nothing of strangers, and collections full of near copies
+        make it too small for images that have none. A threshold holds for this model,
+        metric and collection only.
+
+        References
+        ----------
+        .. [1] R. Laxhammar and G. Falkman, "Conformal prediction for distribution-
+           independent anomaly detection in streaming vessel data", StreamKDD 2010.
+        """
+        check_is_fitted(self)
+        name, value = (
+            ("coverage", coverage) if precision is None else ("precision", precision)
+        )
+        if not isinstance(value, Real) or not 0 < value <= 1:
+            raise ValueError(f"{name}={value!r} must be a number in (0, 1].")
+        if self._n_candidates(None) < 1:
+            raise ValueError("suggest_threshold needs two rows that can be read.")
+        labels = self.y_ if precision is None else self._labels("precision")
+        k = 1 if labels is None else min(self.n_neighbors, self._n_candidates(None))
+        distances, indices = self._answer(None, k, None)
+        asking = self.readable_
+        if labels is None:
+            return threshold_by_coverage(distances[asking, 0], coverage)
+        is_right = labels[indices[asking]] == labels[asking, np.newaxis]
+        if precision is None:
+            return threshold_by_coverage(distances[asking][is_right], coverage)
+        return threshold_by_precision(distances[asking], is_right, precision)
+
+    def _labels(self, asker: str) -> NDArray[Any]:
+        if self.y_ is None:
+            raise ValueError(f"{asker} needs labels of the rows: call fit(X, y).")
+        return self.y_
+
+    def _checked_limit(self, max_distance: float | None) -> float:
+        limit = np.inf if max_distance is None else max_distance
+        least = -np.inf if self.metric == "inner_product" else 0
+        if not isinstance(limit, Real) or not limit >= least:
+            raise ValueError(f"max_distance={limit!r} must be a number, at least 0.")
+        return float(limit)
 
 
 def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
@@ -310,22 +373,3 @@ def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
             f"pass cv=StratifiedKFold(shuffle=True) to the search or validation.",
             stacklevel=3,
         )
-
-
-def _unique_ids(ids: Sequence[Hashable], n_rows: int) -> NDArray[np.object_]:
-    if isinstance(ids, str):
-        raise TypeError(f"ids={ids!r} must be a sequence with one id for each row.")
-    if len(ids) != n_rows:
-        raise ValueError(f"ids holds {len(ids)} ids for {n_rows} rows of X.")
-    first_row: dict[Hashable, int] = {}
-    for row, name in enumerate(ids):
-        if not isinstance(name, Hashable):
-            raise TypeError(f"ids must be hashable; row {row} has {name!r}.")
-        if name in first_row:
-            raise ValueError(
-                f"ids must differ; rows {first_row[name]} and {row} both have {name!r}."
-            )
-        first_row[name] = row
-    unique = np.empty(len(first_row), dtype=object)
-    unique[:] = list(first_row)
-    return unique

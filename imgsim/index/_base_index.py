@@ -1,0 +1,375 @@
+"""The collection of an index: what fit keeps, what is added and removed."""
+
+from abc import ABC
+from collections.abc import Hashable, Sequence
+from dataclasses import replace as replaced
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import (
+    Tags,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from imgsim._validation import check_rows, check_rows_to_fit, fit_context
+from imgsim.embedding._device import resolve_device
+from imgsim.index._approximate import GRAPH_METRICS, NeighborGraph, build_graph
+from imgsim.index._exact import find_nearest
+from imgsim.index._expansion import expand
+from imgsim.index._ids import check_ids, next_ids
+from imgsim.index._metric import BOOLEAN_METRICS, make_metric
+from imgsim.index._searched import Collection, Rows
+from imgsim.index._store import RowStore
+
+# Numbers in the collection from which algorithm="auto" builds a graph.
+_MANY_NUMBERS = 6e8
+_MAX_UNKNOWN = 0.25  # of the rows that the graph knows
+
+
+class BaseIndex(BaseEstimator, ABC):
+    """Rows with ids, to which others are added and from which some are removed."""
+
+    # Parameters of every index.
+    n_neighbors: int
+    metric: Any
+    metric_params: dict[str, Any] | None
+    algorithm: str
+    recall: float
+    expand_query: int
+    augment_database: int
+    alpha: float
+    device: str
+    random_state: Any
+
+    _store: RowStore
+    _graph: NeighborGraph | None
+    fingerprint_: str | None
+
+    @property
+    def n_samples_fit_(self) -> int:
+        """Number of rows, unreadable ones counted."""
+        return self._store.n_rows
+
+    @property
+    def ids_(self) -> NDArray[Any]:
+        """Name of each row."""
+        return self._store.ids
+
+    @property
+    def y_(self) -> NDArray[Any] | None:
+        """Label of each row, if there are labels."""
+        return self._store.labels
+
+    @property
+    def readable_(self) -> NDArray[np.bool_]:
+        """Whether each row is an embedding, and not the NaN of an unreadable image."""
+        return self._store.readable
+
+    @property
+    def algorithm_(self) -> str:
+        """How neighbours are found: "exact" or "pynndescent"."""
+        return "exact" if self._graph is None else "pynndescent"
+
+    @property
+    def recall_(self) -> float:
+        """Share of the true neighbours that was found when the graph was built."""
+        return 1.0 if self._graph is None else self._graph.recall
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        ids: Sequence[Hashable] | None = None,
+        fingerprint: str | None = None,
+    ) -> Self:
+        """Keep the rows to search among.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Embeddings, kept as float32 or float64.
+
+        y : array-like of shape (n_samples,), default=None
+            Labels, for `score` and `suggest_threshold`.
+
+        ids : sequence of length n_samples, default=None
+            Names by which `search` refers to the rows, such as paths; no two alike.
+            None takes the row numbers.
+
+        fingerprint : str, default=None
+            What made the rows, as the `fingerprint` of an embedder tells. Rows and
+            queries of another make are refused from then on.
+
+        Returns
+        -------
+        self : object
+            The fitted index.
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, ids repeat, a value is infinite, every row holds NaN, or
+            the metric does not fit the rows or the other parameters.
+        """
+        rows, _ = check_rows_to_fit(self, X)
+        metric = make_metric(self.metric, self.metric_params, rows)
+        self._check_combination(metric.name)
+        _check_values(rows, self.metric)
+        check_consistent_length(rows, y)
+        names = np.arange(len(rows)) if ids is None else check_ids(ids, len(rows))
+        labels = None if y is None else column_or_1d(y)
+        self._has_bool_rows = _is_bool(X)
+        self._store = RowStore(metric, rows, names, labels)
+        self._graph = None
+        self.fingerprint_ = fingerprint
+        if self.augment_database:
+            readable = self._store.readable
+            rows = rows.copy()
+            slots = np.flatnonzero(readable)
+            rows[slots] = self._expanded(slots, rows[slots], self.augment_database)
+            self._store = RowStore(metric, rows, names, labels)
+        self._build_graph()
+        return self
+
+    def add(
+        self,
+        X: ArrayLike,
+        ids: Sequence[Hashable] | None = None,
+        *,
+        y: ArrayLike | None = None,
+        replace: bool = False,
+        fingerprint: str | None = None,
+    ) -> Self:
+        """Put rows behind those that are there.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_new, n_features)
+            Embeddings.
+
+        ids : sequence of length n_new, default=None
+            Their names. None takes the next integers, where all ids are integers.
+
+        y : array-like of shape (n_new,), default=None
+            Their labels; to be given if, and only if, the index has labels.
+
+        replace : bool, default=False
+            Whether a row with the id of one that is there takes its place. It comes
+            last, like all new rows.
+
+        fingerprint : str, default=None
+            What made the rows.
+
+        Returns
+        -------
+        self : object
+            The index. Unless all rows could be added it is as it was.
+
+        Raises
+        ------
+        ValueError
+            If an id is there already and `replace` is false, ids repeat, or the rows do
+            not fit those of the index.
+
+        Notes
+        -----
+        It costs what is added. A graph is built anew when it lacks a quarter as many
+        rows as it knows; until then these are searched one by one.
+        """
+        check_is_fitted(self)
+        rows = self._checked_rows(X, fingerprint)
+        store = self._store
+        labels = self._checked_labels(y, len(rows))
+        if ids is None:
+            names = next_ids(store.ids, len(rows))
+        else:
+            names = check_ids(ids, len(rows))
+        taken = [slot for slot in store.slots_of(names.tolist()) if slot is not None]
+        if taken and not replace:
+            known = store.ids[store.row_of_slot[taken[0]]]
+            raise ValueError(
+                f"{len(taken)} of the ids are in the index already, such as {known!r}: "
+                f"pass replace=True to put the new rows in their place."
+            )
+        if self.augment_database:
+            readable = ~np.isnan(rows).any(axis=1)
+            rows[readable] = self._expanded(None, rows[readable], self.augment_database)
+        store.remove(taken)
+        store.append(rows, names, labels)
+        self._keep_order()
+        return self
+
+    def remove(self, ids: Sequence[Hashable]) -> Self:
+        """Remove rows; those behind them move up.
+
+        Parameters
+        ----------
+        ids : sequence
+            Ids of the rows, no two alike.
+
+        Returns
+        -------
+        self : object
+            The index. Unless all ids are known it is as it was.
+
+        Raises
+        ------
+        KeyError
+            If the index has no such id.
+
+        ValueError
+            If ids repeat, or no readable row would be left.
+        """
+        check_is_fitted(self)
+        names = check_ids(ids, len(ids)).tolist()
+        slots = self._store.slots_of(names)
+        unknown = [
+            name for name, slot in zip(names, slots, strict=True) if slot is None
+        ]
+        if unknown:
+            raise KeyError(
+                f"the index has no row with id {unknown[0]!r}"
+                f"{f', nor with {len(unknown) - 1} others' if unknown[1:] else ''}."
+            )
+        found = [slot for slot in slots if slot is not None]
+        left = self._store.findable.copy()
+        left[found] = False
+        if not left.any():
+            raise ValueError("removing these ids would leave no row that can be read.")
+        self._store.remove(found)
+        self._keep_order()
+        return self
+
+    def _keep_order(self) -> None:
+        """Close gaps, and build the graph anew, when there is reason enough."""
+        graph, store = self._graph, self._store
+        is_untidy = store.is_untidy
+        if is_untidy:
+            store.tidy_up()
+        if graph is None:
+            return
+        if is_untidy or store.n_slots > (1 + _MAX_UNKNOWN) * len(graph):
+            store.tidy_up()
+            self._build_graph()
+
+    def _build_graph(self) -> None:
+        """Build the graph where the algorithm asks for one."""
+        self._graph = None
+        collection = self._collection()
+        wanted = self.algorithm == "pynndescent"
+        if self.algorithm == "auto" and collection.metric.name in GRAPH_METRICS:
+            wanted = collection.rows.values.size > _MANY_NUMBERS
+        if wanted and np.count_nonzero(collection.allowed) > 2:
+            random_state = check_random_state(self.random_state)
+            k = min(self.n_neighbors, int(np.count_nonzero(collection.allowed)) - 2)
+            self._graph = build_graph(collection, k, self.recall, random_state)
+
+    def _collection(self, allowed: NDArray[np.bool_] | None = None) -> Collection:
+        """Return the rows to search among, and where to compute."""
+        device = "cpu" if self.device == "cpu" else resolve_device(self.device)
+        return replaced(self._store.collection(allowed), device=device)
+
+    def _check_combination(self, metric: Any) -> None:
+        if self.algorithm == "pynndescent" and metric not in GRAPH_METRICS:
+            raise ValueError(
+                f"algorithm='pynndescent' needs a metric of {list(GRAPH_METRICS)}, got "
+                f"metric={self.metric!r}: take algorithm='exact'."
+            )
+        if (self.expand_query or self.augment_database) and metric != "cosine":
+            raise ValueError(
+                f"expand_query={self.expand_query} and augment_database="
+                f"{self.augment_database} need metric='cosine', got {self.metric!r}."
+            )
+
+    def _checked_rows(self, X: ArrayLike, fingerprint: str | None) -> NDArray[Any]:
+        """Return rows or queries that fit those of the index, as its type of number."""
+        if None not in (fingerprint, self.fingerprint_) and (
+            fingerprint != self.fingerprint_
+        ):
+            raise ValueError(
+                f"fingerprint={fingerprint!r} differs from {self.fingerprint_!r}, that "
+                f"of the rows of the index: embed with the model that made them."
+            )
+        if _is_bool(X) and not self._has_bool_rows:
+            raise TypeError(
+                "X holds booleans where the rows of the index are numbers; distances "
+                "between the two mean nothing. Convert X if it is meant so."
+            )
+        rows = check_rows(self, X, reset=False)
+        _check_values(rows, self.metric)
+        return rows.astype(self._store.rows.values.dtype)
+
+    def _checked_labels(self, y: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
+        if (y is None) != (self._store.labels is None):
+            raise ValueError(
+                "y must be given, since the index was fitted with labels."
+                if y is None
+                else "y was given, but the index was fitted without labels."
+            )
+        if y is None:
+            return None
+        labels = column_or_1d(y)
+        if len(labels) != n_rows:
+            raise ValueError(f"y holds {len(labels)} labels for {n_rows} rows of X.")
+        return np.asarray(labels)
+
+    def _expanded(
+        self, own: NDArray[np.int64] | None, vectors: NDArray[Any], n_neighbors: int
+    ) -> NDArray[Any]:
+        """Return vectors with their neighbours added; `own` are their slots, if any."""
+        collection = self._collection()
+        n_others = int(np.count_nonzero(collection.allowed)) - (own is not None)
+        if not n_others:
+            return vectors
+        queries = Rows(vectors, collection.metric.describe(vectors))
+        found = self._nearest(queries, collection, min(n_neighbors, n_others), own)
+        return expand(vectors, *found, collection, self.alpha)
+
+    def _nearest(
+        self,
+        queries: Rows,
+        collection: Collection,
+        n_neighbors: int,
+        own: NDArray[np.int64] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return distances and slots; `own`, the slot of each query, is no answer."""
+        finder = find_nearest if self._graph is None else self._graph.find_nearest
+        if own is None:
+            return finder(queries, collection, n_neighbors)
+        distances, slots = finder(queries, collection, n_neighbors + 1)
+        is_own = slots == own[:, np.newaxis]
+        order = np.argsort(is_own, axis=1, kind="stable")[:, :n_neighbors]
+        return (
+            np.take_along_axis(distances, order, axis=1),
+            np.take_along_axis(slots, order, axis=1),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there are rows."""
+        return hasattr(self, "_store")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that rows of NaN are understood."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _is_bool(X: ArrayLike) -> bool:
+    return isinstance(X, np.ndarray) and X.dtype.kind == "b"
+
+
+def _check_values(rows: NDArray[Any], metric: Any) -> None:
+    if isinstance(metric, str) and metric in BOOLEAN_METRICS:
+        odd = rows[~np.isnan(rows) & (rows != 0) & (rows != 1)]
+        if len(odd):
+            raise ValueError(
+                f"metric={metric!r} compares boolean rows, and X holds {odd[0]:g}: "
+                f"pass X > threshold, or another metric."
+            )

@@ -1,0 +1,40 @@
+"""Names of rows: checked, and given where there are none."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def check_ids(ids: Sequence[Hashable], n_rows: int) -> NDArray[Any]:
+    """Return ids as an array of integers or of objects; there is one for each row."""
+    if isinstance(ids, str | bytes) or not hasattr(ids, "__len__"):
+        raise TypeError(f"ids={ids!r} must be a sequence with one id for each row.")
+    if len(ids) != n_rows:
+        raise ValueError(f"ids holds {len(ids)} ids for {n_rows} rows of X.")
+    names = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+    first_row: dict[Hashable, int] = {}
+    for row, name in enumerate(names):
+        if not isinstance(name, Hashable):
+            raise TypeError(f"ids must be hashable; row {row} has {name!r}.")
+        if name != name:
+            raise ValueError(f"ids must equal themselves; row {row} has {name!r}.")
+        if name in first_row:
+            raise ValueError(
+                f"ids must differ; rows {first_row[name]} and {row} both have {name!r}."
+            )
+        first_row[name] = row
+    unique = np.empty(n_rows, dtype=object)
+    unique[:] = names
+    return unique
+
+
+def next_ids(ids: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
+    """Return the integers after the largest id."""
+    if not all(isinstance(name, int) for name in ids.tolist()):
+        raise ValueError(
+            "ids must be given, since those of the index are not all integers."
+        )
+    first = max(ids.tolist(), default=-1) + 1
+    return np.arange(first, first + n_rows)

@@ -1,0 +1,680 @@
+"""A saved file is whole, or refused by name; nothing else ever comes of it."""
+
+import hashlib
+import json
+import os
+import pickle
+import random
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import safetensors
+
+from imgsim.exceptions import ImgsimError, IndexFileError
+from imgsim.index import _array_file
+from imgsim.index._array_file import read_arrays, write_arrays
+
+PREFIX = b'{"__metadata__":{"sha256":"'
+DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
+SHAPES = [(7,), (3, 5), (0, 5), (3, 0), (1, 1, 1), (0,)]
+METADATA = {"paths": ["é.png", "\udcff", 'a"\\'], "k": None, "x": [1.5, True]}
+
+
+def _arrays():
+    return {
+        "codes": np.arange(6, dtype=np.uint8),
+        "rows": np.linspace(0, 1, 12, dtype=np.float32).reshape(4, 3),
+        "none": np.empty((0, 2), np.int64),
+    }
+
+
+def _write(path, arrays=None, metadata=METADATA, kind="test", version=1):
+    arrays = _arrays() if arrays is None else arrays
+    write_arrays(path, arrays, metadata, kind=kind, version=version)
+    return path
+
+
+def _read(path, mapped=True, verify=None, kind="test", max_version=1):
+    return read_arrays(
+        path, kind=kind, max_version=max_version, mapped=mapped, verify=verify
+    )
+
+
+def _assert_same(found, expected):
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        little = array.astype(array.dtype.newbyteorder("<"))
+        np.testing.assert_array_equal(found[name], little, strict=True)
+
+
+def _put(path, content):
+    # Some file systems wait for the disk when a file is overwritten.
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+def _tree(path):
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def _forge(path, tree, data):
+    """Write a header with the checksum it should have, however wrong it is."""
+    text = tree if isinstance(tree, bytes) else json.dumps(tree, separators=(",", ":"))
+    text = text if isinstance(text, bytes) else text.encode()
+    text = text.ljust(-(-(8 + len(text)) // 64) * 64 - 8)
+    head, tail = text[: len(PREFIX)], text[len(PREFIX) + 64 :]
+    text = head + hashlib.sha256(head + tail).hexdigest().encode() + tail
+    _put(path, len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def _assert_refused(path, match=None):
+    for mapped in (True, False):
+        with pytest.raises(IndexFileError, match=match) as caught:
+            _read(path, mapped=mapped)
+        assert repr(str(path)) in str(caught.value)
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_all_kinds_of_numbers_come_back(tmp_path, shape, mapped):
+    """Whatever an index keeps can be saved, empty arrays too, in the given order."""
+    rng = np.random.default_rng(0)
+    arrays = {d: rng.integers(0, 100, size=shape).astype(d) for d in DTYPES}
+    path = _write(tmp_path / "a", arrays)
+
+    for verify in (True, None, False):
+        found, metadata, version = _read(path, mapped, verify)
+
+        _assert_same(found, arrays)
+        assert metadata == METADATA
+        assert version == 1
+
+
+@pytest.mark.parametrize("arrays", [{}, {"a": np.empty((0, 4))}], ids=["no", "empty"])
+def test_a_file_without_data_is_one(tmp_path, arrays):
+    """An index of no images can be saved."""
+    path = _write(tmp_path / "a", arrays, [])
+
+    for mapped in (True, False):
+        _assert_same(_read(path, mapped)[0], arrays)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(12.0).reshape(3, 4).T,
+        np.arange(12)[::-3],
+        np.asfortranarray(np.arange(6, dtype=np.float16).reshape(2, 3)),
+        np.arange(5, dtype=">u4"),
+        np.broadcast_to(np.float32(2), (3, 2)),
+        np.zeros(3, np.longlong),
+        np.array(5.0),
+    ],
+    ids=["transposed", "backwards", "fortran", "big-endian", "broadcast", "long", "0d"],
+)
+def test_the_layout_in_memory_does_not_matter(tmp_path, array):
+    """Views are saved by value."""
+    path = _write(tmp_path / "a", {"array": array})
+
+    _assert_same(_read(path, verify=True)[0], {"array": array})
+
+
+def test_many_blocks_come_back(tmp_path, monkeypatch):
+    """Blocks meet without a gap, in contiguous arrays and in others."""
+    monkeypatch.setattr(_array_file, "_BLOCK", 64)
+    square = np.arange(35 * 35).reshape(35, 35)
+    path = _write(tmp_path / "a", {"square": square, "turned": square.T})
+
+    _assert_same(_read(path, verify=True)[0], {"square": square, "turned": square.T})
+
+
+def test_mapped_arrays_are_the_file(tmp_path):
+    """A large index opens at once and shares its memory with other processes."""
+    path = _write(tmp_path / "a")
+    rows = _read(path, mapped=True)[0]["rows"]
+    assert rows[3, 2] == 1
+    assert rows.ctypes.data % 4 == 0
+
+    with open(path, "r+b") as file:
+        file.seek(-10, os.SEEK_END)  # six codes come last
+        file.write(b"\0\0\0\0")
+
+    assert rows[3, 2] == 0
+
+
+def test_mapped_arrays_cannot_be_written(tmp_path):
+    """Nobody damages a file through the arrays of an index."""
+    rows = _read(_write(tmp_path / "a"), mapped=True)[0]["rows"]
+
+    assert type(rows) is np.ndarray
+    with pytest.raises(ValueError, match="read-only"):
+        rows[0] = 1
+    with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+        rows.flags.writeable = True
+
+
+def test_loaded_arrays_are_ones_own(tmp_path):
+    """Without mapping the file may go, and the arrays may change."""
+    path = _write(tmp_path / "a")
+    rows = _read(path, mapped=False)[0]["rows"]
+    path.unlink()
+
+    rows[0] = 7
+
+    assert rows.flags.owndata
+    assert rows[0, 0] == 7
+
+
+def test_arrays_begin_where_processors_like_it(tmp_path):
+    """Data start at a multiple of 64 bytes, every array at one of its numbers."""
+    arrays = {str(i): np.zeros(3, d) for i, d in enumerate(DTYPES)}
+    path = _write(tmp_path / "a", arrays)
+    _, data = _tree(path)
+
+    assert (path.stat().st_size - len(data)) % 64 == 0
+    for array in _read(path)[0].values():
+        assert array.flags.aligned
+
+
+def test_safetensors_reads_it(tmp_path):
+    """The rows are not locked in: other programs and languages open the file."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"{d}{shape}": rng.integers(0, 100, size=shape).astype(d)
+        for d in DTYPES
+        for shape in SHAPES
+    }
+    path = _write(tmp_path / "a", arrays)
+
+    with safetensors.safe_open(path, framework="np") as file:
+        found = {name: file.get_tensor(name) for name in arrays}
+        about = file.metadata()
+
+    _assert_same(found, arrays)
+    assert about["kind"] == "test"
+    assert about["version"] == "1"
+    assert json.loads(about["metadata"]) == METADATA
+
+
+def test_every_truncation_is_refused(tmp_path):
+    """A copy that was interrupted must not pass for an index."""
+    path = _write(tmp_path / "a")
+    content = path.read_bytes()
+
+    for length in range(len(content)):
+        _put(path, content[:length])
+        with pytest.raises(IndexFileError, match=r"truncated|no file of imgsim"):
+            _read(path, mapped=bool(length % 2), verify=None)
+
+
+@pytest.mark.parametrize("mask", [1, 32])
+def test_every_flipped_bit_is_noticed(tmp_path, mask):
+    """No single damaged byte, in the padding of the header either, goes unseen."""
+    path = _write(tmp_path / "a", metadata={"k": 1})
+    content = path.read_bytes()
+
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= mask
+        _put(path, damaged)
+        with pytest.raises(IndexFileError):
+            _read(path, mapped=bool(place % 2), verify=None)
+
+
+def test_random_damage_is_noticed(tmp_path):
+    """Bytes cut out, doubled, swapped or overwritten: refused, or not changed."""
+    rng = random.Random(0)
+    path = _write(tmp_path / "a")
+    content = path.read_bytes()
+
+    for _ in range(700):
+        i, j, k = sorted(rng.randrange(len(content) + 1) for _ in range(3))
+        one, two = content[i:j], content[j:k]
+        new = rng.choice([b"", two + one, one + one + two, rng.randbytes(k - i), two])
+        damaged = content[:i] + new + content[k:]
+        _put(path, damaged)
+        if damaged == content:
+            _assert_same(_read(path)[0], _arrays())
+        else:
+            with pytest.raises(IndexFileError):
+                _read(path, mapped=rng.random() < 0.5)
+
+
+def _mutate(tree, rng):
+    """Replace, drop or add one thing somewhere in a JSON tree."""
+    odd = [None, True, -1, 0, 2**63, 10**400, 1.5, "", "F32", "1", [], {}, [0] * 99]
+    spots = [(tree, key) for key in tree]
+    for parent, key in spots:
+        child = parent[key]
+        if isinstance(child, dict):
+            spots += [(child, k) for k in child]
+        elif isinstance(child, list):
+            spots += [(child, k) for k in range(len(child))]
+    parent, key = rng.choice(spots)
+    if isinstance(parent, dict) and rng.random() < 0.3:
+        parent[rng.choice(["rows", "more", "shape", "dtype"])] = parent.pop(key)
+    else:
+        parent[key] = rng.choice(odd)
+
+
+def test_no_header_causes_another_error(tmp_path):
+    """Even headers made to harm, with right checksums, are loaded or refused."""
+    rng = random.Random(1)
+    original, data = _tree(_write(tmp_path / "a"))
+
+    for _ in range(700):
+        tree = json.loads(json.dumps(original))
+        for field in ("blocks", "metadata"):
+            tree["__metadata__"][field] = json.loads(tree["__metadata__"][field])
+        for _ in range(rng.randrange(1, 4)):
+            _mutate(tree, rng)
+        about = tree.get("__metadata__")
+        for field in ("blocks", "metadata"):
+            if isinstance(about, dict) and rng.random() < 0.9 and field in about:
+                about[field] = json.dumps(about[field])
+        path = _forge(tmp_path / "b", tree, data)
+        with suppress(IndexFileError):
+            _read(path, mapped=rng.random() < 0.5, verify=rng.choice([None, False]))
+
+
+def _entry(**change):
+    return {"dtype": "U8", "shape": [2], "data_offsets": [0, 2], **change}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        _entry(dtype="F8_E4M3"),
+        _entry(dtype=["U8"]),
+        _entry(shape=[3]),
+        _entry(shape=[-1, -2]),
+        _entry(shape=[2.0]),
+        _entry(shape=[2, True]),
+        _entry(shape=2),
+        _entry(shape=[1] * 40 + [2]),
+        _entry(shape=[2**32, 2**32, 2**62], data_offsets=[0, 0]),
+        _entry(shape=[0, 2**62, 2**62], data_offsets=[0, 0]),
+        _entry(shape=[10**300]),
+        _entry(data_offsets=[2, 4]),
+        _entry(data_offsets=[-2, 0]),
+        _entry(data_offsets=[2, 0]),
+        _entry(data_offsets=[0]),
+        _entry(data_offsets=[False, 2]),
+        {"dtype": "U8", "shape": [2]},
+        [],
+        None,
+    ],
+    ids=str,
+)
+def test_a_wrong_description_of_an_array_is_refused(tmp_path, entry):
+    """Each of these once crashed some reader of some format."""
+    tree, data = _tree(_write(tmp_path / "a", {"a": np.zeros(2, np.uint8)}))
+    tree["a"] = entry
+
+    _assert_refused(_forge(tmp_path / "b", tree, data), "array 'a'")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([0, 4], [0, 4]), ([0, 4], [2, 6]), ([0, 4], [5, 9]), ([4, 8], [8, 12])],
+    ids=["same", "overlap", "hole", "hole before"],
+)
+def test_arrays_that_overlap_or_leave_holes_are_refused(tmp_path, first, second):
+    """Every byte belongs to one array, and so to one checksum."""
+    arrays = {"a": np.zeros(4, np.uint8), "b": np.zeros(4, np.uint8)}
+    tree, data = _tree(_write(tmp_path / "a", arrays))
+    tree["a"]["data_offsets"], tree["b"]["data_offsets"] = first, second
+
+    _assert_refused(_forge(tmp_path / "b", tree, data), "in a wrong place")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"kind":"test"', b'"kind":NaN'),
+        (b'"kind":"test"', b'"kind":"test","kind":"test"'),
+        (b'"kind":"test"', b'"none":"test"'),
+        (b'"kind":"test"', b'"kind":1' + b"0" * 5000),
+        (b'"kind":"test"', b'"kind":' + b"[" * 100_000 + b"]" * 100_000),
+        (b'"kind":"test"', b'"kind":"test\xff"'),
+        (b'"kind":"test"', b'"kind":"\\ud800"'),
+        (b'"kind":"test"', b'"kind":"test'),
+        (b'"metadata":"{}"', b'"metadata":"{1}"'),
+        (b'"metadata":"{}"', b'"metadata":"Infinity"'),
+        (b'"metadata":"{}"', b'"metadata":"' + b"[" * 100_000 + b'"'),
+        (b'"version":"1"', b'"version":"-1"'),
+        (b'"version":"1"', b'"version":"one"'),
+        (b'"version":"1"', '"version":"²"'.encode()),
+        (b'"version":"1"', b'"version":"' + b"1" * 5000 + b'"'),
+        (b'"version":"1"', b'"version":1'),
+        (b'"blocks":"{}"', b'"blocks":"[]"'),
+        (b'"blocks":"{}"', b'"blocks":"{\\"a\\":null}"'),
+        (b'"blocks":"{}"', b'"blocks":"{\\"a\\":[]}"'),
+        (b"}}", b"}}}"),
+    ],
+    ids=lambda text: text[:24].decode(errors="replace"),
+)
+def test_a_wrong_header_is_refused(tmp_path, old, new):
+    """JSON allows much that a header must not have."""
+    path = _write(tmp_path / "a", {}, {})
+    text = path.read_bytes()[8:]
+    assert text.count(old) == 1
+
+    _assert_refused(_forge(path, text.replace(old, new), b""), "header|version")
+
+
+def test_damage_to_an_array_names_it(tmp_path):
+    """The reader learns which part of the index is lost."""
+    path = _write(tmp_path / "a")
+    content = path.read_bytes()
+    _put(path, content[:-1] + b"\xff")
+
+    _assert_refused(
+        path, "checksum of array 'codes' differs. Save it again, or restore"
+    )
+
+
+def test_verify_none_looks_at_both_ends_of_large_arrays(tmp_path, monkeypatch):
+    """A large index opens at once, and what is cheap to find is found."""
+    monkeypatch.setattr(_array_file, "_BLOCK", 64)
+    monkeypatch.setattr(_array_file, "_MAX_CHECKED_WHOLE", 100)
+    path = _write(tmp_path / "a", {"a": np.zeros(320, np.uint8)})
+    content = path.read_bytes()
+
+    for block, is_found in enumerate([True, False, False, False, True]):
+        damaged = bytearray(content)
+        damaged[-320 + 64 * block] = 1
+        _put(path, damaged)
+
+        assert _read(path, verify=False)[0]["a"].any()
+        with pytest.raises(IndexFileError, match="array 'a'"):
+            _read(path, verify=True)
+        if is_found:
+            _assert_refused(path, "array 'a'")
+        else:
+            assert _read(path, verify=None)[0]["a"].any()
+
+
+def _foreign_files():
+    header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
+    return {
+        "empty": b"",
+        "text": b"not an index\n" * 9,
+        "pickle": pickle.dumps(_arrays()),
+        "zeros": bytes(1000),
+        "absurd length": (2**63).to_bytes(8, "little") + PREFIX + bytes(99),
+        "long header": (2 * 10**8 + 56).to_bytes(8, "little") + PREFIX + bytes(99),
+        "zero length": bytes(8) + PREFIX + bytes(99),
+        "other safetensors": len(header).to_bytes(8, "little") + header + b"1",
+    }
+
+
+@pytest.mark.parametrize(
+    "content", [pytest.param(c, id=n) for n, c in _foreign_files().items()]
+)
+def test_foreign_files_are_refused(tmp_path, content):
+    """Nothing in them is executed, and the error says what they are not."""
+    path = tmp_path / "a"
+    _put(path, content)
+
+    _assert_refused(path, r"no file of imgsim|its header cannot have")
+
+
+def test_an_npz_is_refused(tmp_path):
+    """It is what one may have saved rows to by hand."""
+    np.savez(tmp_path / "a.npz", **_arrays())
+
+    _assert_refused(tmp_path / "a.npz", "no file of imgsim")
+
+
+def test_another_kind_is_refused(tmp_path):
+    """Arrays of something else would be misunderstood."""
+    path = _write(tmp_path / "a", kind="other")
+
+    _assert_refused(path, "it is of kind 'other'. Take one of 'test'")
+
+
+def test_a_newer_version_says_to_update(tmp_path):
+    """The file is fine; it is the reader that is too old."""
+    path = _write(tmp_path / "a", version=3)
+
+    _assert_refused(path, "newer version.* at most 1. Update imgsim")
+    assert _read(path, max_version=3)[2] == 3
+
+
+def test_trailing_bytes_are_refused(tmp_path):
+    """What stands behind the arrays is in no checksum."""
+    path = _write(tmp_path / "a")
+    n_bytes = path.stat().st_size
+    _put(path, path.read_bytes() + b"\0")
+
+    _assert_refused(path, f"too long: expected {n_bytes} bytes, found {n_bytes + 1}")
+
+
+def test_one_error_serves_both_habits():
+    """Callers catch errors of imgsim, or of values."""
+    assert issubclass(IndexFileError, ImgsimError)
+    assert issubclass(IndexFileError, ValueError)
+
+
+def test_a_missing_file_and_a_folder_fail_as_with_open(tmp_path):
+    """A wrong path is no damage."""
+    with pytest.raises(FileNotFoundError, match="missing"):
+        _read(tmp_path / "missing")
+    with pytest.raises(IsADirectoryError):
+        _read(tmp_path)
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path):
+    """The error comes before the work."""
+    with pytest.raises(FileNotFoundError, match=r"make it first: .*none"):
+        _write(tmp_path / "none" / "a")
+    with pytest.raises(IsADirectoryError, match="not a regular file"):
+        _write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arrays", "metadata", "match"),
+    [
+        ({"a": np.array(["text"])}, {}, r"arrays\['a'\] is <U4"),
+        ({"a": np.zeros(2, complex)}, {}, "complex128"),
+        ({"a": np.array([None])}, {}, "object"),
+        ({"__metadata__": np.zeros(2)}, {}, "not be named"),
+        ({}, {"x": float("nan")}, "must be a JSON value"),
+        ({}, {"x": object()}, "must be a JSON value"),
+        ({}, {1: 2, "1": 3}, "a key occurs twice"),
+        ({}, "x" * 9000, "must be at most 9000: put what is long into arrays"),
+    ],
+    ids=["text", "complex", "object", "name", "nan", "class", "keys", "long"],
+)
+def test_what_cannot_be_read_back_is_not_written(
+    tmp_path, monkeypatch, arrays, metadata, match
+):
+    """The error comes while there is still something to save."""
+    monkeypatch.setattr(_array_file, "_MAX_HEADER", 9000)
+
+    with pytest.raises(ValueError, match=match):
+        _write(tmp_path / "a", arrays, metadata)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, step, error):
+    """Neither a full disk nor an impatient user costs an index."""
+    path = _write(tmp_path / "a")
+
+    def fail(*args):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, fail)
+        with pytest.raises(type(error)):
+            _write(path, {"new": np.ones(3)})
+
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    _assert_same(_read(path)[0], _arrays())
+
+
+def test_an_interrupt_while_arrays_are_written_leaves_the_old_file(
+    tmp_path, monkeypatch
+):
+    """Most of the time of a save is spent there."""
+    path = _write(tmp_path / "a")
+
+    def fail(block):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_array_file, "_digest", fail)
+        with pytest.raises(KeyboardInterrupt):
+            _write(path, {"new": np.ones(3)})
+
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    _assert_same(_read(path)[0], _arrays())
+
+
+def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
+    """By then the file is in its place."""
+    fsync = os.fsync
+
+    def only_files(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError("not supported")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+
+    _assert_same(_read(_write(tmp_path / "a"))[0], _arrays())
+
+
+KILLED_WHILE_SAVING = """
+import os, random, signal, sys, time
+import numpy as np
+from imgsim.index._array_file import read_arrays, write_arrays
+
+path = sys.argv[1]
+
+def save(number):
+    arrays = {"a": np.full(300_000, number), "b": np.full((500, 7), number, "u1")}
+    write_arrays(path, arrays, number, kind="test", version=1)
+
+save(0)
+rng = random.Random(0)
+for _ in range(12):
+    child = os.fork()
+    if child == 0:
+        number = 0
+        while True:
+            number = (number + 1) % 200
+            save(number)
+    time.sleep(rng.uniform(0.002, 0.04))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    arrays, number, _ = read_arrays(
+        path, kind="test", max_version=1, mapped=True, verify=True
+    )
+    assert (arrays["a"] == number).all() and (arrays["b"] == number).all()
+    print(number)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_killed_save_leaves_a_whole_file(tmp_path):
+    """The moment of a crash cannot be chosen: old or new, but never half of both."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_SAVING, str(tmp_path / "a")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(set(done.stdout.split())) > 1
+    left = [p.name for p in tmp_path.iterdir() if p.name != "a"]
+    assert all(n.startswith(".a.") and n.endswith(".tmp") for n in left)
+
+
+def test_readers_see_whole_files_while_one_writes(tmp_path):
+    """A service reads the index that a nightly job replaces."""
+    path = _write(tmp_path / "a", {"a": np.zeros(50_000, int)}, 0)
+    done, wrong = threading.Event(), []
+
+    def read():
+        while not done.is_set():
+            arrays, number, _ = _read(path, mapped=True, verify=True)
+            if not (arrays["a"] == number).all():
+                wrong.append(number)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for number in range(30):
+        _write(path, {"a": np.full(50_000, number)}, number)
+    done.set()
+    for reader in readers:
+        reader.join()
+
+    assert wrong == []
+    assert _read(path)[1] == 29
+
+
+def test_a_file_may_be_rewritten_from_itself(tmp_path):
+    """Adding rows to a mapped index saves most of them from the file they are in."""
+    path = _write(tmp_path / "a")
+    mapped = _read(path, mapped=True)[0]
+    reversed_rows = {"codes": mapped["codes"], "rows": mapped["rows"][::-1]}
+
+    _write(path, reversed_rows)
+
+    _assert_same(mapped, _arrays())
+    rows = _arrays()["rows"][::-1]
+    _assert_same(_read(path)[0], {"codes": _arrays()["codes"], "rows": rows})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_permissions_are_those_that_open_gives(tmp_path):
+    """A new file follows the umask, and a private one stays private."""
+    old = os.umask(0o027)
+    try:
+        path = _write(tmp_path / "a")
+        new = stat.S_IMODE(path.stat().st_mode)
+        path.chmod(0o600)
+        _write(path)
+    finally:
+        os.umask(old)
+
+    assert new == 0o640
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+def test_a_link_stays_a_link(tmp_path):
+    """Folders of data often are trees of links."""
+    (tmp_path / "data").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "data" / "a")
+
+    _write(link)
+    _write(link)
+
+    assert link.is_symlink()
+    _assert_same(_read(tmp_path / "data" / "a")[0], _arrays())
+
+
+def test_names_may_be_relative_and_long(tmp_path, monkeypatch):
+    """The temporary name is longer than the name, which may be the longest there is."""
+    monkeypatch.chdir(tmp_path)
+
+    _assert_same(_read(_write("a"))[0], _arrays())
+    _assert_same(_read(_write("é" * 127))[0], _arrays())
