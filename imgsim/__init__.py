@@ -13,7 +13,7 @@ from imgsim.embedding import (
 )
 from imgsim.exceptions import ImageReadError
 from imgsim.images import list_images, load_image_folder, read_image
-from imgsim.index import SimilarityIndex
+from imgsim.index import SimilarityIndex, find_duplicates
 
 __all__ = [
     "AutoencoderEmbedder",
@@ -23,6 +23,7 @@ __all__ = [
     "ImageEmbedder",
     "ImageReadError",
     "SimilarityIndex",
+    "find_duplicates",
     "list_images",
     "load_image_folder",
     "read_image",

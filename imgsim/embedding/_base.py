@@ -1,5 +1,7 @@
 """The frame every embedder shares: read, look up, embed, keep, normalise, report."""
 
+import hashlib
+import json
 import os
 import warnings
 from abc import ABCMeta, abstractmethod
@@ -39,6 +41,9 @@ Start = Callable[[list[Pixels]], Callable[[], Rows]]
 # Goes up with every change after which an embedder makes other rows of the same
 # image with the same parameters, so that no cache mixes the two.
 ROW_VERSION = 1
+
+# Parts of a recipe that change no more than the last digits of a row.
+_HOW_COMPUTED = {"precision", "decoder", "compile"}
 
 
 class BaseImageEmbedder(
@@ -213,6 +218,33 @@ class BaseImageEmbedder(
             warn_of_failures(failures, len(sources), "their rows are NaN", stacklevel=2)
 
         return batches()
+
+    def fingerprint(self) -> str:
+        """Return what tells rows of this embedder from those of another.
+
+        Rows may be compared with each other if what made them has the same fingerprint:
+        the same network, weights, preparation of images, layer, pooling and `normalize`.
+        How it was computed, on a device, in a precision, does not count.
+
+        Returns
+        -------
+        fingerprint : str
+            64 hexadecimal digits, the same in every process.
+
+        Raises
+        ------
+        NotFittedError
+            If the embedder has to learn and has not.
+        """
+        self._make_ready()
+        recipe = {
+            "embedder": type(self).__name__,
+            "normalize": self.normalize,
+            **{k: v for k, v in self._recipe().items() if k not in _HOW_COMPUTED},
+        }
+        return hashlib.sha256(
+            json.dumps(recipe, sort_keys=True, default=repr).encode()
+        ).hexdigest()
 
     def _transformed(self, X: Any) -> tuple[Rows, list[ImageFailure]]:
         """Embed images, and tell of failures without a warning."""

@@ -1,5 +1,7 @@
-"""Rows become neighbours: similarity search, exact and approximate."""
+"""Rows become neighbours: similarity search, near copies and thresholds."""
 
+from imgsim.index._duplicate_group import DuplicateGroup
+from imgsim.index._duplicates import find_duplicates
 from imgsim.index._similarity_index import SimilarityIndex
 
-__all__ = ["SimilarityIndex"]
+__all__ = ["DuplicateGroup", "SimilarityIndex", "find_duplicates"]

@@ -59,7 +59,12 @@ def find_nearest(
     return distances, positions
 
 
-def find_within(queries: Rows, collection: Collection, radius: float) -> Pairs:
+def find_within(
+    queries: Rows,
+    collection: Collection,
+    radius: float,
+    n_operations: float | None = None,
+) -> Pairs:
     """Return the pairs of a query and a row that are not further apart than `radius`.
 
     Parameters
@@ -72,6 +77,9 @@ def find_within(queries: Rows, collection: Collection, radius: float) -> Pairs:
 
     radius : float
         Largest distance.
+
+    n_operations : float, default=None
+        Of the whole search, if this is a part of one.
 
     Returns
     -------
@@ -87,7 +95,7 @@ def find_within(queries: Rows, collection: Collection, radius: float) -> Pairs:
     if _is_compared(queries, collection):
         pairs = compare_within(queries, collection, radius)
     else:
-        precision = _precisions(queries, collection)[0]
+        precision = _precisions(queries, collection, n_operations)[0]
         pairs = scan_within(queries, collection, radius, precision)
     order = np.lexsort((pairs[1], pairs[0]))
     return pairs[0][order], pairs[1][order], pairs[2][order]
@@ -101,12 +109,14 @@ def _is_compared(queries: Rows, collection: Collection) -> bool:
     return few or collection.metric.kind is None
 
 
-def _precisions(queries: Rows, collection: Collection) -> list[str]:
+def _precisions(
+    queries: Rows, collection: Collection, n_operations: float | None = None
+) -> list[str]:
     """Return the formats to scan in, one after the other."""
-    n_products = float(collection.rows.values.size) * len(queries)
-    least = _MIN_FOR_BFLOAT16["torch" in sys.modules]
-    is_here = collection.device == "cpu"
-    if not (collection.metric.is_linear and is_here) or n_products < least:
+    if n_operations is None:
+        n_operations = float(collection.rows.values.size) * len(queries)
+    is_here = collection.metric.is_linear and collection.device == "cpu"
+    if not is_here or n_operations < _MIN_FOR_BFLOAT16["torch" in sys.modules]:
         return ["float32"]
     fastest = resolve_precision("auto", "cpu")
     return ["float32"] if fastest == "float32" else [fastest, "float32"]

@@ -19,10 +19,13 @@ _ANY_ORDER = {"reassoc", "contract", "nsz", "nnan"}
 N_AT_ONCE = 128  # scores to look at together
 
 
-
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function when it is first called, once for a machine if that can be."""
-    options: dict[str, Any] = {"nogil": True, "fastmath": _ANY_ORDER, "error_model": "numpy"}
+    options: dict[str, Any] = {
+        "nogil": True,
+        "fastmath": _ANY_ORDER,
+        "error_model": "numpy",
+    }
     try:
         kept: Callable[..., Any] = numba.njit(cache=True, **options)(function)
         return kept

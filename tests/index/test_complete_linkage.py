@@ -1,0 +1,95 @@
+"""Tests of complete linkage of near pairs."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist, squareform
+
+from imgsim.index._complete_linkage import complete_linkage
+
+
+def _link(distances, limit):
+    """Group rows, given the distances of all pairs as SciPy orders them."""
+    n = len(squareform(distances))
+    i, j = np.triu_indices(n, 1)
+    near = distances <= limit
+    return complete_linkage(n, i[near], j[near], distances[near])
+
+
+def _lowest_rows(labels):
+    _, first, label = np.unique(labels, return_index=True, return_inverse=True)
+    return first[label]
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.4, 0.8, 1.0])
+def test_groups_are_those_of_scipy(width, share):
+    """Joining many pairs at once, and forgetting far ones, changes nothing."""
+    rng = np.random.default_rng(width)
+    for n in rng.integers(2, 90, size=20):
+        distances = pdist(rng.normal(size=(n, width)))
+        limit = np.quantile(distances, share)
+        dendrogram = linkage(distances, "complete")
+
+        labels = _link(distances, limit)
+
+        expected = _lowest_rows(fcluster(dendrogram, limit, "distance"))
+        assert_array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("n_levels", [1, 2, 5])
+def test_ties_leave_complete_groups_that_cannot_be_joined(n_levels):
+    """Hashes have few different distances, and nearest pairs are then many."""
+    rng = np.random.default_rng(n_levels)
+    for _ in range(30):
+        distances = rng.integers(1, n_levels + 2, size=40 * 39 // 2).astype(float)
+        near = squareform(distances <= n_levels) | np.eye(40, dtype=bool)
+
+        labels = _link(distances, n_levels)
+
+        members = [labels == label for label in np.unique(labels)]
+        complete = np.array(
+            [[near[np.ix_(a, b)].all() for b in members] for a in members]
+        )
+        assert_array_equal(complete, np.eye(len(members), dtype=bool))
+
+
+def test_equal_distances_take_few_rounds():
+    """A clique of 2,000 would take a minute if one pair was joined at a time."""
+    n = 2000
+
+    labels = _link(np.ones(n * (n - 1) // 2), 1.0)
+
+    assert_array_equal(labels, 0)
+
+
+def test_a_chain_is_cut():
+    """Each point is near the next one only, so that groups are pairs."""
+    points = np.cumsum(np.linspace(2, 1, 21))[:, np.newaxis]
+
+    labels = _link(pdist(points), 2.0)
+
+    assert_array_equal(np.bincount(labels)[np.unique(labels)], [1] + [2] * 10)
+
+
+def test_order_within_pairs_and_of_pairs_does_not_matter():
+    """Pairs come block by block."""
+    rng = np.random.default_rng(0)
+    i, j = np.triu_indices(30, 1)
+    near = rng.random(len(i)) < 0.5
+    i, j, distances = i[near], j[near], rng.random(near.sum())
+    order = rng.permutation(len(i))
+
+    shuffled = complete_linkage(30, j[order], i[order], distances[order])
+
+    assert_array_equal(shuffled, complete_linkage(30, i, j, distances))
+
+
+def test_without_pairs_each_row_is_alone():
+    """Nothing is near: the usual answer for a clean collection."""
+    nothing = np.empty(0, dtype=np.int64)
+
+    labels = complete_linkage(3, nothing, nothing, np.empty(0))
+
+    assert_array_equal(labels, [0, 1, 2])

@@ -1,0 +1,308 @@
+"""Tests of finding groups of duplicates."""
+
+import io
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+from scipy.spatial.distance import cdist
+from sklearn import config_context
+
+from imgsim import list_images
+from imgsim.exceptions import ImageReadError
+from imgsim.index._duplicates import find_duplicates
+from imgsim.index._similarity_index import SimilarityIndex
+
+
+@pytest.fixture
+def clouds():
+    """Return 120 rows around 30 centres, shuffled, some of them equal."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(30, 6))
+    rows = centres.repeat(4, axis=0) + 0.15 * rng.normal(size=(120, 6))
+    rows[5::40] = rows[4::40]
+    return rng.permutation(rows).astype(np.float32)
+
+
+def _line(*points):
+    return np.array(points, dtype=float)[:, np.newaxis]
+
+
+def _rows_of(groups):
+    return [group.rows.tolist() for group in groups]
+
+
+METRICS = {
+    "cosine": 0.05,
+    "euclidean": 0.6,
+    "manhattan": 1.2,
+    "correlation": 0.05,
+    "canberra": 1.0,
+}
+
+
+@pytest.mark.parametrize(("metric", "limit"), METRICS.items())
+def test_every_pair_of_a_group_is_near(clouds, metric, limit):
+    """The threshold holds for all pairs, and the weakest pair shows how well."""
+    name = {"manhattan": "cityblock"}.get(metric, metric)
+    distances = cdist(clouds.astype(float), clouds.astype(float), name)
+
+    groups = find_duplicates(clouds, limit, metric=metric)
+
+    assert len(groups) > 10
+    for group in groups:
+        inside = distances[np.ix_(group.rows, group.rows)]
+        assert inside.max() <= limit
+        assert_allclose(group.distance, inside.max(), atol=1e-7)
+        assert_allclose(distances[group.weakest_pair], inside.max(), atol=1e-7)
+
+
+def test_no_two_groups_could_be_joined(clouds):
+    """Else a copy would be left over."""
+    distances = cdist(clouds, clouds)
+
+    groups = find_duplicates(clouds, 0.6, metric="euclidean")
+
+    found = np.concatenate([group.rows for group in groups])
+    alone = np.setdiff1d(np.arange(len(clouds)), found)
+    parts = [*(group.rows for group in groups), *alone[:, np.newaxis]]
+    for k, part in enumerate(parts):
+        for other in parts[:k]:
+            assert distances[np.ix_(part, other)].max() > 0.6
+
+
+def test_a_chain_is_not_a_group():
+    """Each point is near the next, but the first is far from the last."""
+    X = _line(0, 1, 2.1, 3.3, 4.6)
+
+    groups = find_duplicates(X, 2.2, metric="euclidean")
+
+    assert _rows_of(groups) == [[0, 1], [2, 3]]
+
+
+def test_groups_come_largest_first_then_tightest():
+    """The first groups are those worth looking at."""
+    X = _line(0, 0.3, 10, 10.1, 20, 20.1, 20.2, 30, 30.3)
+
+    groups = find_duplicates(X, 0.4, metric="euclidean")
+
+    assert _rows_of(groups) == [[4, 5, 6], [2, 3], [0, 1], [7, 8]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_order_of_rows_does_not_matter(clouds, dtype):
+    """A collection listed otherwise holds the same duplicates."""
+    order = np.random.default_rng(1).permutation(len(clouds))
+    X = clouds.astype(dtype)
+
+    groups = find_duplicates(X, 0.05)
+    shuffled = find_duplicates(X[order], 0.05, ids=order.tolist())
+
+    assert {frozenset(g.ids) for g in groups} == {frozenset(g.ids) for g in shuffled}
+
+
+def test_blocks_give_the_same_groups(clouds):
+    """All pairs are compared, whatever fits into memory at once."""
+    expected = _rows_of(find_duplicates(clouds, 0.05))
+
+    with config_context(working_memory=0.05):
+        groups = find_duplicates(clouds, 0.05)
+
+    assert _rows_of(groups) == expected
+
+
+def test_ids_stand_in_the_order_of_rows():
+    """They are what a user deletes files by."""
+    X = _line(0, 5, 0.1, 5.1, 0.2)
+
+    group, _ = find_duplicates(X, 0.3, metric="euclidean", ids=list("abcde"))
+
+    assert group.ids == ["a", "c", "e"]
+    assert_array_equal(group.rows, [0, 2, 4])
+    assert group.weakest_pair == ("a", "e")
+    assert (group.kept, group.extra) == ("a", ["c", "e"])
+    assert len(group) == 3
+
+
+KEPT = {
+    "first": 0,
+    "central": 1,
+    (3, 5, 5, 9): 1,
+    (np.nan, 1, 2, 9): 2,
+    (np.nan, np.nan, np.nan, 9): 0,
+}
+
+
+@pytest.mark.parametrize(("keep", "kept"), KEPT.items())
+def test_rules_which_image_to_keep(keep, kept):
+    """Of equal images the first is kept; a missing number never is."""
+    X = _line(0, 0.5, 1, 9)
+
+    (group,) = find_duplicates(X, 1, metric="euclidean", keep=keep)
+
+    assert group.kept == kept
+
+
+def test_central_counts_copies():
+    """The middle of 0, 0.4, 1, 1, 1 is 1."""
+    X = _line(0, 0.4, 1, 1, 1)
+
+    (group,) = find_duplicates(X, 1, metric="euclidean", keep="central")
+
+    assert group.kept == 2
+
+
+def test_unreadable_rows_are_in_no_group():
+    """Rows of NaN are not copies of each other, and other rows keep their numbers."""
+    X = _line(np.nan, 1, np.nan, 1.01, 7)
+    keep = [9, 1, 9, 2, 9]
+
+    (group,) = find_duplicates(X, 0.1, metric="euclidean", keep=keep, ids=list("abcde"))
+
+    assert_array_equal(group.rows, [1, 3])
+    assert group.kept == "d"
+
+
+def test_nothing_near_gives_no_groups():
+    """A clean collection."""
+    assert find_duplicates(np.eye(4), 0.5) == []
+
+
+def test_exact_copies_need_no_pairs():
+    """30,000 copies of a row would be 450 million pairs."""
+    X = np.zeros((30_000, 2))
+    X[:, 0] = 1
+    X[-1] = 0.99, 0.1
+
+    (group,) = find_duplicates(X, 0.1)
+
+    assert len(group) == len(X)
+    assert group.weakest_pair == (0, len(X) - 1)
+    assert_array_equal(group.exact_copies, [range(len(X) - 1)])
+
+
+def test_a_group_of_exact_copies_has_distance_zero():
+    """Also by a metric in which rounding would leave a little."""
+    X = np.array([[0.1, 0.7], [3.0, 0.2], [0.1, 0.7]])
+
+    (group,) = find_duplicates(X, 0)
+
+    assert group.rows.tolist() == [0, 2]
+    assert (group.weakest_pair, group.distance) == ((0, 2), 0.0)
+    assert group.exact_copies == [[0, 2]]
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "array"])
+def test_images_of_equal_content_are_copies(tmp_path, picture, kind):
+    """Networks need not give equal rows for equal images, as in other batches."""
+    images = [picture, 255 - picture, picture.copy(), picture[:, ::-1]]
+    if kind != "array":
+        images = [_encoded(image) for image in images]
+    if kind == "path":
+        images = [_written(tmp_path / f"{k}.png", b) for k, b in enumerate(images)]
+    X = _line(0, 10, 5, 10.5)
+
+    groups = find_duplicates(X, 1, metric="euclidean", images=images)
+
+    assert _rows_of(groups) == [[0, 2], [1, 3]]
+    assert [group.exact_copies for group in groups] == [[[0, 2]], []]
+    assert [group.distance for group in groups] == [0.0, 0.5]
+
+
+def _encoded(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "png")
+    return file.getvalue()
+
+
+def _written(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def test_copies_of_copies_are_copies(picture):
+    """One pair has equal rows, the next equal images."""
+    X = _line(0, 0, 5)
+
+    images = [255 - picture, picture, picture]
+    (group,) = find_duplicates(X, 1, metric="euclidean", images=images)
+
+    assert group.exact_copies == [[0, 1, 2]]
+
+
+def test_an_unreadable_image_is_looked_at_only_if_it_has_a_row(tmp_path, picture):
+    """Its row is NaN; a file that vanished since is an error."""
+    images = [tmp_path / "missing.png", picture, picture]
+
+    groups = find_duplicates(_line(np.nan, 1, 2), images=images)
+
+    assert _rows_of(groups) == [[1, 2]]
+    with pytest.raises(ImageReadError, match=r"missing\.png"):
+        find_duplicates(_line(0, 1, 2), images=images)
+
+
+def test_an_index_brings_its_ids_and_metric(clouds):
+    """What was said once is not said again."""
+    names = [f"image {row}" for row in range(len(clouds))]
+    index = SimilarityIndex(metric="euclidean").fit(clouds, ids=names)
+
+    groups = find_duplicates(index, 0.6)
+
+    expected = find_duplicates(clouds, 0.6, metric="euclidean", ids=names)
+    assert [group.ids for group in groups] == [group.ids for group in expected]
+
+
+@pytest.mark.parametrize("said", [{"metric": "cosine"}, {"ids": list(range(120))}])
+def test_an_index_has_metric_and_ids_already(clouds, said):
+    """To ignore what the user says would be a trap."""
+    index = SimilarityIndex().fit(clouds)
+
+    with pytest.raises(ValueError, match="must be None for an index"):
+        find_duplicates(index, **said)
+
+
+WRONG = {
+    "max_distance": ({"max_distance": -0.1}, "max_distance"),
+    "not a number": ({"max_distance": np.nan}, "max_distance"),
+    "no default": ({"metric": "euclidean"}, "max_distance=None is for metric='cos"),
+    "inner_product": ({"metric": "inner_product"}, "Take metric='cosine'"),
+    "keep": ({"keep": "last"}, "keep"),
+    "numbers": ({"keep": [1, 2]}, "keep holds 2 numbers for 4 rows"),
+    "ids": ({"ids": ["a"]}, "ids holds 1 ids for 4 rows"),
+    "images": ({"images": [b"", b""]}, "images holds 2 images for 4 rows"),
+}
+
+
+@pytest.mark.parametrize(("parameters", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_parameters_are_named(parameters, message):
+    """With what was expected instead."""
+    with pytest.raises(ValueError, match=message):
+        find_duplicates(np.eye(4), **parameters)
+
+
+def test_too_many_pairs_are_an_error_that_tells_the_way_out(clouds):
+    """Else a threshold too large would fill all memory."""
+    with (
+        config_context(working_memory=0.1),
+        pytest.raises(
+            ValueError, match=r"max_distance=2.0 joins .* among 117 distinct"
+        ),
+    ):
+        find_duplicates(clouds, 2)
+
+
+def test_default_finds_variants_of_photographs(test_data, make_mobilenet):
+    """30 photographs in nine variants: no wrong pair, and two thirds of the right."""
+    paths = list_images(test_data / "data/neardup")
+    names = np.array([path.parent.name for path in paths])
+    X = make_mobilenet().fit_transform(paths)
+
+    groups = find_duplicates(X, images=paths)
+
+    pairs = [names[g.rows][:, None] == names[g.rows] for g in groups]
+    n_right = sum(np.triu(same, 1).sum() for same in pairs)
+    n_found = sum(len(group) * (len(group) - 1) // 2 for group in groups)
+    n_expected = sum(n * (n - 1) // 2 for n in np.unique(names, return_counts=True)[1])
+    assert n_right / n_found > 0.99
+    assert n_right / n_expected > 0.65
