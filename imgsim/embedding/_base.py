@@ -223,7 +223,7 @@ class BaseImageEmbedder(
         """Return what tells rows of this embedder from those of another.
 
         Rows may be compared with each other if what made them has the same fingerprint:
-        the same network, weights, preparation of images, layer, pooling and `normalize`.
+        the same network, weights, preparation of images, layer, pooling, `normalize`.
         How it was computed, on a device, in a precision, does not count.
 
         Returns
@@ -238,13 +238,13 @@ class BaseImageEmbedder(
         """
         self._make_ready()
         recipe = {
-            "embedder": type(self).__name__,
-            "normalize": self.normalize,
-            **{k: v for k, v in self._recipe().items() if k not in _HOW_COMPUTED},
+            name: value
+            for name, value in self._recipe().items()
+            if name not in _HOW_COMPUTED
         }
-        return hashlib.sha256(
-            json.dumps(recipe, sort_keys=True, default=repr).encode()
-        ).hexdigest()
+        recipe |= {"embedder": type(self).__name__, "normalize": self.normalize}
+        text = json.dumps(recipe, sort_keys=True, default=repr)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _transformed(self, X: Any) -> tuple[Rows, list[ImageFailure]]:
         """Embed images, and tell of failures without a warning."""

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from imgsim.index._exact import find_nearest
+from imgsim.index._own_neighbors import drop_own, find_own_neighbors
 from imgsim.index._scan import compare_pairs, shared_out, sorted_pairs
 from imgsim.index._searched import Collection, Rows
 
@@ -20,7 +20,25 @@ _N_LINKS = 32
 _N_STARTS = 4
 _N_AXES = 32
 _N_SAMPLED = 512
-_WIDTHS = (1, 1.2, 1.6, 2.4, 3.2, 4.8, 6.4, 9.6, 12.8, 19.2, 25.6, 51.2)
+_N_SCORES = 2**20  # of entries, at once
+_WIDTHS = (
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.8,
+    1,
+    1.2,
+    1.6,
+    2.4,
+    3.2,
+    4.8,
+    6.4,
+    9.6,
+    12.8,
+    19.2,
+    51.2,
+)
 # Operations up to which comparing all rows is quicker than compiling pynndescent.
 _FEW_OPERATIONS = 4e12
 _building = Lock()  # not every threading layer of numba can be entered twice
@@ -45,7 +63,8 @@ class NeighborGraph:
         Principal axes of the rows, and last their mean.
 
     width : float
-        How many rows a walk keeps, as a multiple of the neighbours asked for.
+        From how many of the nearest rows a walk goes on, as a multiple of the
+        neighbours asked for.
 
     recall : float
         Share of the true neighbours that were found for a sample.
@@ -69,10 +88,10 @@ class NeighborGraph:
         known = collection.rows[: len(self)]
         allowed = collection.allowed[: len(self)]
         rarity = len(self) / max(1, int(np.count_nonzero(allowed)))
-        n_found = min(len(self), int(np.ceil(self.width * n_neighbors * rarity)))
         searched = Collection(known, allowed, collection.metric)
-        if rarity > 4 or n_found < n_neighbors:
+        if rarity > 4:
             return find_nearest(queries, collection, n_neighbors)
+        n_found = int(np.ceil(n_neighbors * rarity))
         distances, positions = self._walked(queries, searched, n_found, n_neighbors)
         if len(self) < len(collection.rows):
             later = Collection(
@@ -93,20 +112,32 @@ class NeighborGraph:
     def _walked(
         self, queries: Rows, collection: Collection, n_found: int, n_neighbors: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Walk from the nearest entries on, and return the nearest that were met."""
         from imgsim.index._graph_kernels import walk
 
         rows, metric = collection.rows, collection.metric
         scale, bias = _single(rows)
+        n_left = int(np.ceil(self.width * n_found))
+        n_kept = min(len(rows), max(n_found, n_left))
+        seen = metric.seen(queries.values, queries.terms).astype(np.float32)
+        starts = self._starts(seen)
 
         def find(part: slice) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-            some = queries[part]
-            seen = metric.seen(some.values, some.terms).astype(np.float32)
-            found = np.full((len(some), n_found), -1, dtype=np.int64)
-            walk(seen, rows.values, scale, bias, self.links, self._starts(seen), found)
+            found = np.full((len(seen[part]), n_kept), -1, dtype=np.int64)
+            walk(
+                seen[part],
+                rows.values,
+                scale,
+                bias,
+                self.links,
+                starts[part],
+                n_left,
+                found,
+            )
             is_answer = (found >= 0) & collection.allowed[found]
             pairs = np.nonzero(is_answer)[0], found[is_answer]
-            compared = compare_pairs(some, collection, *pairs)
-            return sorted_pairs(compared, len(some), n_neighbors)
+            compared = compare_pairs(queries[part], collection, *pairs)
+            return sorted_pairs(compared, len(found), n_neighbors)
 
         shares = shared_out(find, len(queries), effective_n_jobs(-1))
         distances, positions = map(np.concatenate, zip(*shares, strict=True))
@@ -120,7 +151,10 @@ class NeighborGraph:
         bias = -(self.entry_codes**2).sum(axis=1) / 2
         n_starts = min(_N_STARTS, len(self.entries))
         best = np.empty((len(seen), n_starts), dtype=np.int64)
-        best_of_each(codes @ self.entry_codes.T, bias, best)
+        step = max(1, _N_SCORES // len(self.entries))
+        for first in range(0, len(seen), step):
+            part = slice(first, first + step)
+            best_of_each(codes[part] @ self.entry_codes.T, bias, best[part])
         return self.entries[best]
 
 
@@ -179,8 +213,7 @@ def _neighbors(
     rows, metric = collection.rows, collection.metric
     n_wanted = min(_N_NEIGHBORS, int(np.count_nonzero(collection.allowed)) - 1)
     if len(rows) * float(rows.values.size) < _FEW_OPERATIONS:
-        found = find_nearest(rows, collection, n_wanted + 1)[1]
-        return _without_self(found, n_wanted)
+        return find_own_neighbors(collection, n_wanted).astype(np.int32)
     from pynndescent import NNDescent
 
     with _building:
@@ -190,14 +223,8 @@ def _neighbors(
             n_neighbors=n_wanted + 1,
             random_state=random_state.randint(2**31 - 1),
         )
-    return _without_self(graph.neighbor_graph[0], n_wanted)
-
-
-def _without_self(found: NDArray[Any], n_wanted: int) -> NDArray[np.int32]:
-    """Return the first neighbours of each row that are not the row."""
-    is_self = found == np.arange(len(found))[:, np.newaxis]
-    order = np.argsort(is_self, axis=1, kind="stable")[:, :n_wanted]
-    return np.take_along_axis(found, order, axis=1).astype(np.int32)
+    found = graph.neighbor_graph[0]
+    return drop_own(found, np.arange(len(found)), n_wanted).astype(np.int32)
 
 
 def _linked(
@@ -245,9 +272,7 @@ def _tuned(
     k = min(n_neighbors, int(np.count_nonzero(others.allowed)))
     true = np.sort(find_nearest(queries, others, k)[1], axis=1)
     for width in _WIDTHS:
-        found = replace(graph, width=width)._walked(
-            queries, others, min(len(graph), int(np.ceil(width * k))), k
-        )[1]
+        found = replace(graph, width=width)._walked(queries, others, k, k)[1]
         hits = [np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]
         measured = float(np.mean(hits))
         # The mean of a sample is uncertain; its error may not hide a miss.

@@ -343,8 +343,9 @@ class BaseIndex(BaseEstimator, ABC):
         if own is None:
             return finder(queries, collection, n_neighbors)
         distances, slots = finder(queries, collection, n_neighbors + 1)
+        n_wanted = distances.shape[1] - 1
         is_own = slots == own[:, np.newaxis]
-        order = np.argsort(is_own, axis=1, kind="stable")[:, :n_neighbors]
+        order = np.argsort(is_own, axis=1, kind="stable")[:, :n_wanted]
         return (
             np.take_along_axis(distances, order, axis=1),
             np.take_along_axis(slots, order, axis=1),

@@ -104,12 +104,13 @@ def walk(
     bias: NDArray[np.float32],
     links: NDArray[np.int32],
     starts: NDArray[np.int64],
+    n_left: int,
     found: NDArray[np.int64],
 ) -> None:
     """Walk over the links to the rows of the largest scores, from `starts` on.
 
-    `found` holds the best rows so far, -1 where there are none; its width is that of
-    the search.
+    `found` takes the best rows met, -1 where there are none. The walk ends when all
+    links of the `n_left` best have been followed.
     """
     n_queries, width = found.shape
     visited = np.full(len(rows), -1, dtype=np.int32)
@@ -123,7 +124,7 @@ def walk(
             score = _score(queries[i], rows[j]) * scale[j] + bias[j]
             n = _insert(scores, found[i], is_open, n, score, j)[0]
         at = 0
-        while at < n:
+        while at < min(n, n_left):
             if not is_open[at]:
                 at += 1
                 continue

@@ -7,6 +7,7 @@ is compared once more in double precision.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,7 @@ def scan_nearest(
     capacity = min(4 * n_neighbors + 256, len(collection.rows))
 
     def find(part: slice) -> tuple[NDArray[Any], ...]:
-        candidates = _Candidates(len(queries[part]), n_neighbors, capacity)
+        candidates = Candidates(len(queries[part]), n_neighbors, capacity)
         for block in _scored(queries[part], collection, precision):
             candidates.keep(block)
         pairs = compare_pairs(queries[part], collection, *candidates.pairs())
@@ -71,7 +72,8 @@ def scan_nearest(
         ), candidates.n_kept >= 0
 
     n_threads = _n_threads(collection, precision)
-    found = shared_out(find, len(queries), n_threads, _N_BYTES * capacity)
+    n_bytes, lowered = _N_BYTES * capacity, precision == "bfloat16"
+    found = shared_out(find, len(queries), n_threads, n_bytes, lowered)
     distances, positions, done = map(np.concatenate, zip(*found, strict=True))
     return distances, positions, done
 
@@ -120,7 +122,10 @@ def scan_within(
         near = d <= radius
         return i[near] + part.start, j[near], d[near]
 
-    shares = shared_out(find, len(queries), _n_threads(collection, precision))
+    n_threads = _n_threads(collection, precision)
+    shares = shared_out(
+        find, len(queries), n_threads, limits_openmp=precision == "bfloat16"
+    )
     query_of_pair, row_of_pair, distances = map(
         np.concatenate, zip(*shares, strict=True)
     )
@@ -160,7 +165,7 @@ def compare_pairs(
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """Scores of a block of rows, `scores * scale + bias`, wrong by `wrong` at most."""
 
     first: int
@@ -170,7 +175,7 @@ class _Block:
     wrong: NDArray[np.float32]
 
 
-class _Candidates:
+class Candidates:
     """The rows that may be among the nearest of each query, so far."""
 
     def __init__(self, n_queries: int, n_neighbors: int, capacity: int) -> None:
@@ -179,7 +184,14 @@ class _Candidates:
         self.rows = np.empty((n_queries, capacity), dtype=np.int64)
         self.n_kept = np.zeros(n_queries, dtype=np.int64)
 
-    def keep(self, block: _Block) -> None:
+    def __getitem__(self, part: slice) -> "Candidates":
+        """Return those of some queries; what is kept there is kept here."""
+        some = copy(self)
+        for name in ("best", "scores", "rows", "n_kept"):
+            setattr(some, name, getattr(self, name)[part])
+        return some
+
+    def keep(self, block: Block) -> None:
         """Look through the scores of a block of rows."""
         from imgsim.index._kernels import keep_candidates
 
@@ -203,7 +215,7 @@ class _Candidates:
 
 
 def _reaching(
-    block: _Block, exact: NDArray[np.float64]
+    block: Block, exact: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return queries and rows whose score may be as large as it should be."""
     from imgsim.index._kernels import collect_reaching, count_reaching
@@ -217,7 +229,7 @@ def _reaching(
     return np.repeat(np.arange(len(counts)), counts), rows
 
 
-def _scored(queries: Rows, collection: Collection, precision: str) -> Iterator[_Block]:
+def _scored(queries: Rows, collection: Collection, precision: str) -> Iterator[Block]:
     """Yield the rows of the collection, block by block, with their scores."""
     metric = collection.metric
     seen = queries.values
@@ -232,7 +244,7 @@ def _scored(queries: Rows, collection: Collection, precision: str) -> Iterator[_
         scale, bias = rows.terms.scale, rows.terms.bias
         wrong = slack(metric, error, size, rows.terms.size.max(), np.abs(bias).max())
         allowed_bias = np.where(allowed, bias, -np.inf).astype(np.float32)
-        yield _Block(
+        yield Block(
             first, score(rows.values), scale.astype(np.float32), allowed_bias, wrong
         )
 
@@ -262,7 +274,11 @@ def _n_threads(collection: Collection, precision: str) -> int:
 
 
 def shared_out(
-    find: Callable[[slice], Any], n_queries: int, n_threads: int, n_bytes: int = 1
+    find: Callable[[slice], Any],
+    n_queries: int,
+    n_threads: int,
+    n_bytes: int = 1,
+    limits_openmp: bool = False,
 ) -> list[Any]:
     """Call a function for shares of the queries, each in a thread of its own.
 
@@ -275,11 +291,16 @@ def shared_out(
     shares = [slice(a, a + n_at_once) for a in range(0, n_queries, n_at_once)]
     if n_threads == 1:
         return [find(share) for share in shares]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(_alone(find) if limits_openmp else find, shares))
+
+
+def _alone(find: Callable[[slice], Any]) -> Callable[[slice], Any]:
+    """Return a function that computes its products in the thread that calls it."""
     controller = ThreadpoolController()
 
     def find_alone(share: slice) -> Any:
         with controller.limit(limits=1, user_api="openmp"):
             return find(share)
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(find_alone, shares))
+    return find_alone
