@@ -98,7 +98,7 @@ def bench_exact(normal_rows, metric):
 
 @pytest.fixture(scope="module")
 def embeddings():
-    """Return embeddings of crops of photographs, and of others as queries, unit rows."""
+    """Return embeddings of crops, and of others as queries, of unit length."""
     kept = os.environ.get("BENCH_INDEX_ROWS")
     if kept and Path(kept).exists():
         X = np.load(kept)

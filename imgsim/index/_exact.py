@@ -102,11 +102,16 @@ def find_within(
 
 
 def _is_compared(queries: Rows, collection: Collection) -> bool:
-    n_numbers = collection.rows.values.size
-    if collection.metric.is_linear and collection.device != "cpu":
+    """Tell whether all pairs are compared at once: few, odd, or of no fast metric."""
+    metric, rows = collection.metric, collection.rows
+    if metric.kind is None or not all(
+        np.isfinite(some.terms.size).all() for some in (queries, rows)
+    ):
+        return True
+    if metric.is_linear and collection.device != "cpu":
         return False
-    few = n_numbers <= _FEW_NUMBERS and n_numbers * len(queries) <= _FEW_OPERATIONS
-    return few or collection.metric.kind is None
+    few = rows.values.size <= _FEW_NUMBERS
+    return few and rows.values.size * len(queries) <= _FEW_OPERATIONS
 
 
 def _precisions(

@@ -32,9 +32,10 @@ def check_ids(ids: Sequence[Hashable], n_rows: int) -> NDArray[Any]:
 
 def next_ids(ids: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
     """Return the integers after the largest id."""
-    if not all(isinstance(name, int) for name in ids.tolist()):
+    are_integers = ids.dtype.kind == "i"
+    if not are_integers and not all(isinstance(name, int) for name in ids.tolist()):
         raise ValueError(
             "ids must be given, since those of the index are not all integers."
         )
-    first = max(ids.tolist(), default=-1) + 1
+    first = int(ids.max()) + 1
     return np.arange(first, first + n_rows)

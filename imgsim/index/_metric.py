@@ -56,7 +56,8 @@ class RowTerms:
 
     `(row - shift) * scale` is the row as the metric sees it. The score of a row for a
     query, larger for nearer rows, is the product of query and row times `scale`, plus
-    `bias`; computed in few digits it is wrong by a share of `size`.
+    `bias`; computed in few digits it is wrong by a share of `size`, which is infinite
+    where single precision does not reach.
     """
 
     shift: NDArray[np.float64]
@@ -94,11 +95,13 @@ class Metric:
         if self.kind is None or self.kind == JACCARD:
             return RowTerms(shift, scale, bias, size)
         if self.kind == ABSOLUTE:
-            return RowTerms(shift, scale, bias, np.abs(rows).sum(1, dtype=np.float64))
+            size = np.abs(rows).sum(axis=1, dtype=np.float64)
+            return RowTerms(shift, scale, bias, _bounded(size))
         if self.kind == LARGEST:
-            return RowTerms(shift, scale, bias, np.abs(rows).max(1).astype(np.float64))
+            size = np.abs(rows).max(axis=1).astype(np.float64)
+            return RowTerms(shift, scale, bias, _bounded(size))
         size = _lengths(rows)
-        odd = (size > 0) & ~((size > _FLOAT32_RANGE[0]) & (size < _FLOAT32_RANGE[1]))
+        is_odd = np.isinf(_bounded(size))
         if self.name == "correlation":
             shift = rows.mean(axis=1, dtype=np.float64)
         if self.sees_directions:
@@ -107,7 +110,7 @@ class Metric:
             size = size * scale
         elif self.kind == SQUARED:
             bias = -(size**2) / 2
-        size[odd] = np.inf  # no score of such a row is to be trusted
+        size[is_odd] = np.inf
         return RowTerms(shift, scale, bias, size)
 
     def seen(self, rows: NDArray[Any], terms: RowTerms) -> NDArray[np.float64]:
@@ -196,6 +199,12 @@ def make_metric(
     if name == "mahalanobis" and "VI" not in params:
         params["VI"] = np.linalg.pinv(np.cov(rows.T.astype(np.float64)))
     return Metric(name, params)
+
+
+def _bounded(size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return infinity for rows too large or too small to score in single precision."""
+    least, most = _FLOAT32_RANGE
+    return np.where((size == 0) | ((size > least) & (size < most)), size, np.inf)
 
 
 def _lengths(

@@ -39,6 +39,9 @@ def find_own_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.i
     positions : ndarray of shape (n_rows, n_neighbors), dtype int64
         The nearest first; no row is its own neighbour.
     """
+    if not np.isfinite(collection.rows.terms.size).all():
+        found = find_nearest(collection.rows, collection, n_neighbors + 1)[1]
+        return drop_own(found, np.arange(len(found)), n_neighbors)
     tiles = _Tiles(collection, n_neighbors)
     blocks = range(0, len(collection.rows), _N_ROWS)
     pairs = list(combinations_with_replacement(blocks, 2))
@@ -76,7 +79,8 @@ class _Tiles:
         n_rows = len(collection.rows)
         self.collection = collection
         self.n_neighbors = n_neighbors
-        self.candidates = Candidates(n_rows, n_neighbors, min(4 * n_neighbors, n_rows))
+        capacity = min(4 * n_neighbors + 64, n_rows)
+        self.candidates = Candidates(n_rows, n_neighbors, capacity)
         self.locks = [Lock() for _ in range(0, n_rows, _N_ROWS)]
         precision = resolve_precision("auto", "cpu")
         width = collection.rows.values.shape[1]

@@ -40,9 +40,8 @@ def slack(
         wrong = error * query_size * row_size + 4 * _FLOAT32_UNIT * row_bias
     else:
         wrong = error * (query_size + row_size)
-    # Where rows are too large or too small for float32, nothing is certain.
-    bounded = np.where(np.isfinite(wrong), np.minimum(wrong + 1e-30, 1e38), 1e38)
-    return bounded.astype(np.float32)
+    # What is too small to be written in single precision counts as well.
+    return (wrong + 1e-30).astype(np.float32)
 
 
 def make_scorer(
