@@ -89,7 +89,7 @@ class NeighborGraph:
         allowed = collection.allowed[: len(self)]
         rarity = len(self) / max(1, int(np.count_nonzero(allowed)))
         searched = Collection(known, allowed, collection.metric)
-        if rarity > 4:
+        if rarity > 4 or not np.isfinite(queries.terms.size).all():
             return find_nearest(queries, collection, n_neighbors)
         n_found = int(np.ceil(n_neighbors * rarity))
         distances, positions = self._walked(queries, searched, n_found, n_neighbors)
@@ -119,7 +119,7 @@ class NeighborGraph:
         scale, bias = _single(rows)
         n_left = int(np.ceil(self.width * n_found))
         n_kept = min(len(rows), max(n_found, n_left))
-        seen = metric.seen(queries.values, queries.terms).astype(np.float32)
+        seen = metric.seen_singly(queries.values, queries.terms)
         starts = self._starts(seen)
 
         def find(part: slice) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -147,7 +147,8 @@ class NeighborGraph:
         """Return the entries nearest to each query on the principal axes."""
         from imgsim.index._graph_kernels import best_of_each
 
-        codes = (seen - self.axes[-1]) @ self.axes[:-1].T
+        axes, mean = self.axes[:-1], self.axes[-1]
+        codes = seen @ axes.T - axes @ mean
         bias = -(self.entry_codes**2).sum(axis=1) / 2
         n_starts = min(_N_STARTS, len(self.entries))
         best = np.empty((len(seen), n_starts), dtype=np.int64)
@@ -189,7 +190,7 @@ def build_graph(
     rows = collection.rows
     neighbors = _neighbors(collection, random_state)
     order = random_state.permutation(np.flatnonzero(collection.allowed))
-    sampled = np.sort(order[: min(_N_SAMPLED, len(order) // 4)])
+    sampled = np.sort(order[: min(_N_SAMPLED, max(1, len(order) // 4))])
     is_sampled = np.zeros(len(rows), dtype=bool)
     is_sampled[sampled] = True
     entries = np.sort(order[len(sampled) :][: max(1024, len(rows) // 12)])
@@ -218,7 +219,7 @@ def _neighbors(
 
     with _building:
         graph = NNDescent(
-            metric.seen(rows.values, rows.terms).astype(np.float32),
+            metric.seen_singly(rows.values, rows.terms),
             metric="euclidean",
             n_neighbors=n_wanted + 1,
             random_state=random_state.randint(2**31 - 1),

@@ -16,7 +16,12 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._validation import check_rows, check_rows_to_fit, fit_context
+from imgsim._validation import (
+    check_rows,
+    check_rows_to_fit,
+    find_readable_rows,
+    fit_context,
+)
 from imgsim.embedding._device import resolve_device
 from imgsim.index._approximate import GRAPH_METRICS, NeighborGraph, build_graph
 from imgsim.index._exact import find_nearest
@@ -198,7 +203,8 @@ class BaseIndex(BaseEstimator, ABC):
                 f"pass replace=True to put the new rows in their place."
             )
         if self.augment_database:
-            readable = ~np.isnan(rows).any(axis=1)
+            readable = find_readable_rows(rows)
+            rows = rows.copy()
             rows[readable] = self._expanded(None, rows[readable], self.augment_database)
         store.remove(taken)
         store.append(rows, names, labels)
@@ -227,7 +233,7 @@ class BaseIndex(BaseEstimator, ABC):
             If ids repeat, or no readable row would be left.
         """
         check_is_fitted(self)
-        names = check_ids(ids, len(ids)).tolist()
+        names = check_ids(ids).tolist()
         slots = self._store.slots_of(names)
         unknown = [
             name for name, slot in zip(names, slots, strict=True) if slot is None
@@ -265,6 +271,8 @@ class BaseIndex(BaseEstimator, ABC):
         wanted = self.algorithm == "pynndescent"
         if self.algorithm == "auto" and collection.metric.name in GRAPH_METRICS:
             wanted = collection.rows.values.size > _MANY_NUMBERS
+        # Rows beyond single precision are compared with each other, not walked to.
+        wanted &= bool(np.isfinite(collection.rows.terms.size).all())
         if wanted and np.count_nonzero(collection.allowed) > 2:
             random_state = check_random_state(self.random_state)
             k = min(self.n_neighbors, int(np.count_nonzero(collection.allowed)) - 2)
@@ -303,7 +311,7 @@ class BaseIndex(BaseEstimator, ABC):
             )
         rows = check_rows(self, X, reset=False)
         _check_values(rows, self.metric)
-        return rows.astype(self._store.rows.values.dtype)
+        return rows.astype(self._store.rows.values.dtype, copy=False)
 
     def _checked_labels(self, y: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
         if (y is None) != (self._store.labels is None):
@@ -317,7 +325,10 @@ class BaseIndex(BaseEstimator, ABC):
         labels = column_or_1d(y)
         if len(labels) != n_rows:
             raise ValueError(f"y holds {len(labels)} labels for {n_rows} rows of X.")
-        return np.asarray(labels)
+        known = self._store.labels
+        # Numbers are not to become words because words are added to them.
+        is_alike = known is not None and _sort(known) == _sort(labels)
+        return np.asarray(labels if is_alike else labels.astype(object))
 
     def _expanded(
         self, own: NDArray[np.int64] | None, vectors: NDArray[Any], n_neighbors: int
@@ -360,6 +371,10 @@ class BaseIndex(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _sort(labels: NDArray[Any]) -> str:
+    return "number" if labels.dtype.kind in "biuf" else labels.dtype.kind
 
 
 def _is_bool(X: ArrayLike) -> bool:

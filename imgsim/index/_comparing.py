@@ -77,7 +77,8 @@ def compare_within(
     distances : ndarray of shape (n_pairs,)
         Their distances.
     """
-    found = []
+    none = np.empty(0, dtype=np.int64)
+    found = [(none, none, np.empty(0))]
     for part, first, block in _blocks(queries, collection):
         i, j = np.nonzero((block <= radius) & np.isfinite(block))
         found.append((i + part.start, j + first, block[i, j]))

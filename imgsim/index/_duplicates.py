@@ -201,6 +201,11 @@ def _view_of(
             raise ValueError(
                 f"{given} must be None for an index, which has a metric and ids."
             )
+        if X.augment_database:
+            raise ValueError(
+                f"augment_database={X.augment_database} of the index has changed its "
+                f"rows, which are not compared: pass the rows themselves."
+            )
         index = X
     else:
         name = "cosine" if metric is None else metric

@@ -42,7 +42,7 @@ def find_nearest(
     positions : ndarray of shape (n_queries, n_neighbors), dtype int64
         Among equal distances the lowest comes first; -1 where there is no row.
     """
-    if _is_compared(queries, collection):
+    if _is_compared(queries, collection) or not len(queries):
         return compare_nearest(queries, collection, n_neighbors)
     distances = np.full((len(queries), n_neighbors), np.inf)
     positions = np.full((len(queries), n_neighbors), -1, dtype=np.int64)
@@ -92,7 +92,7 @@ def find_within(
     distances : ndarray of shape (n_pairs,)
         Their distances.
     """
-    if _is_compared(queries, collection):
+    if _is_compared(queries, collection) or not len(queries):
         pairs = compare_within(queries, collection, radius)
     else:
         precision = _precisions(queries, collection, n_operations)[0]

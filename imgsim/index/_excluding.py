@@ -1,6 +1,6 @@
 """Which rows a search may find: filters, and ids to leave out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ def excluded_slots(
     """Look up the ids to leave out: the same for all queries, or a list for each."""
     if ids is None:
         return Excluded([], None)
-    if isinstance(ids, str | bytes):
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise TypeError(f"exclude_ids={ids!r} must be a sequence of ids.")
     entries = list(ids)
     if not entries or not all(isinstance(entry, _PER_QUERY) for entry in entries):
@@ -79,4 +79,10 @@ def without(
 
 def _known(store: RowStore, ids: Any) -> list[int]:
     names = ids.tolist() if isinstance(ids, np.ndarray) else ids
-    return [slot for slot in store.slots_of(names) if slot is not None]
+    try:
+        return [slot for slot in store.slots_of(names) if slot is not None]
+    except TypeError as error:
+        raise TypeError(
+            f"exclude_ids must hold ids, or a list, set or array of ids for each query "
+            f"and nothing else: {error}."
+        ) from error

@@ -47,7 +47,7 @@ def expand(
     used, columns = np.unique(np.where(known, positions, 0), return_inverse=True)
     weights = csr_array(
         (
-            (similarity**alpha).ravel(),
+            np.where(similarity > 0, similarity**alpha, 0).ravel(),
             columns.ravel(),
             np.arange(0, n * n_neighbors + 1, n_neighbors),
         ),

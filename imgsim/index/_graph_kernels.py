@@ -97,6 +97,30 @@ def _score(query: NDArray[Any], row: NDArray[Any]) -> np.float32:
 
 
 @compiled
+def _score_all(
+    query: NDArray[np.float32],
+    rows: NDArray[Any],
+    chosen: NDArray[np.int64],
+    scores: NDArray[np.float32],
+) -> None:
+    """Score rows, four together: reading one from memory takes longer than that."""
+    n = len(chosen)
+    for u in range(0, n - 3, 4):
+        first, second = rows[chosen[u]], rows[chosen[u + 1]]
+        third, fourth = rows[chosen[u + 2]], rows[chosen[u + 3]]
+        a = b = c = d = np.float32(0)
+        for f in range(len(query)):
+            value = query[f]
+            a += value * np.float32(first[f])
+            b += value * np.float32(second[f])
+            c += value * np.float32(third[f])
+            d += value * np.float32(fourth[f])
+        scores[u], scores[u + 1], scores[u + 2], scores[u + 3] = a, b, c, d
+    for u in range(n - n % 4, n):
+        scores[u] = _score(query, rows[chosen[u]])
+
+
+@compiled
 def walk(
     queries: NDArray[np.float32],
     rows: NDArray[Any],
@@ -114,35 +138,48 @@ def walk(
     """
     n_queries, width = found.shape
     visited = np.full(len(rows), -1, dtype=np.int32)
-    scores = np.empty(width, dtype=np.float32)
+    best = np.empty(width, dtype=np.float32)
     is_open = np.empty(width, dtype=np.bool_)
+    n_at_once = max(links.shape[1], starts.shape[1])
+    met = np.empty(n_at_once, dtype=np.int64)
+    scores = np.empty(n_at_once, dtype=np.float32)
     for i in range(n_queries):
-        n = 0
-        for u in range(starts.shape[1]):
-            j = starts[i, u]
-            visited[j] = i
-            score = _score(queries[i], rows[j]) * scale[j] + bias[j]
-            n = _insert(scores, found[i], is_open, n, score, j)[0]
-        at = 0
-        while at < min(n, n_left):
-            if not is_open[at]:
+        n_found, at, row = 0, 0, -1
+        while True:
+            if row < 0:
+                n_met = _new_ones(starts[i], visited, i, met)
+            else:
+                n_met = _new_ones(links[row], visited, i, met)
+            _score_all(queries[i], rows, met[:n_met], scores)
+            for u in range(n_met):
+                score = scores[u] * scale[met[u]] + bias[met[u]]
+                if n_found < width or score > best[n_found - 1]:
+                    n_found, place = _insert(
+                        best, found[i], is_open, n_found, score, met[u]
+                    )
+                    at = min(at, place)
+            while at < min(n_found, n_left) and not is_open[at]:
                 at += 1
-                continue
+            if at >= min(n_found, n_left):
+                break
             is_open[at] = False
             row = found[i, at]
-            lowest = n
-            for u in range(links.shape[1]):
-                j = links[row, u]
-                if j < 0:
-                    break
-                if visited[j] == i:
-                    continue
-                visited[j] = i
-                score = _score(queries[i], rows[j]) * scale[j] + bias[j]
-                if n < width or score > scores[n - 1]:
-                    n, place = _insert(scores, found[i], is_open, n, score, j)
-                    lowest = min(lowest, place)
-            at = min(at, lowest)
+
+
+@compiled
+def _new_ones(
+    rows: NDArray[Any], visited: NDArray[np.int32], query: int, met: NDArray[np.int64]
+) -> int:
+    """Write the rows that this query has not met before; return how many."""
+    n = 0
+    for row in rows:
+        if row < 0:
+            break
+        if visited[row] != query:
+            visited[row] = query
+            met[n] = row
+            n += 1
+    return n
 
 
 @compiled

@@ -34,6 +34,8 @@ class GrowingArray:
 
     def append(self, more: NDArray[Any]) -> None:
         """Put rows behind the others, of a wider type if they need one."""
+        if not len(more):
+            return
         n = self._n + len(more)
         dtype = np.result_type(self._room, more)
         if n > len(self._room) or dtype != self._room.dtype:

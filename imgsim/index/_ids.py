@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def check_ids(ids: Sequence[Hashable], n_rows: int) -> NDArray[Any]:
-    """Return ids as an array of integers or of objects; there is one for each row."""
+def check_ids(ids: Sequence[Hashable], n_rows: int | None = None) -> NDArray[Any]:
+    """Return ids as an array of objects; there are as many as rows, if these count."""
     if isinstance(ids, str | bytes) or not hasattr(ids, "__len__"):
-        raise TypeError(f"ids={ids!r} must be a sequence with one id for each row.")
-    if len(ids) != n_rows:
+        raise TypeError(f"ids={ids!r} must be a sequence of ids.")
+    if n_rows is not None and len(ids) != n_rows:
         raise ValueError(f"ids holds {len(ids)} ids for {n_rows} rows of X.")
-    names = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+    names = [name.item() if isinstance(name, np.generic) else name for name in ids]
     first_row: dict[Hashable, int] = {}
     for row, name in enumerate(names):
         if not isinstance(name, Hashable):
@@ -25,12 +25,12 @@ def check_ids(ids: Sequence[Hashable], n_rows: int) -> NDArray[Any]:
                 f"ids must differ; rows {first_row[name]} and {row} both have {name!r}."
             )
         first_row[name] = row
-    unique = np.empty(n_rows, dtype=object)
+    unique = np.empty(len(names), dtype=object)
     unique[:] = names
     return unique
 
 
-def next_ids(ids: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
+def next_ids(ids: NDArray[Any], n_rows: int) -> NDArray[Any]:
     """Return the integers after the largest id."""
     are_integers = ids.dtype.kind == "i"
     if not are_integers and not all(isinstance(name, int) for name in ids.tolist()):
@@ -38,4 +38,6 @@ def next_ids(ids: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
             "ids must be given, since those of the index are not all integers."
         )
     first = int(ids.max()) + 1
+    if first + n_rows > np.iinfo(np.int64).max:
+        return np.array(range(first, first + n_rows), dtype=object)
     return np.arange(first, first + n_rows)

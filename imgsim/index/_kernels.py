@@ -14,16 +14,25 @@ from numpy.typing import NDArray
 from imgsim.index._metric import ABSOLUTE, LARGEST, PRODUCT, SQUARED
 
 # Sums may be added in any order, which vector instructions need; nothing is NaN.
-_ANY_ORDER = {"reassoc", "contract", "nsz", "nnan"}
+_ANY_ORDER = {"reassoc", "nsz", "nnan"}
 
 N_AT_ONCE = 128  # scores to look at together
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function when it is first called, once for a machine if that can be."""
+    return _compiled(function, {*_ANY_ORDER, "contract"})
+
+
+def _compiled_exactly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that rounds each product, so that equal ones cancel."""
+    return _compiled(function, _ANY_ORDER)
+
+
+def _compiled(function: Callable[..., Any], fastmath: set[str]) -> Callable[..., Any]:
     options: dict[str, Any] = {
         "nogil": True,
-        "fastmath": _ANY_ORDER,
+        "fastmath": fastmath,
         "error_model": "numpy",
     }
     try:
@@ -167,7 +176,7 @@ def collect_reaching(
                 n += 1
 
 
-@compiled
+@_compiled_exactly
 def _pair_distance(
     query: NDArray[Any],
     row: NDArray[Any],
@@ -205,7 +214,7 @@ def _pair_distance(
     return 1.0 - total / either if either > 0 else 0.0
 
 
-@compiled
+@_compiled_exactly
 def distances_of_pairs(
     queries: NDArray[Any],
     query_shift: NDArray[np.float64],

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from imgsim._validation import find_readable_rows
+
 # How a pair of rows is compared; the compiled loops know these by number.
 SQUARED, PRODUCT, ABSOLUTE, LARGEST, JACCARD = range(5)
 
@@ -47,6 +49,7 @@ BOOLEAN_METRICS = {
 }
 _DIRECTIONS = ("cosine", "correlation")
 _CDIST_NAMES = {SQUARED: "sqeuclidean", ABSOLUTE: "cityblock", LARGEST: "chebyshev"}
+_ROUNDING = 4 * np.finfo(np.float64).eps
 _FLOAT32_RANGE = (1e-12, 1e12)
 
 
@@ -106,6 +109,7 @@ class Metric:
             shift = rows.mean(axis=1, dtype=np.float64)
         if self.sees_directions:
             length = _lengths(rows, shift)
+            length[length <= _ROUNDING * size] = 0  # a row of equal numbers
             scale = np.divide(1, length, out=np.zeros(n), where=length > 0)
             size = size * scale
         elif self.kind == SQUARED:
@@ -117,6 +121,15 @@ class Metric:
         """Return rows as the metric sees them, in double precision."""
         shifted = rows.astype(np.float64) - terms.shift[:, np.newaxis]
         return shifted * terms.scale[:, np.newaxis]
+
+    def seen_singly(self, rows: NDArray[Any], terms: RowTerms) -> NDArray[np.float32]:
+        """Return rows as the metric sees them, in single precision."""
+        if self.name == "correlation":
+            return self.seen(rows, terms).astype(np.float32)
+        values = np.ascontiguousarray(rows, dtype=np.float32)
+        if self.sees_directions:
+            values = values * terms.scale.astype(np.float32)[:, np.newaxis]
+        return values
 
     def score_at(
         self, distance: float, query_size: NDArray[np.float64], n_features: int
@@ -194,6 +207,8 @@ def make_metric(
             "metric='precomputed' has no rows to search among: pass the distances to "
             "sklearn.neighbors.NearestNeighbors(metric='precomputed')."
         )
+    if name in ("seuclidean", "mahalanobis"):
+        rows = rows[find_readable_rows(rows)]
     if name == "seuclidean":
         params.setdefault("V", np.var(rows, axis=0, ddof=1, dtype=np.float64))
     if name == "mahalanobis" and "VI" not in params:
@@ -222,4 +237,5 @@ def _lengths(
 
 
 def _as_scipy_wants(rows: NDArray[Any], name: Any) -> NDArray[Any]:
-    return rows > 0 if name in BOOLEAN_METRICS else rows.astype(np.float64)
+    is_boolean = isinstance(name, str) and name in BOOLEAN_METRICS
+    return rows > 0 if is_boolean else rows.astype(np.float64)

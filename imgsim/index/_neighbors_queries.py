@@ -268,7 +268,7 @@ class NeighborsQueries(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseIn
             checked = self._checked_rows(X, fingerprint)
             own, n_queries = None, len(checked)
             asking = np.flatnonzero(find_readable_rows(checked))
-            values = checked[asking]
+            values = checked if len(asking) == n_queries else checked[asking]
         if self.expand_query and len(values):
             values = self._expanded(own, values, self.expand_query)
         return n_queries, asking, Rows(values, store.metric.describe(values)), own

@@ -86,7 +86,7 @@ class _Tiles:
         width = collection.rows.values.shape[1]
         self.seen = torch.empty((n_rows, width), dtype=getattr(torch, precision))
         for first, rows in collection.rows.blocks(_N_ROWS):
-            seen = collection.metric.seen(rows.values, rows.terms)
+            seen = collection.metric.seen_singly(rows.values, rows.terms)
             self.seen[first : first + len(rows)] = torch.from_numpy(seen)
         self.size = collection.metric.size_seen(collection.rows.terms)
         self.error = relative_error(collection.metric, width, precision)

@@ -7,6 +7,7 @@ up to its own. It does not rise for what old code may ignore.
 
 import json
 import os
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,22 @@ from imgsim.index._approximate import NeighborGraph
 from imgsim.index._array_file import read_arrays, write_arrays
 from imgsim.index._metric import Metric
 from imgsim.index._store import RowStore
+from imgsim.index._wholeness import (
+    check_fields_whole,
+    check_graph_whole,
+    check_rows_whole,
+)
 
 FORMAT_VERSION = 1
 _KIND = "imgsim.SimilarityIndex"
+_DEFECTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _GRAPH_ARRAYS = ("links", "entries", "entry_codes", "axes")
 
 
@@ -31,8 +45,10 @@ def save_index(index: Any, path: str | os.PathLike[str]) -> None:
             f"metric={metric.name!r} is a function, which is not saved: name a metric, "
             f"or keep the rows and fit again."
         )
+    # A graph walks over removed rows, too, until it is built anew.
+    with_gaps = index._graph is not None
     arrays: dict[str, NDArray[Any]] = {}
-    for name, column in index._store.columns().items():
+    for name, column in index._store.columns(with_gaps).items():
         arrays |= _packed(f"rows.{name}", column)
     for name, value in metric.params.items():
         arrays |= _packed(f"metric.{name}", np.atleast_1d(value))
@@ -42,6 +58,7 @@ def save_index(index: Any, path: str | os.PathLike[str]) -> None:
     metadata = {
         "parameters": _parameters(index),
         "metric": metric.name,
+        "given": sorted(index.metric_params or {}),
         "scalars": [
             name for name, value in metric.params.items() if np.isscalar(value)
         ],
@@ -63,7 +80,7 @@ def load_index(
     )
     try:
         return _restored(cls, arrays, metadata)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except _DEFECTS as error:
         # Its checksums agree, so that it was written so: by another program.
         raise IndexFileError(
             f"{os.fspath(path)!r} does not hold a whole index ({error!r}): save it "
@@ -72,29 +89,28 @@ def load_index(
 
 
 def _restored(cls: type, arrays: dict[str, NDArray[Any]], metadata: Any) -> Any:
+    check_fields_whole(metadata)
     index = cls(**metadata["parameters"])
     index._validate_params()
     params: dict[str, Any] = dict(_unpacked("metric.", arrays))
     for name in metadata["scalars"]:
         params[name] = params[name].item()
+    given = {name: params[name] for name in metadata["given"]}
+    index.metric_params = given or None
     metric = Metric(metadata["metric"], params)
     columns = _unpacked("rows.", arrays)
-    n_features = metadata["n_features"]
-    if (
-        columns["values"].shape[1] != n_features
-        or len(set(map(len, columns.values()))) > 1
-    ):
-        raise ValueError("its arrays differ in length")
+    check_rows_whole(columns, metadata["n_features"])
     index._store = RowStore.from_columns(metric, columns)
     index._graph = None
     if metadata["graph"]:
         links, entries, codes, axes = (
             arrays[f"graph.{name}"] for name in _GRAPH_ARRAYS
         )
+        check_graph_whole(links, entries, codes, axes, columns["values"])
         index._graph = NeighborGraph(links, entries, codes, axes, **metadata["graph"])
     index._has_bool_rows = metadata["has_bool_rows"]
     index.fingerprint_ = metadata["fingerprint"]
-    index.n_features_in_ = n_features
+    index.n_features_in_ = metadata["n_features"]
     if metadata["feature_names"]:
         index.feature_names_in_ = np.array(metadata["feature_names"], dtype=object)
     return index
@@ -120,13 +136,14 @@ def _packed(name: str, column: NDArray[Any]) -> dict[str, NDArray[Any]]:
     values = column.tolist()
     if all(type(value) is int and abs(value) < 2**63 for value in values):
         return {f"{name}.objects": np.array(values, dtype=np.int64)}
-    odd = next((v for v in values if not isinstance(v, str | int | float)), None)
-    if odd is not None:
-        raise ValueError(
-            f"{name.removeprefix('rows.')} holds {odd!r}, and only str and numbers are "
-            f"saved: convert them, as by str()."
-        )
-    text = json.dumps([column.dtype.kind, values])
+    for odd in values:
+        if not isinstance(odd, str | int | float | PurePath | None):
+            raise ValueError(
+                f"{name.removeprefix('rows.')} holds {odd!r}, and only str, paths and "
+                f"numbers are saved: convert them, as by str()."
+            )
+    # Of what JSON does not know, only paths occur.
+    text = json.dumps([column.dtype.kind, values], default=lambda path: [str(path)])
     return {f"{name}.json": np.frombuffer(text.encode(), dtype=np.uint8)}
 
 
@@ -146,8 +163,10 @@ def _restored_column(array: NDArray[Any], form: str) -> NDArray[Any]:
     if form == "objects":
         return array.astype(object)
     kind, values = json.loads(array.tobytes())
-    if kind != "O":
+    if kind == "U":
         return np.array(values, dtype=kind)
+    if kind != "O" or type(values) is not list:
+        raise ValueError("ids or labels are of an unknown kind")
     column = np.empty(len(values), dtype=object)
-    column[:] = values
+    column[:] = [Path(*v) if isinstance(v, list) else v for v in values]
     return column

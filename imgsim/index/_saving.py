@@ -22,11 +22,13 @@ class Saving:
         Raises
         ------
         ValueError
-            If the metric is a function, or ids or labels are neither numbers nor str.
+            If the metric is a function, or ids or labels are not str, paths or numbers.
 
         Notes
         -----
         The file holds arrays and JSON in the format of safetensors, with checksums.
+        Rows that were removed are not in it, except where a graph still leads over
+        them, until it is built anew.
         """
         check_is_fitted(self)
         save_index(self, path)

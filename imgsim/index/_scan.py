@@ -232,13 +232,10 @@ def _reaching(
 def _scored(queries: Rows, collection: Collection, precision: str) -> Iterator[Block]:
     """Yield the rows of the collection, block by block, with their scores."""
     metric = collection.metric
-    seen = queries.values
-    if metric.kind == SQUARED:
-        seen = metric.seen(queries.values, queries.terms)
+    seen = metric.seen_singly(queries.values, queries.terms)
     error = relative_error(metric, seen.shape[1], precision)
     size = metric.size_seen(queries.terms)
-    single = np.ascontiguousarray(seen, np.float32)
-    score = make_scorer(metric, single, precision, collection.device)
+    score = make_scorer(metric, seen, precision, collection.device)
     for first, rows in collection.rows.blocks(max(1024, _N_SCORES // len(queries))):
         allowed = collection.allowed[first : first + len(rows)]
         scale, bias = rows.terms.scale, rows.terms.bias

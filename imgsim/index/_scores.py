@@ -72,8 +72,8 @@ def _torch_products(
     there = torch.from_numpy(queries).to(device, dtype)
 
     def scores(rows: NDArray[Any]) -> NDArray[np.float32]:
-        if not rows.flags.writeable:
-            rows = rows.copy()  # torch warns of arrays that are read-only
+        if not rows.flags.writeable or min(rows.strides) < 0:
+            rows = rows.copy()  # torch warns of the one, and refuses the other
         with computing_in("float32", there.device.type):
             product = there @ torch.from_numpy(rows).to(device, dtype).T
         found: NDArray[np.float32] = product.float().cpu().numpy()
@@ -106,6 +106,7 @@ def _differences(queries: NDArray[np.float32], summed: bool) -> Scorer:
     queries = _evened(queries)
 
     def scores(rows: NDArray[Any]) -> NDArray[np.float32]:
+        n_rows = len(rows)
         rows = _evened(_float32(rows))
         found = np.empty((len(queries), len(rows)), dtype=np.float32)
         for start in range(0, len(rows), _N_COLUMNS):
@@ -116,7 +117,7 @@ def _differences(queries: NDArray[np.float32], summed: bool) -> Scorer:
             else:
                 largest_differences(queries, np.ascontiguousarray(part.T), block)
             found[:, start : start + len(part)] = block
-        return found[:n_queries]
+        return found[:n_queries, :n_rows]
 
     return scores
 

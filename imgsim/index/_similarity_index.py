@@ -61,7 +61,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
 
     augment_database : int, default=0
         Number of neighbours that are added to each row when it is kept [2]_. Only for
-        metric="cosine".
+        metric="cosine". A row that is asked for again may then not find itself first.
 
     alpha : float, default=3.0
         Power of the similarity by which these neighbours are weighted.

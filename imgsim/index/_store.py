@@ -76,23 +76,19 @@ class RowStore:
     ) -> "RowStore":
         """Return the store that `columns` was called on."""
         store = cls.__new__(cls)
-        terms = RowTerms(
-            *(columns[name] for name in ("shift", "scale", "bias", "size"))
-        )
-        values = GrowingArray(columns["values"], copy=False)
-        store._begin(metric, values, terms, columns["readable"], columns["ids"])
-        if "labels" in columns:
-            store._columns["labels"] = GrowingArray(columns["labels"])
+        store.metric = metric
+        store._columns = {
+            name: GrowingArray(column, copy=name != "values")
+            for name, column in columns.items()
+        }
+        store._slot_of = None
         return store
 
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Return all there is to know of the rows, without gaps."""
-        names = [name for name in self._columns if name != "present"]
-        gone = self.n_rows < self.n_slots
-        return {
-            name: self._of_rows(name) if gone else self._columns[name].values
-            for name in names
-        }
+    def columns(self, with_gaps: bool) -> dict[str, NDArray[Any]]:
+        """Return all there is to know of the rows, or of all slots."""
+        if with_gaps or self.n_rows == self.n_slots:
+            return {name: column.values for name, column in self._columns.items()}
+        return {name: self._of_rows(name) for name in self._columns}
 
     @property
     def rows(self) -> Rows:

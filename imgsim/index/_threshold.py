@@ -16,7 +16,7 @@ def threshold_by_coverage(distances: NDArray[Any], coverage: float) -> float:
             "no neighbour bears the label of its query: there is no limit."
         )
     n_kept = int(np.ceil(coverage * (len(distances) + 1) - 1e-9))
-    return float(np.sort(distances)[min(n_kept, len(distances)) - 1])
+    return float(np.sort(distances)[min(max(1, n_kept), len(distances)) - 1])
 
 
 def threshold_by_precision(
