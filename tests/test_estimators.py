@@ -22,8 +22,21 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from imgsim import EmbeddingCache, ImageClusterer, ImageReadError, SimilarityIndex
 from imgsim.exceptions import ImageReadWarning
 
+FAST_METRICS = (
+    "cosine",
+    "euclidean",
+    "sqeuclidean",
+    "manhattan",
+    "chebyshev",
+    "correlation",
+    "inner_product",
+)
 ARRAY_ESTIMATORS = [
-    *(SimilarityIndex(metric=m) for m in ("cosine", "euclidean", "manhattan")),
+    # All fast metrics but two, which are for rows of booleans.
+    *(SimilarityIndex(metric=metric) for metric in FAST_METRICS),
+    SimilarityIndex(algorithm="pynndescent", random_state=0),
+    SimilarityIndex(expand_query=2, augment_database=2),
+    SimilarityIndex(mode="connectivity"),
     *(
         ImageClusterer(k, metric=m)
         for k in (3, "auto")

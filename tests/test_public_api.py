@@ -33,7 +33,7 @@ def test_the_top_level_is_what_we_mean_to_support():
         "ImageEmbedder",
         "ImageReadError",
         "SimilarityIndex",
-    "find_duplicates",
+        "find_duplicates",
         "list_images",
         "load_image_folder",
         "read_image",

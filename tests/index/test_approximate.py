@@ -1,0 +1,372 @@
+"""Tests of the search by a walk over a graph."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from searching import brute_force, make_search, nearest_by_force
+
+from imgsim import SimilarityIndex
+from imgsim.index import _approximate
+from imgsim.index._approximate import GRAPH_METRICS, build_graph
+
+
+def _clustered(n_rows, n_features=32, seed=0, dtype=np.float32):
+    """Return rows in fifty groups, as photographs of fifty subjects might lie."""
+    rng = np.random.default_rng(seed)
+    centers = np.random.default_rng(99).normal(size=(50, n_features)) * 3
+    X = centers[rng.integers(50, size=n_rows)] + rng.normal(size=(n_rows, n_features))
+    return X.astype(dtype)
+
+
+def _build(X, name="cosine", k=10, recall=0.95, seed=0, allowed=None):
+    collection = make_search(X, X[:1], name, allowed)[1]
+    return build_graph(collection, k, recall, np.random.RandomState(seed))
+
+
+@pytest.fixture(scope="module", params=GRAPH_METRICS)
+def built(request):
+    """Return rows, the name of their metric, and their graph."""
+    X = _clustered(3000)
+    return X, request.param, _build(X, request.param)
+
+
+@pytest.fixture(scope="module")
+def cosine_graph():
+    """Return rows, and their graph."""
+    X = _clustered(2000)
+    return X, _build(X)
+
+
+def _recall(found, true):
+    return np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)])
+
+
+def test_new_queries_find_the_share_that_was_asked_for(built):
+    """Which no row of the graph was tuned on; up to chance."""
+    X, name, graph = built
+    queries = _clustered(300, seed=5)
+
+    _, rows = graph.find_nearest(*make_search(X, queries, name), 10)
+
+    assert graph.recall >= 0.95
+    assert _recall(rows, nearest_by_force(queries, X, name, 10)[1]) >= 0.93
+
+
+def test_distances_are_exact_and_increase(built):
+    """Only which rows are found is approximate."""
+    X, name, graph = built
+    queries = _clustered(50, seed=6)
+
+    distances, rows = graph.find_nearest(*make_search(X, queries, name), 10)
+
+    expected = np.take_along_axis(brute_force(queries, X, name), rows, axis=1)
+    assert_allclose(distances, expected, rtol=1e-9, atol=1e-12)
+    assert (np.diff(distances, axis=1) >= 0).all()
+    assert all(len(set(found)) == 10 for found in rows.tolist())
+
+
+def test_a_wider_walk_finds_more(cosine_graph):
+    """At the widest, nearly all."""
+    X, graph = cosine_graph
+    queries = _clustered(200, seed=7)
+    true = nearest_by_force(queries, X, "cosine", 5)[1]
+
+    recalls = [
+        _recall(
+            replace(graph, width=width).find_nearest(
+                *make_search(X, queries, "cosine"), 5
+            )[1],
+            true,
+        )
+        for width in (0.3, 1, 40)
+    ]
+
+    assert recalls[0] <= recalls[1] <= recalls[2]
+    assert recalls[2] > 0.99
+
+
+def test_a_higher_recall_takes_a_wider_walk():
+    """The smallest that is enough is taken."""
+    X = _clustered(1500)
+
+    low, high = _build(X, recall=0.3), _build(X, recall=1.0)
+
+    assert low.width < high.width
+    assert low.recall <= high.recall
+
+
+def test_recall_is_measured_on_rows_left_out():
+    """Rows of the graph find themselves and their neighbours too easily."""
+    X = _clustered(1200)
+    graph = _build(X)
+    sampled = np.sort(np.random.RandomState(0).permutation(1200)[:300])
+    is_sampled = np.isin(np.arange(1200), sampled)
+    queries, collection = make_search(X, X[sampled], "cosine")
+    neighbors = _approximate._neighbors(collection, np.random.RandomState(0))
+    links = _approximate._linked(neighbors, collection, is_sampled)
+
+    others = make_search(X, X[sampled], "cosine", ~is_sampled)[1]
+    _, rows = replace(graph, links=links)._walked(queries, others, 10, 10)
+
+    true = nearest_by_force(X[sampled], X, "cosine", 10, ~is_sampled)[1]
+    assert not np.isin(rows, sampled).any()
+    assert_allclose(graph.recall, _recall(rows, true), rtol=1e-12)
+
+
+def test_equal_seeds_give_equal_graphs_and_answers():
+    """As everything random."""
+    X, queries = _clustered(800), _clustered(20, seed=8)
+
+    first, second, other = (_build(X, seed=seed) for seed in (3, 3, 4))
+
+    assert_array_equal(first.links, second.links)
+    assert_array_equal(first.entries, second.entries)
+    assert (first.width, first.recall) == (second.width, second.recall)
+    for a, b in zip(
+        first.find_nearest(*make_search(X, queries, "cosine"), 5),
+        second.find_nearest(*make_search(X, queries, "cosine"), 5),
+        strict=True,
+    ):
+        assert_array_equal(a, b)
+    assert len(first.entries) != len(other.entries) or (
+        not np.array_equal(first.entries, other.entries)
+    )
+
+
+@pytest.mark.parametrize("n_allowed", [0, 1, 4, 5, 6, 20])
+def test_where_few_rows_are_allowed_the_search_is_exact(cosine_graph, n_allowed):
+    """A walk would come by too few of them."""
+    X, graph = cosine_graph
+    allowed = np.zeros(len(X), dtype=bool)
+    allowed[np.random.default_rng(0).permutation(len(X))[:n_allowed]] = True
+
+    distances, rows = graph.find_nearest(*make_search(X, X[:9], "cosine", allowed), 5)
+
+    expected, true = nearest_by_force(X[:9], X, "cosine", 5, allowed)
+    assert_array_equal(rows, true)
+    assert_allclose(distances, expected, atol=1e-12)
+
+
+def test_a_filter_costs_no_recall(cosine_graph):
+    """The walk is as much longer as there are fewer rows to find."""
+    X, graph = cosine_graph
+    allowed = np.random.default_rng(0).random(len(X)) < 0.4
+    queries = _clustered(200, seed=9)
+
+    _, rows = graph.find_nearest(*make_search(X, queries, "cosine", allowed), 5)
+
+    assert allowed[rows].all()
+    assert _recall(rows, nearest_by_force(queries, X, "cosine", 5, allowed)[1]) > 0.93
+
+
+def test_a_query_that_comes_by_too_few_is_answered_exactly(cosine_graph):
+    """As where a filter shuts out all that is near."""
+    X, graph = cosine_graph
+    query = X[:1]
+    near = nearest_by_force(query, X, "cosine", 500)[1][0]
+    allowed = np.ones(len(X), dtype=bool)
+    allowed[near] = False
+
+    distances, rows = graph.find_nearest(*make_search(X, query, "cosine", allowed), 5)
+
+    expected, true = nearest_by_force(query, X, "cosine", 5, allowed)
+    assert_array_equal(rows, true)
+    assert_allclose(distances, expected, atol=1e-12)
+
+
+def test_rows_added_later_are_found(cosine_graph):
+    """Though the graph does not know them."""
+    X, graph = cosine_graph
+    later = _clustered(30, seed=10)
+    later[7] = X[3]
+    both = np.vstack([X, later])
+
+    distances, rows = graph.find_nearest(*make_search(both, later, "cosine"), 2)
+
+    assert (rows == np.arange(2000, 2030)[:, np.newaxis]).any(axis=1).all()
+    assert rows[7].tolist() == [3, 2007]
+    assert_allclose(distances[:, 0], 0, atol=1e-12)
+
+
+def test_many_copies_of_a_row_are_all_found():
+    """More than a row has links."""
+    X = _clustered(1000)
+    X[100:160] = X[5]
+    graph = _build(X)
+
+    distances, rows = graph.find_nearest(*make_search(X, X[5:6], "cosine"), 5)
+
+    assert_allclose(distances, np.zeros((1, 5)), atol=1e-12)
+    assert set(rows[0].tolist()) <= {5, *range(100, 160)}
+
+
+def test_all_rows_may_be_asked_for():
+    """And there is no shorter way than to compare them."""
+    X = _clustered(60)
+    graph = _build(X, k=3)
+
+    for n_neighbors in (60, 61):
+        _, rows = graph.find_nearest(*make_search(X, X[:4], "cosine"), n_neighbors)
+
+        assert_array_equal(rows[:, :60], nearest_by_force(X[:4], X, "cosine", 60)[1])
+        assert (rows[:, 60:] == -1).all()
+
+
+@pytest.mark.parametrize("n_rows", [3, 4, 5, 9])
+def test_the_smallest_graphs_answer(n_rows):
+    """Of three rows none can be left out to measure recall on."""
+    X = _clustered(n_rows)
+
+    graph = _build(X, k=1)
+    _, rows = graph.find_nearest(*make_search(X, X, "cosine"), 1)
+
+    assert_array_equal(rows, np.arange(n_rows)[:, np.newaxis])
+    assert 0 <= graph.recall <= 1
+
+
+def test_rows_that_may_not_be_found_are_not_in_the_graph():
+    """Such as those of unreadable images, which are zeros here."""
+    X = _clustered(400)
+    allowed = np.arange(400) % 4 > 0
+    X[~allowed] = 0
+
+    graph = _build(X, allowed=allowed)
+    _, rows = graph.find_nearest(*make_search(X, X[:40], "cosine", allowed), 4)
+
+    assert (graph.links[~allowed] == -1).all()
+    assert allowed[graph.links[graph.links >= 0]].all()
+    assert allowed[graph.entries].all()
+    assert allowed[rows].all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda X: X[:, ::-1]])
+def test_any_layout_of_memory_is_walked(dtype, layout):
+    """As views of larger arrays have them."""
+    X = layout(_clustered(300, n_features=6, dtype=dtype))
+    X.flags.writeable = False
+
+    graph = _build(X)
+    distances, _ = graph.find_nearest(*make_search(X, X[:5], "cosine"), 3)
+
+    assert_allclose(distances[:, 0], 0, atol=1e-12)
+
+
+def test_threads_do_not_disturb_each_other(cosine_graph):
+    """As in a server."""
+    X, graph = cosine_graph
+    searched = make_search(X, _clustered(40, seed=11), "cosine")
+    expected = graph.find_nearest(*searched, 5)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: graph.find_nearest(*searched, 5), range(8)))
+
+    for answer in answers:
+        assert_array_equal(answer[0], expected[0])
+        assert_array_equal(answer[1], expected[1])
+
+
+@pytest.fixture
+def fake_pynndescent(monkeypatch):
+    """Send graphs to a pynndescent that compares all rows; return how it was called."""
+    called = SimpleNamespace(drops_self=False)
+
+    def descend(data, **options):
+        called.data, called.options = data, options
+        distances = brute_force(data, data, "euclidean")
+        if called.drops_self:
+            np.fill_diagonal(distances, np.inf)
+        order = np.argsort(distances, axis=1, kind="stable")
+        order = order[:, : options["n_neighbors"]].astype(np.int32)
+        return SimpleNamespace(
+            neighbor_graph=(order, np.take_along_axis(distances, order, axis=1))
+        )
+
+    monkeypatch.setitem(sys.modules, "pynndescent", SimpleNamespace(NNDescent=descend))
+    monkeypatch.setattr(_approximate, "_FEW_OPERATIONS", 0)
+    return called
+
+
+@pytest.mark.parametrize("drops_self", [False, True])
+@pytest.mark.parametrize("name", GRAPH_METRICS)
+def test_large_graphs_are_made_by_pynndescent(fake_pynndescent, name, drops_self):
+    """From rows as the metric sees them, of which Euclidean distances rank alike."""
+    fake_pynndescent.drops_self = drops_self
+    X = _clustered(500)
+
+    graph = _build(X, name)
+
+    options = fake_pynndescent.options
+    assert options["metric"] == "euclidean"
+    assert options["n_neighbors"] == 31
+    assert isinstance(options["random_state"], int)
+    assert fake_pynndescent.data.dtype == np.float32
+    ranks = nearest_by_force(X[:5], X, name, 20)[1]
+    seen = fake_pynndescent.data
+    assert_array_equal(nearest_by_force(seen[:5], seen, "euclidean", 20)[1], ranks)
+    assert not (graph.links == np.arange(500)[:, np.newaxis]).any()
+    _, rows = graph.find_nearest(*make_search(X, X[:50], name), 5)
+    assert _recall(rows, nearest_by_force(X[:50], X, name, 5)[1]) > 0.9
+
+
+def test_the_seed_reaches_pynndescent(fake_pynndescent):
+    """Equal seeds, equal draws."""
+    seeds = []
+    for seed in (1, 1, 2):
+        _build(_clustered(100), seed=seed)
+        seeds.append(fake_pynndescent.options["random_state"])
+
+    assert seeds[0] == seeds[1] != seeds[2]
+
+
+def test_neighbours_that_pynndescent_missed_are_no_links(fake_pynndescent, monkeypatch):
+    """It writes -1 where it found too few, as it does among many copies."""
+    descend = sys.modules["pynndescent"].NNDescent
+
+    def miss(data, **options):
+        found = descend(data, **options)
+        found.neighbor_graph[0][::3, 5:] = -1
+        found.neighbor_graph[0][7] = -1
+        return found
+
+    monkeypatch.setattr(sys.modules["pynndescent"], "NNDescent", miss)
+    X = _clustered(400)
+
+    graph = _build(X)
+
+    has_link = graph.links >= 0
+    assert not (has_link[:, 1:] & ~has_link[:, :-1]).any()
+    _, rows = graph.find_nearest(*make_search(X, X[:50], "cosine"), 5)
+    assert _recall(rows, nearest_by_force(X[:50], X, "cosine", 5)[1]) > 0.9
+
+
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_rows_beyond_single_precision_are_not_lost(size):
+    """A walk cannot rank them, so that they are compared with each other."""
+    X = _clustered(300) * np.float32(size)
+    index = SimilarityIndex(3, metric="euclidean", algorithm="pynndescent").fit(X)
+
+    _, rows = index.kneighbors(X[:5])
+
+    assert index.algorithm_ == "exact"
+    assert_array_equal(rows, nearest_by_force(X[:5], X, "euclidean", 3)[1])
+
+
+def test_own_neighbours_are_those_of_brute_force(monkeypatch):
+    """They are the links of the graph, so no row is among its own."""
+    monkeypatch.setattr("imgsim.index._own_neighbors._N_ROWS", 128)
+    X = _clustered(401)
+    allowed = np.arange(401) % 7 > 0
+    collection = make_search(X, X[:1], "cosine", allowed)[1]
+
+    found = _approximate._neighbors(collection, np.random.RandomState(0))
+
+    distances = brute_force(X, X, "cosine")
+    distances[:, ~allowed] = np.inf
+    np.fill_diagonal(distances, np.inf)
+    assert_array_equal(found, np.argsort(distances, axis=1, kind="stable")[:, :30])

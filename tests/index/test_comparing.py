@@ -1,0 +1,131 @@
+"""Tests of comparing all pairs in double precision."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from searching import METRICS, brute_force, draw, make_search, nearest_by_force
+from sklearn import config_context
+
+from imgsim.index import _comparing
+from imgsim.index._comparing import _smallest, compare_nearest, compare_within
+
+
+@pytest.fixture(params=[1024, 0.001])
+def few_or_many_blocks(request, monkeypatch):
+    """All at once, or one query and seven rows at a time."""
+    if request.param < 1:
+        monkeypatch.setattr(_comparing, "_N_ROWS", 7)
+    with config_context(working_memory=request.param):
+        yield
+
+
+every_metric = pytest.mark.parametrize("name", [*METRICS, "canberra"])
+
+
+@pytest.mark.usefixtures("few_or_many_blocks")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_metric
+def test_neighbours_are_those_of_brute_force(name, dtype):
+    """In any number of blocks."""
+    X, queries = draw(name, 60, 23, dtype), draw(name, 4, 23, dtype, seed=1)
+
+    distances, rows = compare_nearest(*make_search(X, queries, name), 6)
+
+    expected, true = nearest_by_force(queries, X, name, 6)
+    assert_array_equal(rows, true)
+    assert_allclose(distances, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("few_or_many_blocks")
+@every_metric
+def test_pairs_within_a_radius_are_those_of_brute_force(name):
+    """In any number of blocks."""
+    X, queries = draw(name, 60, 23), draw(name, 4, 23, seed=1)
+    expected = brute_force(queries, X, name)
+    radius = float(np.quantile(expected, 0.1)) + 1e-9
+
+    query, row, distances = compare_within(*make_search(X, queries, name), radius)
+
+    order = np.lexsort((row, query))
+    assert_array_equal([query[order], row[order]], np.nonzero(expected <= radius))
+    assert_allclose(distances, expected[query, row], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("few_or_many_blocks")
+@every_metric
+def test_ties_break_by_row_number(name):
+    """Also between blocks."""
+    X = np.tile(draw(name, 3, 9), (20, 1))
+
+    _, rows = compare_nearest(*make_search(X, X[:3], name), 25)
+
+    assert_array_equal(rows, nearest_by_force(X[:3], X, name, 25)[1])
+
+
+@pytest.mark.usefixtures("few_or_many_blocks")
+@pytest.mark.parametrize("n_allowed", [0, 1, 4, 5, 30])
+@every_metric
+def test_only_allowed_rows_are_found(name, n_allowed):
+    """Places without a row say so."""
+    X = draw(name, 30, 8)
+    allowed = np.zeros(30, dtype=bool)
+    allowed[np.random.default_rng(0).permutation(30)[:n_allowed]] = True
+
+    searched = make_search(X, X[:4], name, allowed)
+    distances, rows = compare_nearest(*searched, 4)
+    found = compare_within(*searched, np.inf)[1]
+
+    expected, true = nearest_by_force(X[:4], X, name, 4, allowed)
+    assert_array_equal(rows, true)
+    assert_allclose(distances, expected, rtol=1e-10, atol=1e-12)
+    assert_array_equal(np.unique(found), np.flatnonzero(allowed))
+
+
+@pytest.mark.usefixtures("few_or_many_blocks")
+def test_more_may_be_asked_for_than_there_are():
+    """The rest of the places is empty."""
+    X = draw("cosine", 5, 3)
+
+    distances, rows = compare_nearest(*make_search(X, X[:1], "cosine"), 8)
+
+    assert_array_equal(rows[:, 5:], [[-1, -1, -1]])
+    assert np.isinf(distances[:, 5:]).all()
+
+
+def test_no_query_has_no_answer():
+    """And no error, whoever asks for it."""
+    searched = make_search(draw("cosine", 5, 3), np.empty((0, 3)), "cosine")
+
+    distances, rows = compare_nearest(*searched, 2)
+    pairs = compare_within(*searched, 1.0)
+
+    assert distances.shape == rows.shape == (0, 2)
+    assert [len(part) for part in pairs] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["cosine", "manhattan", "canberra"])
+def test_memory_stays_within_the_limit(name):
+    """Which a matrix of all distances, of 64 MiB, would not."""
+    X = draw(name, 4000, 4)
+    searched = make_search(X, X[:2000], name)
+
+    tracemalloc.start()
+    with config_context(working_memory=8):
+        compare_nearest(*searched, 3)
+    peak = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+
+    assert peak < 12
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 39, 40])
+@pytest.mark.parametrize("n_levels", [2, 5, 1000])
+def test_the_smallest_come_in_stable_order(k, n_levels):
+    """With few levels most entries tie, also at the k-th place."""
+    distances = np.random.default_rng(k).integers(n_levels, size=(30, 40)).astype(float)
+
+    columns = _smallest(distances, k)
+
+    assert_array_equal(columns, np.argsort(distances, axis=1, kind="stable")[:, :k])

@@ -1,0 +1,171 @@
+"""Tests of the exact search, by whichever way it goes."""
+
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from searching import (
+    LINEAR,
+    METRICS,
+    SUMMED,
+    brute_force,
+    draw,
+    make_search,
+    nearest_by_force,
+)
+
+from imgsim.index import _exact
+from imgsim.index._comparing import compare_nearest, compare_within
+from imgsim.index._exact import find_nearest, find_within
+
+WAYS = ("compared", "float32", "bfloat16")
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    """Send all searches one way, however small they are; return which precisions."""
+    scan = _exact.scan_nearest
+    tried = []
+    monkeypatch.setattr(
+        _exact, "scan_nearest", lambda *args: tried.append(args[-1]) or scan(*args)
+    )
+    if request.param != "compared":
+        monkeypatch.setattr(_exact, "_FEW_NUMBERS", 0)
+    if request.param == "bfloat16":
+        pytest.importorskip("torch")
+        monkeypatch.setattr(_exact, "_MIN_FOR_BFLOAT16", {True: 0, False: 0})
+        monkeypatch.setattr(_exact, "resolve_precision", lambda *_: "bfloat16")
+    return request.param, tried
+
+
+@pytest.mark.parametrize("name", [*METRICS, "canberra"])
+def test_neighbours_are_those_of_brute_force(way, name):
+    """Whichever way they are found."""
+    X, queries = draw(name, 1101, 29), draw(name, 6, 29, seed=1)
+
+    distances, rows = find_nearest(*make_search(X, queries, name), 7)
+
+    expected, true = nearest_by_force(queries, X, name, 7)
+    assert_array_equal(rows, true)
+    assert_allclose(distances, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [*METRICS, "canberra"])
+def test_pairs_within_a_radius_come_in_order(way, name):
+    """Of queries, and then of rows."""
+    X, queries = draw(name, 1101, 29), draw(name, 6, 29, seed=1)
+    expected = brute_force(queries, X, name)
+    radius = float(np.quantile(expected, 0.02)) + 1e-9
+
+    query, row, distances = find_within(*make_search(X, queries, name), radius)
+
+    assert_array_equal([query, row], np.nonzero(expected <= radius))
+    assert_allclose(distances, expected[query, row], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_copies", [30, 1000])
+@pytest.mark.parametrize("name", METRICS)
+def test_ties_break_by_row_number(way, name, n_copies):
+    """Also where so many tie that a scan gives up."""
+    X = np.tile(draw(name, 2, 9), (n_copies, 1))
+
+    _, rows = find_nearest(*make_search(X, X[:2], name), 12)
+
+    assert_array_equal(rows, nearest_by_force(X[:2], X, name, 12)[1])
+
+
+def test_a_query_is_tried_again_only_if_it_is_not_done(way):
+    """In more digits; at last all pairs are compared."""
+    name, tried = way
+    X = np.vstack(
+        [draw("cosine", 500, 64), np.repeat(draw("cosine", 1, 64, seed=1), 900, 0)]
+    )
+
+    easy, hard = X[:1], X[-1:]
+    find_nearest(*make_search(X, easy, "cosine"), 1)
+    n_for_easy = len(tried)
+    find_nearest(*make_search(X, hard, "cosine"), 1)
+
+    assert (
+        tried[n_for_easy:]
+        == {
+            "compared": [],
+            "float32": ["float32"],
+            "bfloat16": ["bfloat16", "float32"],
+        }[name]
+    )
+    assert n_for_easy == (name != "compared")
+
+
+@pytest.mark.parametrize("name", ["cosine", "manhattan", "jaccard"])
+def test_no_query_has_no_answer(way, name):
+    """And no error, whoever asks for it."""
+    searched = make_search(draw(name, 1100, 3), np.empty((0, 3), np.float32), name)
+
+    distances, rows = find_nearest(*searched, 2)
+    pairs = find_within(*searched, 1.0)
+
+    assert distances.shape == rows.shape == (0, 2)
+    assert [len(part) for part in pairs] == [0, 0, 0]
+
+
+RANGES = [
+    *((np.float32, size) for size in (1e30, 1e18, 1e-13, 1e-30, 1e-42)),
+    *((np.float64, size) for size in (1e100, 1e-100)),
+]
+
+
+@pytest.mark.parametrize(("dtype", "size"), RANGES)
+@pytest.mark.parametrize("name", [*LINEAR, *SUMMED])
+def test_huge_and_tiny_rows_are_not_lost(way, name, dtype, size):
+    """Beside others, though their products leave the range of float32."""
+    X = draw(name, 1101, 8, np.float64)
+    X[:600] *= size
+    X = X.astype(dtype)
+    searched = make_search(X, X[[0, 1, 1000]], name)
+    true = compare_nearest(*searched, 4)
+    radius = float(true[0][:, 2:].mean())
+
+    _, rows = find_nearest(*searched, 4)
+    pairs = find_within(*searched, radius)
+
+    assert_array_equal(rows, true[1])
+    near = compare_within(*searched, radius)
+    order = np.lexsort((near[1], near[0]))
+    assert_array_equal(pairs[:2], [near[0][order], near[1][order]])
+
+
+def test_small_searches_load_no_compiled_loops(monkeypatch):
+    """They would take longer to load than to do without."""
+    for module in ("_kernels", "_graph_kernels"):
+        monkeypatch.delitem(sys.modules, f"imgsim.index.{module}", raising=False)
+    X = draw("cosine", 200, 16)
+
+    find_nearest(*make_search(X, X[:5], "cosine"), 3)
+
+    assert "imgsim.index._kernels" not in sys.modules
+
+
+def test_bfloat16_is_tried_where_the_machine_has_it_and_it_pays(monkeypatch):
+    """And only for products, in many rows."""
+    asked = []
+    monkeypatch.setattr(_exact, "_FEW_NUMBERS", 0)
+    monkeypatch.setattr(_exact, "_MIN_FOR_BFLOAT16", {True: 50_000, False: 50_000})
+    monkeypatch.setattr(_exact, "resolve_precision", lambda *_: "bfloat16")
+
+    def scan(queries, collection, n_neighbors, precision):
+        asked.append((collection.metric.name, len(queries), precision))
+        shape = len(queries), n_neighbors
+        return np.zeros(shape), np.zeros(shape, int), np.ones(len(queries), dtype=bool)
+
+    monkeypatch.setattr(_exact, "scan_nearest", scan)
+    for name in ("cosine", "manhattan", "jaccard"):
+        X = draw(name, 1000, 10)
+        for n_queries in (1, 20):
+            find_nearest(*make_search(X, X[:n_queries], name), 2)
+
+    assert [case for case in asked if case[2] == "bfloat16"] == [
+        ("cosine", 20, "bfloat16")
+    ]
+    assert len(asked) == 6

@@ -1,0 +1,72 @@
+"""Ids name one row each, whatever they are."""
+
+import numpy as np
+import pytest
+
+from imgsim.index._ids import check_ids, next_ids
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [1, "1", ("a", 1), 2.5, None, frozenset([1])],
+        np.arange(6),
+        np.array(list("abcdef")),
+        range(6),
+        tuple("abcdef"),
+        [2**70, -(2**70), 0, "\udcff", "", b"\xff"],
+    ],
+    ids=["mixed", "integers", "words", "range", "tuple", "odd"],
+)
+def test_anything_hashable_names_a_row(ids):
+    """They come back as they were, and in order."""
+    expected = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+
+    assert check_ids(ids, 6).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        (["a", "b", "a"], ValueError, r"0 and 2 .*both.* 'a'"),
+        ([1, True, 2], ValueError, r"0 and 1 .*both.* True"),
+        ([1, 2], ValueError, "2 ids for 3 rows"),
+        ([1, float("nan"), 2], ValueError, "row 1 has nan"),
+        ([1, [2], 3], TypeError, r"1 (is|has) \[2\]"),
+        (np.ones((3, 2)), TypeError, r"0 (is|has) "),
+        ("abc", TypeError, "ids='abc' must be a sequence"),
+        (b"abc", TypeError, "must be a sequence"),
+        (3, TypeError, "ids=3 must be a sequence"),
+        (iter("abc"), TypeError, "must be a sequence"),
+    ],
+)
+def test_what_cannot_name_is_refused(ids, error, message):
+    """With the row and its id."""
+    with pytest.raises(error, match=message):
+        check_ids(ids, 3)
+
+
+def test_new_numbers_follow_the_largest():
+    """Also below zero, and above what a processor counts."""
+    assert next_ids(np.array([3, 9, 4]), 2).tolist() == [10, 11]
+    assert next_ids(check_ids([-5, -7], 2), 1).tolist() == [-4]
+    assert next_ids(check_ids([2**70], 1), 2).tolist() == [2**70 + 1, 2**70 + 2]
+
+
+def test_new_numbers_stay_whole_where_integers_end():
+    """Two floats may be equal where the numbers are not."""
+    assert next_ids(check_ids([2**63 - 1], 1), 2).tolist() == [2**63, 2**63 + 1]
+
+
+def test_numbers_of_numpy_are_numbers():
+    """As `list(array)` makes them; Python's may be written to a file."""
+    ids = check_ids(list(np.arange(3)), 3)
+
+    assert next_ids(ids, 1).tolist() == [3]
+    assert all(type(name) is int for name in ids)
+
+
+def test_words_are_not_counted_on():
+    """Nothing follows "b"."""
+    with pytest.raises(ValueError, match="ids must be given"):
+        next_ids(check_ids([1, "b"], 2), 1)

@@ -1,0 +1,227 @@
+"""Tests of the distances that searches compute, one metric after the other."""
+
+import functools
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.distance import cdist
+from searching import METRICS, brute_force, cosine_in_60_digits, draw
+from sklearn.metrics import pairwise_distances
+
+from imgsim.index._metric import BOOLEAN_METRICS, SLOW_METRICS, make_metric
+
+
+def _between(metric, queries, X):
+    return metric.between(queries, metric.describe(queries), X, metric.describe(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", METRICS)
+def test_distances_are_those_of_scipy(name, dtype):
+    """Whatever the type of the rows, to double precision."""
+    X, queries = draw(name, 30, 7, dtype), draw(name, 5, 7, dtype, seed=1)
+
+    distances = _between(make_metric(name, None, X), queries, X)
+
+    assert_allclose(distances, brute_force(queries, X, name), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["cosine", "euclidean", "manhattan", "chebyshev"])
+def test_distances_are_those_of_scikit_learn(name):
+    """Rows of zeros included."""
+    X = draw(name, 20, 4, np.float64)
+    X[[3, 8]] = 0
+
+    distances = _between(make_metric(name, None, X), X, X)
+
+    expected = pairwise_distances(X, metric=name)
+    np.fill_diagonal(expected, 1 if name == "cosine" else 0)
+    np.fill_diagonal(distances, 1 if name == "cosine" else 0)
+    assert_allclose(distances, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["cosine", "correlation"])
+def test_a_row_without_direction_has_distance_1_to_all(name):
+    """Itself included; there is no angle to measure."""
+    X = draw(name, 5, 4)
+    X[1] = 0
+
+    distances = _between(make_metric(name, None, X), X, X)
+
+    assert_array_equal(distances[1], np.ones(5))
+    assert_array_equal(distances[:, 1], np.ones(5))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_row_is_correlated_with_none(dtype):
+    """Though its mean, rounded, may differ from its values."""
+    X = draw("correlation", 4, 3, dtype)
+    X[2] = 0.1
+
+    distances = _between(make_metric("correlation", None, X), X, X)
+
+    assert_array_equal(distances[2], np.ones(4))
+
+
+def test_rows_of_false_are_alike():
+    """As SciPy has it: nothing is in one and not in the other."""
+    X = np.zeros((2, 3), dtype=np.float32)
+
+    distances = _between(make_metric("jaccard", None, X), X, X)
+
+    assert_array_equal(distances, np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("gap", [2.0**-13, 2.0**-23])
+@pytest.mark.parametrize("scale", [1.0, 3.0, 1e5])
+def test_near_duplicates_keep_their_digits(gap, scale):
+    """Where 1 minus the cosine would be rounding alone."""
+    x = np.array([[1.0, 2.0, -1.0, 0.5]]) * scale
+    y = np.array([[1.0 + gap, 2.0, -1.0, 0.5]]) * scale
+
+    distances = _between(make_metric("cosine", None, x), x, y)
+
+    expected = cosine_in_60_digits(x[0], y[0])
+    assert_allclose(distances, [[expected]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["euclidean", "sqeuclidean", "correlation"])
+def test_a_common_offset_costs_no_digits(name):
+    """Embeddings may lie far from the origin."""
+    steps = draw(name, 6, 16).round(2)
+    X = (steps.astype(np.float64) + 1000).astype(np.float32)
+
+    distances = _between(make_metric(name, None, X), X, X)
+
+    exact = X.astype(np.float64) - 1000
+    assert_allclose(distances, brute_force(exact, exact, name), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(SLOW_METRICS))
+def test_other_names_of_scipy_are_computed_by_scipy(name):
+    """With what the metric learns from the rows."""
+    X = draw("jaccard" if name in BOOLEAN_METRICS else name, 12, 5, np.float64)
+    if name == "jensenshannon":
+        X = np.abs(X)
+
+    distances = _between(make_metric(name, None, X), X[:3], X)
+
+    rows = X > 0 if name in BOOLEAN_METRICS else X
+    learned = {"seuclidean": {"V": X.var(axis=0, ddof=1)}}
+    if name == "mahalanobis":
+        learned[name] = {"VI": np.linalg.inv(np.cov(X.T))}
+    expected = cdist(rows[:3], rows, name, **learned.get(name, {}))
+    assert_allclose(distances, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_parameters_of_a_metric_reach_it():
+    """As scikit-learn's metric_params do."""
+    X = draw("minkowski", 6, 3, np.float64)
+
+    distances = _between(make_metric("minkowski", {"p": 3}, X), X, X)
+
+    expected = (np.abs(X[:, None] - X[None]) ** 3).sum(axis=2) ** (1 / 3)
+    assert_allclose(distances, expected, atol=1e-12)
+
+
+def _gap(x, y, power=1):
+    return float(abs(x[0] - y[0]) ** power)
+
+
+@pytest.mark.parametrize(
+    ("function", "params"),
+    [(_gap, {"power": 2}), (functools.partial(_gap, power=2), {})],
+)
+def test_functions_are_metrics(function, params):
+    """Of two rows, with parameters if there are any."""
+    X = np.array([[1.0, 9.0], [3.0, 9.0]], dtype=np.float32)
+
+    distances = _between(make_metric(function, params, X), X, X)
+
+    assert_array_equal(distances, [[0, 4], [4, 0]])
+
+
+class _Gap:
+    """A metric that compares by value, and so has no hash."""
+
+    def __eq__(self, other):
+        return isinstance(other, _Gap)
+
+    def __call__(self, x, y):
+        return _gap(x, y)
+
+
+def test_a_metric_need_not_be_hashable():
+    """Dataclasses with a `__call__` are not."""
+    X = np.array([[1.0], [3.0]])
+
+    distances = _between(make_metric(_Gap(), None, X), X, X)
+
+    assert_array_equal(distances, [[0, 2], [2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("l1", "manhattan"), ("cityblock", "manhattan"), ("l2", "euclidean")],
+)
+def test_metrics_have_the_other_names_of_scikit_learn(alias, name):
+    """For a user who comes from there."""
+    assert make_metric(alias, None, np.ones((2, 2))).name == name
+
+
+def test_precomputed_distances_are_sent_where_they_belong():
+    """There are no rows to compare."""
+    with pytest.raises(ValueError, match=r"precomputed.*NearestNeighbors"):
+        make_metric("precomputed", None, np.ones((2, 2)))
+
+
+def test_parameters_of_a_fast_metric_are_refused():
+    """None takes any, and ignoring one would mislead."""
+    with pytest.raises(ValueError, match=r"'cityblock'|'manhattan' takes no"):
+        make_metric("cityblock", {"p": 2}, np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("name", ["seuclidean", "mahalanobis"])
+def test_what_a_metric_learns_from_rows_ignores_unreadable_ones(name):
+    """An index may hold NaN in the place of an image that could not be read."""
+    X = draw(name, 20, 3, np.float64)
+    broken = np.insert(X, 5, np.nan, axis=0)
+
+    learned = make_metric(name, None, broken).params
+    expected = make_metric(name, None, X).params
+
+    assert learned.keys() == expected.keys()
+    for key, value in expected.items():
+        assert_allclose(learned[key], value)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_terms_do_not_depend_on_other_rows(name):
+    """Rows are added one by one, or all at once."""
+    X = draw(name, 9, 5)
+    metric = make_metric(name, None, X)
+
+    together = metric.describe(X)
+    alone = [metric.describe(X[i : i + 1]) for i in range(9)]
+
+    for term in ("shift", "scale", "bias", "size"):
+        of_each = np.concatenate([getattr(terms, term) for terms in alone])
+        assert_allclose(getattr(together, term), of_each, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["cosine", "correlation", "euclidean", "sqeuclidean"])
+def test_the_score_at_a_distance_is_that_of_a_row_there(name):
+    """By it, a search within a radius knows what to look for."""
+    X, queries = draw(name, 5, 6, np.float64), draw(name, 3, 6, np.float64, seed=1)
+    metric = make_metric(name, None, X)
+    terms, asked = metric.describe(X), metric.describe(queries)
+    distances = brute_force(queries, X, name)
+
+    scores = metric.seen(queries, asked) @ X.T * terms.scale + terms.bias
+
+    for j in range(5):
+        found = [
+            metric.score_at(d, asked.size, 6)[i] for i, d in enumerate(distances[:, j])
+        ]
+        assert_allclose(found, scores[:, j], atol=1e-12)
