@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 
+_FLOATS = (np.float32, np.float64)
+
+
 def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     """Return embeddings as float32 or float64; rows may hold NaN, none infinity."""
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
@@ -38,11 +41,17 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     rows: NDArray[Any] = validate_data(
         estimator,
         X,
-        dtype=(np.float32, np.float64),
+        # Integers of 32 bits and more have more digits than float32.
+        dtype=_FLOATS[::-1] if _is_wide_integer(X) else _FLOATS,
         ensure_all_finite="allow-nan",
         reset=reset,
     )
     return rows
+
+
+def _is_wide_integer(X: Any) -> bool:
+    dtype: Any = getattr(X, "dtype", None)
+    return getattr(dtype, "kind", None) in ("i", "u") and dtype.itemsize > 2
 
 
 def check_rows_to_fit(estimator: Any, X: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:

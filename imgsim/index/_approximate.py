@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from imgsim.index._exact import find_nearest
-from imgsim.index._own_neighbors import drop_own, find_own_neighbors
+from imgsim.index._own_neighbors import drop_own, find_own_neighbors, fits_memory
 from imgsim.index._scan import compare_pairs, shared_out, sorted_pairs
 from imgsim.index._searched import Collection, Rows
 
@@ -41,6 +41,7 @@ _WIDTHS = (
 )
 # Operations up to which comparing all rows is quicker than compiling pynndescent.
 _FEW_OPERATIONS = 4e12
+_MIN_WIDTH = 64  # below, a pair costs as much as with this
 _building = Lock()  # not every threading layer of numba can be entered twice
 
 
@@ -62,9 +63,11 @@ class NeighborGraph:
     axes : ndarray of shape (n_axes + 1, n_features), dtype float32
         Principal axes of the rows, and last their mean.
 
-    width : float
-        From how many of the nearest rows a walk goes on, as a multiple of the
-        neighbours asked for.
+    width : int
+        From how many of the nearest rows a walk goes on.
+
+    n_neighbors : int
+        For how many neighbours; for more of them it goes on from more rows.
 
     recall : float
         Share of the true neighbours that were found for a sample.
@@ -74,7 +77,8 @@ class NeighborGraph:
     entries: NDArray[np.int64]
     entry_codes: NDArray[np.float32]
     axes: NDArray[np.float32]
-    width: float
+    width: int
+    n_neighbors: int
     recall: float
 
     def __len__(self) -> int:
@@ -117,7 +121,7 @@ class NeighborGraph:
 
         rows, metric = collection.rows, collection.metric
         scale, bias = _single(rows)
-        n_left = int(np.ceil(self.width * n_found))
+        n_left = int(np.ceil(self.width * max(1, n_found / self.n_neighbors)))
         n_kept = min(len(rows), max(n_found, n_left))
         seen = metric.seen_singly(queries.values, queries.terms)
         starts = self._starts(seen)
@@ -195,16 +199,19 @@ def build_graph(
     is_sampled[sampled] = True
     entries = np.sort(order[len(sampled) :][: max(1024, len(rows) // 12)])
     seen = collection.metric.seen(rows.values[entries], rows[entries].terms)
+    # Where all rows are equal the shares of variance, which nobody asks for, are NaN.
     pca = PCA(min(_N_AXES, *seen.shape), svd_solver="randomized", random_state=0)
-    codes = pca.fit_transform(seen).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        codes = pca.fit_transform(seen).astype(np.float32)
     axes = np.vstack([pca.components_, pca.mean_]).astype(np.float32)
     parts = (entries, codes, axes)
-    trial = NeighborGraph(_linked(neighbors, collection, is_sampled), *parts, 1, 0)
+    k = n_neighbors
+    trial = NeighborGraph(_linked(neighbors, collection, is_sampled), *parts, k, k, 0)
     width, measured = _tuned(
         trial, collection, sampled, is_sampled, n_neighbors, recall
     )
     links = _linked(neighbors, collection, np.zeros_like(is_sampled))
-    return NeighborGraph(links, *parts, width, measured)
+    return NeighborGraph(links, *parts, width, k, measured)
 
 
 def _neighbors(
@@ -213,7 +220,8 @@ def _neighbors(
     """Return the nearest other rows of each row, nearly."""
     rows, metric = collection.rows, collection.metric
     n_wanted = min(_N_NEIGHBORS, int(np.count_nonzero(collection.allowed)) - 1)
-    if len(rows) * float(rows.values.size) < _FEW_OPERATIONS:
+    n_operations = len(rows) ** 2 * max(rows.values.shape[1], _MIN_WIDTH)
+    if n_operations < _FEW_OPERATIONS and fits_memory(len(rows), n_wanted):
         return find_own_neighbors(collection, n_wanted).astype(np.int32)
     from pynndescent import NNDescent
 
@@ -261,7 +269,7 @@ def _tuned(
     is_sampled: NDArray[np.bool_],
     n_neighbors: int,
     recall: float,
-) -> tuple[float, float]:
+) -> tuple[int, float]:
     """Return the smallest width at which the sample finds its neighbours, and how many.
 
     The sample is not in the graph and may not be found, as if it were new.
@@ -272,7 +280,7 @@ def _tuned(
     queries = collection.rows[sampled]
     k = min(n_neighbors, int(np.count_nonzero(others.allowed)))
     true = np.sort(find_nearest(queries, others, k)[1], axis=1)
-    for width in _WIDTHS:
+    for width in dict.fromkeys(int(np.ceil(k * multiple)) for multiple in _WIDTHS):
         found = replace(graph, width=width)._walked(queries, others, k, k)[1]
         hits = [np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]
         measured = float(np.mean(hits))

@@ -26,8 +26,9 @@ from imgsim.embedding._device import resolve_device
 from imgsim.index._approximate import GRAPH_METRICS, NeighborGraph, build_graph
 from imgsim.index._exact import find_nearest
 from imgsim.index._expansion import expand
-from imgsim.index._ids import check_ids, next_ids
+from imgsim.index._ids import check_ids, ids_from
 from imgsim.index._metric import BOOLEAN_METRICS, make_metric
+from imgsim.index._row_types import check_values, is_boolean, kind_of
 from imgsim.index._searched import Collection, Rows
 from imgsim.index._store import RowStore
 
@@ -125,11 +126,11 @@ class BaseIndex(BaseEstimator, ABC):
         rows, _ = check_rows_to_fit(self, X)
         metric = make_metric(self.metric, self.metric_params, rows)
         self._check_combination(metric.name)
-        _check_values(rows, self.metric)
+        check_values(rows, self.metric)
         check_consistent_length(rows, y)
         names = np.arange(len(rows)) if ids is None else check_ids(ids, len(rows))
         labels = None if y is None else column_or_1d(y)
-        self._has_bool_rows = _is_bool(X)
+        self._has_bool_rows = is_boolean(X)
         self._store = RowStore(metric, rows, names, labels)
         self._graph = None
         self.fingerprint_ = fingerprint
@@ -185,14 +186,16 @@ class BaseIndex(BaseEstimator, ABC):
         Notes
         -----
         It costs what is added. A graph is built anew when it lacks a quarter as many
-        rows as it knows; until then these are searched one by one.
+        rows as it knows; until then these are searched one by one. With
+        `augment_database` new rows are augmented by those that are there, which stay as
+        they are: fit again, with all rows, for what a fit gives.
         """
         check_is_fitted(self)
         rows = self._checked_rows(X, fingerprint)
         store = self._store
         labels = self._checked_labels(y, len(rows))
         if ids is None:
-            names = next_ids(store.ids, len(rows))
+            names = ids_from(store.next_id, len(rows))
         else:
             names = check_ids(ids, len(rows))
         taken = [slot for slot in store.slots_of(names.tolist()) if slot is not None]
@@ -202,11 +205,10 @@ class BaseIndex(BaseEstimator, ABC):
                 f"{len(taken)} of the ids are in the index already, such as {known!r}: "
                 f"pass replace=True to put the new rows in their place."
             )
-        if self.augment_database:
-            readable = find_readable_rows(rows)
-            rows = rows.copy()
-            rows[readable] = self._expanded(None, rows[readable], self.augment_database)
+        self._check_left(taken, rows)
         store.remove(taken)
+        if self.augment_database:
+            rows = self._augmented(rows)
         store.append(rows, names, labels)
         self._keep_order()
         return self
@@ -244,10 +246,7 @@ class BaseIndex(BaseEstimator, ABC):
                 f"{f', nor with {len(unknown) - 1} others' if unknown[1:] else ''}."
             )
         found = [slot for slot in slots if slot is not None]
-        left = self._store.findable.copy()
-        left[found] = False
-        if not left.any():
-            raise ValueError("removing these ids would leave no row that can be read.")
+        self._check_left(found, np.empty((0, 1)))
         self._store.remove(found)
         self._keep_order()
         return self
@@ -259,9 +258,8 @@ class BaseIndex(BaseEstimator, ABC):
         if is_untidy:
             store.tidy_up()
         if graph is None:
-            return
-        if is_untidy or store.n_slots > (1 + _MAX_UNKNOWN) * len(graph):
-            store.tidy_up()
+            self._build_graph()  # if there are enough rows by now
+        elif is_untidy or store.n_slots > (1 + _MAX_UNKNOWN) * len(graph):
             self._build_graph()
 
     def _build_graph(self) -> None:
@@ -272,11 +270,27 @@ class BaseIndex(BaseEstimator, ABC):
         if self.algorithm == "auto" and collection.metric.name in GRAPH_METRICS:
             wanted = collection.rows.values.size > _MANY_NUMBERS
         # Rows beyond single precision are compared with each other, not walked to.
-        wanted &= bool(np.isfinite(collection.rows.terms.size).all())
+        sizes = collection.rows.terms.size[collection.allowed]
+        wanted = wanted and bool(np.isfinite(sizes).all())
         if wanted and np.count_nonzero(collection.allowed) > 2:
+            self._store.tidy_up()
+            collection = self._collection()
             random_state = check_random_state(self.random_state)
             k = min(self.n_neighbors, int(np.count_nonzero(collection.allowed)) - 2)
             self._graph = build_graph(collection, k, self.recall, random_state)
+
+    def _check_left(self, gone: list[int], new_rows: NDArray[Any]) -> None:
+        left = self._store.findable.copy()
+        left[gone] = False
+        if not (left.any() or find_readable_rows(new_rows).any()):
+            raise ValueError("this would leave no row that can be read.")
+
+    def _augmented(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return new rows with their neighbours in the index added."""
+        rows, readable = rows.copy(), find_readable_rows(rows)
+        if readable.any() and self._store.findable.any():
+            rows[readable] = self._expanded(None, rows[readable], self.augment_database)
+        return rows
 
     def _collection(self, allowed: NDArray[np.bool_] | None = None) -> Collection:
         """Return the rows to search among, and where to compute."""
@@ -304,14 +318,23 @@ class BaseIndex(BaseEstimator, ABC):
                 f"fingerprint={fingerprint!r} differs from {self.fingerprint_!r}, that "
                 f"of the rows of the index: embed with the model that made them."
             )
-        if _is_bool(X) and not self._has_bool_rows:
+        is_number = self._store.metric.name not in BOOLEAN_METRICS
+        if is_number and not self._has_bool_rows and is_boolean(X):
             raise TypeError(
                 "X holds booleans where the rows of the index are numbers; distances "
                 "between the two mean nothing. Convert X if it is meant so."
             )
         rows = check_rows(self, X, reset=False)
-        _check_values(rows, self.metric)
-        return rows.astype(self._store.rows.values.dtype, copy=False)
+        check_values(rows, self._store.metric.name)
+        dtype = self._store.rows.values.dtype
+        with np.errstate(over="ignore"):
+            fitting = rows.astype(dtype, copy=False)
+        if np.isinf(fitting).any():
+            raise ValueError(
+                f"X holds {rows[np.isinf(fitting)][0]:g}, too large for {dtype}, which "
+                f"the rows of the index are: fit it with float64, or scale X."
+            )
+        return fitting
 
     def _checked_labels(self, y: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
         if (y is None) != (self._store.labels is None):
@@ -327,7 +350,7 @@ class BaseIndex(BaseEstimator, ABC):
             raise ValueError(f"y holds {len(labels)} labels for {n_rows} rows of X.")
         known = self._store.labels
         # Numbers are not to become words because words are added to them.
-        is_alike = known is not None and _sort(known) == _sort(labels)
+        is_alike = known is not None and kind_of(known) == kind_of(labels)
         return np.asarray(labels if is_alike else labels.astype(object))
 
     def _expanded(
@@ -371,21 +394,3 @@ class BaseIndex(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _sort(labels: NDArray[Any]) -> str:
-    return "number" if labels.dtype.kind in "biuf" else labels.dtype.kind
-
-
-def _is_bool(X: ArrayLike) -> bool:
-    return isinstance(X, np.ndarray) and X.dtype.kind == "b"
-
-
-def _check_values(rows: NDArray[Any], metric: Any) -> None:
-    if isinstance(metric, str) and metric in BOOLEAN_METRICS:
-        odd = rows[~np.isnan(rows) & (rows != 0) & (rows != 1)]
-        if len(odd):
-            raise ValueError(
-                f"metric={metric!r} compares boolean rows, and X holds {odd[0]:g}: "
-                f"pass X > threshold, or another metric."
-            )

@@ -1,9 +1,16 @@
 """Complete linkage of rows of which only the near pairs are known."""
 
-from typing import NamedTuple
+from itertools import count
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+_N_ROUNDS = 16  # after which distances shrink along a chain, it seems
+_MAX_DENSE = 4096  # groups, whose distances take 128 MiB
 
 
 def complete_linkage(
@@ -39,7 +46,8 @@ def complete_linkage(
     Groups that are nearest to each other are joined all at once: neither can find a
     nearer one later, because distances only grow [1]_. That takes a few sorts of the
     pairs for each round, and about as many rounds as the logarithm of the largest
-    group; more, n / 2 at worst, only where distances shrink steadily along a chain.
+    group. Where distances shrink steadily along a chain it takes more: what is left
+    after a few is joined by SciPy, one connected part after the other.
 
     Where distances differ, the groups are those of
     `scipy.cluster.hierarchy.linkage(method="complete")`. Of equally near pairs that
@@ -51,8 +59,11 @@ def complete_linkage(
     """
     labels = np.arange(n)
     links = _Links(np.minimum(i, j), np.maximum(i, j), distances)
-    while len(links.a):
-        target = _join_nearest(n, links)
+    for n_rounds in count(1):
+        if not len(links.a):
+            break
+        is_chain = n_rounds % _N_ROUNDS == 0
+        target = _join_chains(n, links) if is_chain else _join_nearest(n, links)
         links = _links_between(target, links)
         labels = target[labels]
     return labels
@@ -80,6 +91,35 @@ def _join_nearest(n: int, links: _Links) -> NDArray[np.int64]:
     target = np.arange(n)
     target[b[joined]] = a[joined]
     return target
+
+
+def _join_chains(n: int, links: _Links) -> NDArray[np.int64]:
+    """Return the group of each group after SciPy joined those of small parts."""
+    groups = np.unique([links.a, links.b])
+    a, b = np.searchsorted(groups, links.a), np.searchsorted(groups, links.b)
+    graph = coo_array((np.ones(len(a)), (a, b)), shape=(len(groups), len(groups)))
+    _, part_of = connected_components(graph, directed=False)
+    target = np.arange(n)
+    beyond = 2 * links.distances.max() + 1
+    for link_numbers in equal_ones(part_of[a]):
+        members = np.unique([a[link_numbers], b[link_numbers]])
+        if len(members) > _MAX_DENSE:
+            continue
+        dense = np.full((len(members), len(members)), beyond)
+        one = np.searchsorted(members, a[link_numbers])
+        other = np.searchsorted(members, b[link_numbers])
+        dense[one, other] = dense[other, one] = links.distances[link_numbers]
+        tree = linkage(dense[np.triu_indices(len(members), 1)], "complete")
+        label = fcluster(tree, links.distances.max(), "distance")
+        _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
+        target[groups[members]] = groups[members[first[inverse]]]
+    return target
+
+
+def equal_ones(labels: NDArray[Any]) -> list[NDArray[np.int64]]:
+    """Return the positions of each label."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
 
 
 def _links_between(target: NDArray[np.int64], links: _Links) -> _Links:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.images._sources import check_image_sources
-from imgsim.index._complete_linkage import complete_linkage
+from imgsim.index._complete_linkage import complete_linkage, equal_ones
 from imgsim.index._copies import find_first_copies
 from imgsim.index._duplicate_group import DuplicateGroup
 from imgsim.index._metric import Metric
@@ -140,7 +140,7 @@ def find_duplicates(
         found.group(
             labels[content[members[0]]], members, members[merit[members].argmax()]
         )
-        for members in _equal_ones(labels[content])
+        for members in _repeated_ones(labels[content])
     ]
     return sorted(
         groups, key=lambda group: (-len(group), group.distance, group.rows[0])
@@ -178,7 +178,7 @@ class _Found(NamedTuple):
             i, j, distance = self.weakest[label]
             furthest = self.distinct[[i, j]]
         first, second = names[furthest].tolist()
-        copies = _equal_ones(self.content[members])
+        copies = _repeated_ones(self.content[members])
         return DuplicateGroup(
             ids=names[members].tolist(),
             rows=self.view.row_numbers[members],
@@ -213,7 +213,9 @@ def _view_of(
         index.fit(X, ids=ids)
     store = index._store
     collection = store.collection()
-    allowed = np.flatnonzero(collection.allowed)
+    # A row of zeros has no direction, and is near to none.
+    has_place = collection.rows.terms.scale > 0
+    allowed = np.flatnonzero(collection.allowed & has_place)
     row_numbers = store.row_of_slot[allowed]
     return _View(
         _taken(collection.rows, allowed),
@@ -298,8 +300,6 @@ def _weakest_pairs(
     return dict(zip(found.tolist(), told, strict=True))
 
 
-def _equal_ones(keys: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _repeated_ones(keys: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Return the positions of each key that occurs twice or more."""
-    order = np.argsort(keys, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
-    return [part for part in parts if len(part) > 1]
+    return [part for part in equal_ones(keys) if len(part) > 1]

@@ -42,7 +42,7 @@ def find_nearest(
     positions : ndarray of shape (n_queries, n_neighbors), dtype int64
         Among equal distances the lowest comes first; -1 where there is no row.
     """
-    if _is_compared(queries, collection) or not len(queries):
+    if not len(queries) or _is_compared(queries, collection):
         return compare_nearest(queries, collection, n_neighbors)
     distances = np.full((len(queries), n_neighbors), np.inf)
     positions = np.full((len(queries), n_neighbors), -1, dtype=np.int64)
@@ -92,7 +92,7 @@ def find_within(
     distances : ndarray of shape (n_pairs,)
         Their distances.
     """
-    if _is_compared(queries, collection) or not len(queries):
+    if not len(queries) or _is_compared(queries, collection, n_operations):
         pairs = compare_within(queries, collection, radius)
     else:
         precision = _precisions(queries, collection, n_operations)[0]
@@ -101,17 +101,19 @@ def find_within(
     return pairs[0][order], pairs[1][order], pairs[2][order]
 
 
-def _is_compared(queries: Rows, collection: Collection) -> bool:
+def _is_compared(
+    queries: Rows, collection: Collection, n_operations: float | None = None
+) -> bool:
     """Tell whether all pairs are compared at once: few, odd, or of no fast metric."""
     metric, rows = collection.metric, collection.rows
-    if metric.kind is None or not all(
-        np.isfinite(some.terms.size).all() for some in (queries, rows)
-    ):
+    sizes = (queries.terms.size, rows.terms.size[collection.allowed])
+    if metric.kind is None or not all(np.isfinite(size).all() for size in sizes):
         return True
     if metric.is_linear and collection.device != "cpu":
         return False
-    few = rows.values.size <= _FEW_NUMBERS
-    return few and rows.values.size * len(queries) <= _FEW_OPERATIONS
+    if n_operations is None:
+        n_operations = float(rows.values.size) * len(queries)
+    return rows.values.size <= _FEW_NUMBERS and n_operations <= _FEW_OPERATIONS
 
 
 def _precisions(

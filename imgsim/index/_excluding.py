@@ -35,7 +35,9 @@ def excluded_slots(
         raise TypeError(f"exclude_ids={ids!r} must be a sequence of ids.")
     entries = list(ids)
     if not entries or not all(isinstance(entry, _PER_QUERY) for entry in entries):
-        return Excluded(_known(store, entries), None)
+        known = _known(store, entries)
+        if known or not entries or not all(isinstance(e, tuple) for e in entries):
+            return Excluded(known, None)
     if len(entries) != n_queries:
         raise ValueError(
             f"exclude_ids holds {len(entries)} lists of ids for {n_queries} queries."

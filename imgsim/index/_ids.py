@@ -30,14 +30,22 @@ def check_ids(ids: Sequence[Hashable], n_rows: int | None = None) -> NDArray[Any
     return unique
 
 
-def next_ids(ids: NDArray[Any], n_rows: int) -> NDArray[Any]:
-    """Return the integers after the largest id."""
-    are_integers = ids.dtype.kind == "i"
-    if not are_integers and not all(isinstance(name, int) for name in ids.tolist()):
+def next_id(ids: NDArray[Any], least: int) -> int | None:
+    """Return the integer after the largest id, or None if one is no integer."""
+    if ids.dtype.kind == "i":
+        return max(least, int(ids.max(initial=-1)) + 1)
+    names = ids.tolist()
+    if not all(isinstance(name, int) for name in names):
+        return None
+    return max(least, max(names, default=-1) + 1)
+
+
+def ids_from(first: int | None, n_rows: int) -> NDArray[Any]:
+    """Return ids that go on with this integer."""
+    if first is None:
         raise ValueError(
             "ids must be given, since those of the index are not all integers."
         )
-    first = int(ids.max()) + 1
     if first + n_rows > np.iinfo(np.int64).max:
         return np.array(range(first, first + n_rows), dtype=object)
     return np.arange(first, first + n_rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -172,17 +173,21 @@ class Metric:
     ) -> NDArray[np.float64]:
         """Return the distances of all pairs, in double precision, row by row."""
         if self.kind is None:
+            name, params = self.name, self.params
+            if callable(name):  # SciPy would go by its name, if that is one it knows
+                name, params = partial(_call, name, params), {}
             return np.asarray(
                 cdist(
                     _as_scipy_wants(queries, self.name),
                     _as_scipy_wants(rows, self.name),
-                    self.name,
-                    **self.params,
+                    name,
+                    **params,
                 )
             )
         left, right = self.seen(queries, query_terms), self.seen(rows, row_terms)
         if self.kind == PRODUCT:
-            return 1 - left @ right.T
+            # Unlike a product of matrices, equal for equal rows.
+            return np.asarray(1 - np.einsum("if,jf->ij", left, right))
         if self.kind == JACCARD:
             return np.asarray(cdist(left > 0, right > 0, "jaccard"))
         return self.finish(
@@ -234,6 +239,10 @@ def _lengths(
             block -= shift[start : start + step, np.newaxis]
         lengths[start : start + step] = np.sqrt(np.einsum("ij,ij->i", block, block))
     return lengths
+
+
+def _call(function: Any, params: dict[str, Any], a: Any, b: Any) -> float:
+    return float(function(a, b, **params))
 
 
 def _as_scipy_wants(rows: NDArray[Any], name: Any) -> NDArray[Any]:

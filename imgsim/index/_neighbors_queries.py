@@ -302,7 +302,13 @@ class NeighborsQueries(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseIn
         none = np.empty(0, dtype=np.int64)
         if not len(asking):
             return n_queries, (none, none, np.empty(0))
-        query, slot, distance = find_within(queries, self._collection(), radius)
+        # A distance that was returned is rounded, and as a radius reaches its row.
+        dtype = self._store.rows.values.dtype
+        limit = dtype.type(radius)
+        reach = float(np.nextafter(limit, dtype.type(np.inf)))
+        query, slot, exact = find_within(queries, self._collection(), reach)
+        near = exact.astype(dtype) <= limit
+        query, slot, distance = query[near], slot[near], exact[near]
         if own is not None:
             other = slot != own[query]
             query, slot, distance = query[other], slot[other], distance[other]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
+from sklearn import get_config
 
 from imgsim.embedding._precision import computing_in, resolve_precision
 from imgsim.index._exact import find_nearest
@@ -21,6 +22,7 @@ from imgsim.index._scores import relative_error, slack
 from imgsim.index._searched import Collection
 
 _N_ROWS = 1024  # of a block
+_N_BYTES = 12  # of a candidate
 
 
 def find_own_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.int64]:
@@ -39,9 +41,6 @@ def find_own_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.i
     positions : ndarray of shape (n_rows, n_neighbors), dtype int64
         The nearest first; no row is its own neighbour.
     """
-    if not np.isfinite(collection.rows.terms.size).all():
-        found = find_nearest(collection.rows, collection, n_neighbors + 1)[1]
-        return drop_own(found, np.arange(len(found)), n_neighbors)
     tiles = _Tiles(collection, n_neighbors)
     blocks = range(0, len(collection.rows), _N_ROWS)
     pairs = list(combinations_with_replacement(blocks, 2))
@@ -59,6 +58,16 @@ def find_own_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.i
         found = find_nearest(collection.rows[missed], collection, n_neighbors + 1)[1]
         positions[missed] = drop_own(found, missed, n_neighbors)
     return positions
+
+
+def fits_memory(n_rows: int, n_neighbors: int) -> bool:
+    """Tell whether the candidates of all rows fit into `working_memory`."""
+    n_bytes = n_rows * (_capacity(n_neighbors) * _N_BYTES + 4 * n_neighbors)
+    return bool(n_bytes < get_config()["working_memory"] * 2**20)
+
+
+def _capacity(n_neighbors: int) -> int:
+    return 4 * n_neighbors + 64
 
 
 def drop_own(
@@ -79,7 +88,7 @@ class _Tiles:
         n_rows = len(collection.rows)
         self.collection = collection
         self.n_neighbors = n_neighbors
-        capacity = min(4 * n_neighbors + 64, n_rows)
+        capacity = min(_capacity(n_neighbors), n_rows)
         self.candidates = Candidates(n_rows, n_neighbors, capacity)
         self.locks = [Lock() for _ in range(0, n_rows, _N_ROWS)]
         precision = resolve_precision("auto", "cpu")

@@ -34,6 +34,7 @@ _DEFECTS = (
     TypeError,
     ValueError,
 )
+_GRAPH_NUMBERS = ("width", "n_neighbors", "recall")
 _GRAPH_ARRAYS = ("links", "entries", "entry_codes", "axes")
 
 
@@ -62,11 +63,12 @@ def save_index(index: Any, path: str | os.PathLike[str]) -> None:
         "scalars": [
             name for name, value in metric.params.items() if np.isscalar(value)
         ],
+        "next_id": index._store.next_id,
         "n_features": index.n_features_in_,
         "feature_names": list(getattr(index, "feature_names_in_", [])),
         "fingerprint": index.fingerprint_,
         "has_bool_rows": index._has_bool_rows,
-        "graph": graph and {"width": graph.width, "recall": graph.recall},
+        "graph": graph and {name: getattr(graph, name) for name in _GRAPH_NUMBERS},
     }
     write_arrays(path, arrays, metadata, kind=_KIND, version=FORMAT_VERSION)
 
@@ -101,6 +103,7 @@ def _restored(cls: type, arrays: dict[str, NDArray[Any]], metadata: Any) -> Any:
     columns = _unpacked("rows.", arrays)
     check_rows_whole(columns, metadata["n_features"])
     index._store = RowStore.from_columns(metric, columns)
+    index._store.next_id = metadata["next_id"]
     index._graph = None
     if metadata["graph"]:
         links, entries, codes, axes = (
@@ -133,7 +136,7 @@ def _packed(name: str, column: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Return numbers as they are, and ids or labels of any kind as JSON in bytes."""
     if column.dtype.kind in "biuf":
         return {name: column}
-    values = column.tolist()
+    values = [v.item() if isinstance(v, np.generic) else v for v in column.tolist()]
     if all(type(value) is int and abs(value) < 2**63 for value in values):
         return {f"{name}.objects": np.array(values, dtype=np.int64)}
     for odd in values:

@@ -238,11 +238,19 @@ def _scored(queries: Rows, collection: Collection, precision: str) -> Iterator[B
     score = make_scorer(metric, seen, precision, collection.device)
     for first, rows in collection.rows.blocks(max(1024, _N_SCORES // len(queries))):
         allowed = collection.allowed[first : first + len(rows)]
-        scale, bias = rows.terms.scale, rows.terms.bias
-        wrong = slack(metric, error, size, rows.terms.size.max(), np.abs(bias).max())
-        allowed_bias = np.where(allowed, bias, -np.inf).astype(np.float32)
+        values, scale, bias = rows.values, rows.terms.scale, rows.terms.bias
+        row_size = rows.terms.size[allowed].max(initial=0)
+        row_bias = np.abs(bias[allowed]).max(initial=0)
+        is_odd = np.isinf(rows.terms.size)
+        if is_odd.any():  # none is allowed, and no score may be NaN
+            values = np.where(is_odd[:, np.newaxis], values.dtype.type(0), values)
+            scale = np.where(is_odd, 0, scale)
         yield Block(
-            first, score(rows.values), scale.astype(np.float32), allowed_bias, wrong
+            first,
+            score(values),
+            scale.astype(np.float32),
+            np.where(allowed, bias, -np.inf).astype(np.float32),
+            slack(metric, error, size, row_size, row_bias),
         )
 
 

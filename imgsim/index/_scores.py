@@ -74,7 +74,8 @@ def _torch_products(
     def scores(rows: NDArray[Any]) -> NDArray[np.float32]:
         if not rows.flags.writeable or min(rows.strides) < 0:
             rows = rows.copy()  # torch warns of the one, and refuses the other
-        with computing_in("float32", there.device.type):
+        kind = there.device.type
+        with computing_in("float32", kind), torch.autocast(kind, enabled=False):
             product = there @ torch.from_numpy(rows).to(device, dtype).T
         found: NDArray[np.float32] = product.float().cpu().numpy()
         return found

@@ -18,6 +18,7 @@ from imgsim.index._saving import Saving
 from imgsim.index._threshold import threshold_by_coverage, threshold_by_precision
 from imgsim.metrics import precision_at_k
 
+_MANY = 256  # ids that one query leaves out
 _METRICS = {*KINDS, *OTHER_NAMES, *SLOW_METRICS, "precomputed"}
 
 
@@ -235,8 +236,14 @@ class SimilarityIndex(Saving, NeighborsQueries):
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"n_neighbors={k!r} must be an integer, at least 1.")
         limit = self._checked_limit(max_distance)
+        if X is not None:
+            X = self._checked_rows(X, fingerprint)
         n_queries = self.n_samples_fit_ if X is None else len(X)
         excluded = excluded_slots(self._store, exclude_ids, n_queries)
+        if excluded.n_at_most > _MANY and X is not None:
+            return self._searched_one_by_one(
+                X, int(k), max_distance, where, exclude_ids
+            )
         allowed = allowed_slots(self._store, where, excluded.everywhere)
         n_candidates = int(np.count_nonzero(allowed))
         k_and_excluded = min(int(k) + excluded.n_at_most, n_candidates)
@@ -248,6 +255,21 @@ class SimilarityIndex(Saving, NeighborsQueries):
             [ids[row[found]] for row, found in zip(rows, near, strict=True)],
             [row[found] for row, found in zip(distances, near, strict=True)],
         )
+
+    def _searched_singly(
+        self,
+        X: NDArray[Any],
+        n_neighbors: int,
+        max_distance: float | None,
+        where: ArrayLike | None,
+        exclude_ids: Any,
+    ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """Search without what each query leaves out: else all would look for as many."""
+        answers = [
+            self.search(X[[i]], n_neighbors, max_distance, where=where, exclude_ids=own)
+            for i, own in enumerate(map(list, exclude_ids))
+        ]
+        return [ids for (ids,), _ in answers], [found for _, (found,) in answers]
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Return the precision among the first `n_neighbors` neighbours.
@@ -323,9 +345,11 @@ class SimilarityIndex(Saving, NeighborsQueries):
         The rows of the index ask, and each is left out of its own answer. Without
         labels this is the conformal test of novelty [1]_: a new image of the same kind
         as the collection, drawn alike, gets no answer with probability `1 - coverage`
-        at most. It promises nothing of strangers, and collections full of near copies
-        make it too small for images that have none. A threshold holds for this model,
-        metric and collection only.
+        at most; fewer than `1 / (1 - coverage)` rows cannot promise so much, and give
+        the largest distance they know. It promises nothing of strangers, and
+        collections full of near copies make it too small for images that have none. A
+        threshold holds for this model, metric and collection only. An exact index
+        compares all rows with all others for it.
 
         References
         ----------
@@ -358,7 +382,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
 
     def _checked_limit(self, max_distance: float | None) -> float:
         limit = np.inf if max_distance is None else max_distance
-        least = -np.inf if self.metric == "inner_product" else 0
+        least = -np.inf if self._store.metric.name == "inner_product" else 0
         if not isinstance(limit, Real) or not limit >= least:
             raise ValueError(f"max_distance={limit!r} must be a number, at least 0.")
         return float(limit)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from imgsim._validation import find_readable_rows
 from imgsim.index._growing import GrowingArray
+from imgsim.index._ids import next_id
 from imgsim.index._metric import Metric, RowTerms
 from imgsim.index._searched import Collection, Rows
 
@@ -33,7 +34,14 @@ class RowStore:
 
     labels : ndarray of shape (n_rows,) or None
         Their labels, if they have any.
+
+    Attributes
+    ----------
+    next_id : int or None
+        The first integer after all ids there ever were; None if some are no integers.
     """
+
+    next_id: int | None
 
     def __init__(
         self,
@@ -48,6 +56,7 @@ class RowStore:
         self._begin(metric, column, metric.describe(column.values), readable, ids)
         if labels is not None:
             self._columns["labels"] = GrowingArray(labels)
+        self.next_id = next_id(ids, 0)
 
     def _begin(
         self,
@@ -82,6 +91,7 @@ class RowStore:
             for name, column in columns.items()
         }
         store._slot_of = None
+        store.next_id = next_id(store.ids, 0)
         return store
 
     def columns(self, with_gaps: bool) -> dict[str, NDArray[Any]]:
@@ -163,6 +173,8 @@ class RowStore:
         if self._slot_of is not None:
             slots = range(self.n_slots, self.n_slots + len(values))
             self._slot_of.update(zip(ids.tolist(), slots, strict=True))
+        if self.next_id is not None:
+            self.next_id = next_id(ids, self.next_id)
         for name, column in self._columns.items():
             column.append(more[name].values)
 
@@ -182,6 +194,8 @@ class RowStore:
 
     def tidy_up(self) -> None:
         """Close the gaps; rows move to other slots."""
+        if self.n_rows == self.n_slots:
+            return
         columns = {name: self._of_rows(name) for name in self._columns}
         self._columns = {
             name: GrowingArray(column, copy=False) for name, column in columns.items()

@@ -62,6 +62,8 @@ def check_fields_whole(metadata: dict[str, Any]) -> None:
     _require(metric == OTHER_NAMES.get(asked, asked), "there are two metrics")
     _require(fingerprint is None or type(fingerprint) is str, "fingerprint is no str")
     _require(type(metadata["has_bool_rows"]) is bool, "has_bool_rows is no bool")
+    next_id = metadata["next_id"]
+    _require(next_id is None or type(next_id) is int, "next_id is no integer")
     names = metadata["feature_names"]
     _require(type(names) is list, "feature_names is no list")
     _require(len(names) in (0, metadata["n_features"]), "a feature has no name")

@@ -370,3 +370,15 @@ def test_own_neighbours_are_those_of_brute_force(monkeypatch):
     distances[:, ~allowed] = np.inf
     np.fill_diagonal(distances, np.inf)
     assert_array_equal(found, np.argsort(distances, axis=1, kind="stable")[:, :30])
+
+
+def test_fewer_neighbours_are_found_as_well_as_those_tuned_for():
+    """A walk for one row must go as far as one for thirty."""
+    X = np.random.default_rng(0).normal(size=(4000, 24)).astype(np.float32)
+    index = SimilarityIndex(20, algorithm="pynndescent", recall=0.9, random_state=0)
+    index.fit(X[:3800])
+
+    for k in (1, 5, 20):
+        rows = index.kneighbors(X[3800:], k)[1]
+        true = nearest_by_force(X[3800:], X[:3800], "cosine", k)[1]
+        assert _recall(rows, true) > 0.85

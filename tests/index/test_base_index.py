@@ -13,11 +13,6 @@ from imgsim import ColorHistogramEmbedder, SimilarityIndex
 from imgsim.index import _base_index
 
 
-def known_bug(reason):
-    """Mark a test that fails until the index does as it should."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 @pytest.fixture
 def rows():
     """Return 40 rows of width 5."""
@@ -118,7 +113,6 @@ def test_ids_go_on_after_the_largest(rows):
     assert index.add(rows[:2]).ids_.tolist() == [0, 2, 4, 5, 6]
 
 
-@known_bug("the largest id is looked up among the rows left")
 def test_a_number_is_not_given_twice(rows):
     """Who noted that picture 2 is a stranger must not be told of another one."""
     index = SimilarityIndex().fit(rows[:3])
@@ -128,7 +122,6 @@ def test_a_number_is_not_given_twice(rows):
     assert index.ids_.tolist() == [0, 1, 3]
 
 
-@known_bug("no rows are expanded")
 def test_a_row_that_cannot_be_read_may_be_added_to_an_augmented_index(rows):
     """As to any other."""
     index = SimilarityIndex(augment_database=3).fit(rows)
@@ -138,7 +131,6 @@ def test_a_row_that_cannot_be_read_may_be_added_to_an_augmented_index(rows):
     assert index.readable_.tolist() == [True] * 40 + [False]
 
 
-@known_bug("add does not look whether a readable row is left")
 def test_the_last_readable_row_is_not_replaced_by_an_unreadable_one(rows):
     """As it may not be removed either."""
     index = SimilarityIndex().fit(rows[:1], ids=["a"])
@@ -254,7 +246,6 @@ def test_rows_that_do_not_fit_are_refused(method, X, error, message, rows):
         getattr(index, method)(X)
 
 
-@known_bug("only arrays are looked at")
 @pytest.mark.parametrize("convert", [np.ndarray.tolist, pd.DataFrame])
 def test_booleans_are_booleans_in_a_list_or_table(convert, rows):
     """How they are held does not matter."""
@@ -265,7 +256,6 @@ def test_booleans_are_booleans_in_a_list_or_table(convert, rows):
     assert_array_equal(index.kneighbors(rows > 0)[0][:, 0], 0)
 
 
-@known_bug("only arrays are looked at")
 @pytest.mark.parametrize("convert", [np.ndarray.tolist, pd.DataFrame])
 def test_booleans_in_a_list_or_table_are_refused_by_numbers(convert, rows):
     """As those in an array are."""
@@ -275,7 +265,6 @@ def test_booleans_in_a_list_or_table_are_refused_by_numbers(convert, rows):
         index.kneighbors(convert(rows > 0))
 
 
-@known_bug("the cast overflows with a warning of numpy")
 def test_a_row_beyond_the_type_of_the_index_is_refused(rows):
     """1e300 has no float32."""
     index = SimilarityIndex(metric="euclidean").fit(rows.astype(np.float32))
@@ -411,7 +400,6 @@ def test_a_graph_of_few_rows_answers(n, rows):
     assert_array_equal(np.sort(indices, axis=1), np.tile(np.arange(n), (40, 1)))
 
 
-@known_bug("no graph is built where there was none")
 def test_a_graph_is_built_once_there_are_rows_for_it(rows):
     """An index that starts with one image and grows is the common case."""
     index = SimilarityIndex(metric="euclidean", algorithm="pynndescent").fit(rows[:1])
@@ -421,7 +409,6 @@ def test_a_graph_is_built_once_there_are_rows_for_it(rows):
     assert index.algorithm_ == "pynndescent"
 
 
-@known_bug("PCA divides by a variance of zero")
 def test_a_graph_of_equal_rows_is_built_without_warnings():
     """A blank page, scanned fifty times."""
     X = np.ones((50, 3))

@@ -93,3 +93,17 @@ def test_without_pairs_each_row_is_alone():
     labels = complete_linkage(3, nothing, nothing, np.empty(0))
 
     assert_array_equal(labels, [0, 1, 2])
+
+
+def test_a_long_chain_is_grouped_as_scipy_does():
+    """Distances that shrink along it let one pair be joined after the other."""
+    x = np.cumsum(1 / np.sqrt(np.arange(1, 401)) / 1000)[:, None]
+    distances = pdist(x)
+    i, j = np.triu_indices(len(x), 1)
+    near = distances <= 0.02
+
+    labels = complete_linkage(len(x), i[near], j[near], distances[near])
+
+    expected = fcluster(linkage(distances, "complete"), 0.02, "distance")
+    pairs = set(zip(labels.tolist(), expected.tolist(), strict=True))
+    assert len(pairs) == len(set(labels)) == len(set(expected))

@@ -239,7 +239,7 @@ def test_an_unreadable_image_is_looked_at_only_if_it_has_a_row(tmp_path, picture
 
     assert _rows_of(groups) == [[1, 2]]
     with pytest.raises(ImageReadError, match=r"missing\.png"):
-        find_duplicates(_line(0, 1, 2), images=images)
+        find_duplicates(_line(3, 1, 2), images=images)
 
 
 def test_an_index_brings_its_ids_and_metric(clouds):
@@ -306,3 +306,11 @@ def test_default_finds_variants_of_photographs(test_data, make_mobilenet):
     n_expected = sum(n * (n - 1) // 2 for n in np.unique(names, return_counts=True)[1])
     assert n_right / n_found > 0.99
     assert n_right / n_expected > 0.65
+
+
+def test_rows_without_a_direction_are_no_copies():
+    """A row of zeros has the cosine distance 1 to all, another such row too."""
+    X = np.eye(4)[[0, 1, 2, 3, 0, 1]]
+    X[[2, 3]] = 0
+
+    assert _rows_of(find_duplicates(X)) == [[0, 4], [1, 5]]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgsim.index._ids import check_ids, next_ids
+from imgsim.index._ids import check_ids, ids_from, next_id
 
 
 @pytest.mark.parametrize(
@@ -46,27 +46,32 @@ def test_what_cannot_name_is_refused(ids, error, message):
         check_ids(ids, 3)
 
 
+def _after(ids, n_rows):
+    return ids_from(next_id(ids, 0), n_rows).tolist()
+
+
 def test_new_numbers_follow_the_largest():
-    """Also below zero, and above what a processor counts."""
-    assert next_ids(np.array([3, 9, 4]), 2).tolist() == [10, 11]
-    assert next_ids(check_ids([-5, -7], 2), 1).tolist() == [-4]
-    assert next_ids(check_ids([2**70], 1), 2).tolist() == [2**70 + 1, 2**70 + 2]
+    """Also above what a processor counts; those below zero are no reason to go on."""
+    assert _after(np.array([3, 9, 4]), 2) == [10, 11]
+    assert _after(check_ids([-5, -7], 2), 1) == [0]
+    assert _after(check_ids([2**70], 1), 2) == [2**70 + 1, 2**70 + 2]
+    assert next_id(np.array([3]), 7) == 7
 
 
 def test_new_numbers_stay_whole_where_integers_end():
     """Two floats may be equal where the numbers are not."""
-    assert next_ids(check_ids([2**63 - 1], 1), 2).tolist() == [2**63, 2**63 + 1]
+    assert _after(check_ids([2**63 - 1], 1), 2) == [2**63, 2**63 + 1]
 
 
 def test_numbers_of_numpy_are_numbers():
     """As `list(array)` makes them; Python's may be written to a file."""
     ids = check_ids(list(np.arange(3)), 3)
 
-    assert next_ids(ids, 1).tolist() == [3]
+    assert _after(ids, 1) == [3]
     assert all(type(name) is int for name in ids)
 
 
 def test_words_are_not_counted_on():
     """Nothing follows "b"."""
     with pytest.raises(ValueError, match="ids must be given"):
-        next_ids(check_ids([1, "b"], 2), 1)
+        _after(check_ids([1, "b"], 2), 1)

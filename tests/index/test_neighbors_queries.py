@@ -271,3 +271,86 @@ def test_columns_of_another_name_are_refused():
     for method in (index.kneighbors, index.radius_neighbors, index.search, index.add):
         with pytest.raises(ValueError, match="feature names"):
             method(table[list("fedcba")])
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
+def test_a_distance_that_was_returned_reaches_its_row(metric):
+    """It is rounded to the type of the rows, and may be the smaller for it."""
+    X = np.random.default_rng(0).normal(size=(500, 16)).astype(np.float32)
+    index = SimilarityIndex(metric=metric).fit(X)
+    distances, rows = index.kneighbors(X[:50], 5)
+
+    for i in range(50):
+        (found,) = index.radius_neighbors(
+            X[[i]], distances[i, -1], return_distance=False
+        )
+        assert rows[i, -1] in found
+
+
+def test_large_integers_are_not_rounded():
+    """float32 has 24 bits, so that 2**24 and 2**24 + 1 would be one."""
+    X = np.array([[2**24, 0], [2**24 + 1, 0], [2**24 + 2, 0]])
+
+    distances, rows = SimilarityIndex(2, metric="euclidean").fit(X).kneighbors(X[[1]])
+
+    assert rows.tolist() == [[1, 0]]
+    assert distances.tolist() == [[0, 1]]
+
+
+def test_equal_rows_tie_by_number_for_products():
+    """A product of matrices gives equal rows different last digits."""
+    rng = np.random.default_rng(0)
+    for n, d in [(37, 7), (101, 63), (203, 130)]:
+        X = rng.normal(size=(n, d))
+        X[[n // 2, n - 1]] = X[0]
+
+        rows = (
+            SimilarityIndex(n, metric="inner_product")
+            .fit(X)
+            .kneighbors(rng.normal(size=(20, d)), return_distance=False)
+        )
+
+        place = np.argsort(rows, axis=1)[:, [0, n // 2, n - 1]]
+        assert (np.diff(place) == 1).all()
+
+
+def test_a_removed_row_beyond_single_precision_changes_nothing():
+    """It makes no other row incomparable, and is found no more."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(70_001, 64)).astype(np.float32)
+    index = SimilarityIndex(3, metric="euclidean").fit(X)
+    expected = index.kneighbors(X[:100])
+    X[-1] *= 1e20
+
+    found = SimilarityIndex(3, metric="euclidean").fit(X).remove([70_000])
+
+    for one, other in zip(found.kneighbors(X[:100]), expected, strict=True):
+        assert_array_equal(one, other)
+
+
+def test_a_function_is_called_by_no_other_name():
+    """SciPy takes a function that is called as one of its own for that."""
+
+    def jaccard(a, b):
+        return abs(a - b).sum()
+
+    X = np.random.default_rng(0).normal(size=(30, 4))
+
+    own = SimilarityIndex(3, metric=jaccard).fit(X).kneighbors()
+    manhattan = SimilarityIndex(3, metric="manhattan").fit(X).kneighbors()
+
+    assert_allclose(own[0], manhattan[0])
+
+
+def test_many_ids_are_left_out_of_one_answer():
+    """The other queries need not look for as many."""
+    X = np.random.default_rng(0).normal(size=(1000, 8))
+    index = SimilarityIndex(3).fit(X)
+
+    ids, _ = index.search(X[:2], exclude_ids=[list(range(500)), []])
+
+    assert (
+        ids[0].tolist()
+        == [i for i in index.kneighbors(X[:1], 1000)[1][0].tolist() if i >= 500][:3]
+    )
+    assert ids[1].tolist() == index.kneighbors(X[[1]])[1][0].tolist()
