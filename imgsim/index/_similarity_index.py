@@ -241,9 +241,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
         n_queries = self.n_samples_fit_ if X is None else len(X)
         excluded = excluded_slots(self._store, exclude_ids, n_queries)
         if excluded.n_at_most > _MANY and X is not None:
-            return self._searched_one_by_one(
-                X, int(k), max_distance, where, exclude_ids
-            )
+            return self._searched_singly(X, k, max_distance, where, exclude_ids)
         allowed = allowed_slots(self._store, where, excluded.everywhere)
         n_candidates = int(np.count_nonzero(allowed))
         k_and_excluded = min(int(k) + excluded.n_at_most, n_candidates)
@@ -264,7 +262,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
         where: ArrayLike | None,
         exclude_ids: Any,
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-        """Search without what each query leaves out: else all would look for as many."""
+        """Search for each query alone, that not all look for what one leaves out."""
         answers = [
             self.search(X[[i]], n_neighbors, max_distance, where=where, exclude_ids=own)
             for i, own in enumerate(map(list, exclude_ids))
