@@ -28,6 +28,7 @@ from imgsim.index._exact import find_nearest
 from imgsim.index._expansion import expand
 from imgsim.index._ids import check_ids, ids_from
 from imgsim.index._metric import BOOLEAN_METRICS, make_metric
+from imgsim.index._own_neighbors import order_without_own
 from imgsim.index._row_types import check_values, is_boolean, kind_of
 from imgsim.index._searched import Collection, Rows
 from imgsim.index._store import RowStore
@@ -377,9 +378,7 @@ class BaseIndex(BaseEstimator, ABC):
         if own is None:
             return finder(queries, collection, n_neighbors)
         distances, slots = finder(queries, collection, n_neighbors + 1)
-        n_wanted = distances.shape[1] - 1
-        is_own = slots == own[:, np.newaxis]
-        order = np.argsort(is_own, axis=1, kind="stable")[:, :n_wanted]
+        order = order_without_own(slots, own, n_neighbors)
         return (
             np.take_along_axis(distances, order, axis=1),
             np.take_along_axis(slots, order, axis=1),

@@ -74,9 +74,15 @@ def drop_own(
     found: NDArray[Any], own: NDArray[np.int64], n_neighbors: int
 ) -> NDArray[Any]:
     """Return the first rows found for each query that are not its own."""
+    return np.take_along_axis(found, order_without_own(found, own, n_neighbors), axis=1)
+
+
+def order_without_own(
+    found: NDArray[Any], own: NDArray[np.int64], n_neighbors: int
+) -> NDArray[np.int64]:
+    """Return the columns of the first rows found for each query but for its own."""
     is_own = found == own[:, np.newaxis]
-    order = np.argsort(is_own, axis=1, kind="stable")[:, :n_neighbors]
-    return np.take_along_axis(found, order, axis=1)
+    return np.argsort(is_own, axis=1, kind="stable")[:, :n_neighbors]
 
 
 class _Tiles:
