@@ -48,7 +48,8 @@ def tests(session: nox.Session) -> None:
 def tests_min(session: nox.Session) -> None:
     """Run the test suite on the lowest supported versions."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    ranges = project["dependencies"] + project["optional-dependencies"]["plot"]
+    extras = project["optional-dependencies"]
+    ranges = project["dependencies"] + extras["plot"] + extras["graph"]
     lowest = [re.sub(r">=", "==", requirement) for requirement in ranges]
     session.install(*lowest, "-e", ".[test]")
     session.run("pytest", *session.posargs)

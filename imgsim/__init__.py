@@ -4,7 +4,7 @@ Files become pixels, pixels embeddings, embeddings neighbours and groups, and al
 it figures: each arrow is one subpackage.
 """
 
-from imgsim.cluster import ImageClusterer, select_k
+from imgsim.cluster import ImageClusterer, copy_to_folders, label_table, select_k
 from imgsim.embedding import (
     AutoencoderEmbedder,
     ColorHistogramEmbedder,
@@ -23,7 +23,9 @@ __all__ = [
     "ImageEmbedder",
     "ImageReadError",
     "SimilarityIndex",
+    "copy_to_folders",
     "find_duplicates",
+    "label_table",
     "list_images",
     "load_image_folder",
     "read_image",

@@ -5,7 +5,8 @@ from types import ModuleType
 
 __all__ = ["import_optional"]
 
-_EXTRA_OF = {"matplotlib": "plot"}
+_EXTRA_OF = {"matplotlib": "plot", "sknetwork": "graph"}
+_NAME_OF = {"sknetwork": "scikit-network"}
 
 
 def import_optional(name: str, *, caller: str) -> ModuleType:
@@ -16,8 +17,9 @@ def import_optional(name: str, *, caller: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
+        wanted = _NAME_OF.get(package, package)
+        extra = _EXTRA_OF.get(package)
+        source = f"'scikit-imgsim[{extra}]'" if extra else wanted
         raise ModuleNotFoundError(
-            f"{caller} needs {package}: pip install "
-            f"'scikit-imgsim[{_EXTRA_OF[package]}]'.",
-            name=package,
+            f"{caller} needs {wanted}: pip install {source}.", name=package
         ) from error

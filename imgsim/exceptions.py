@@ -11,6 +11,7 @@
     Warning
      +-- EmbeddingCacheWarning (UserWarning)        rows are no longer kept
      +-- ImageReadWarning (UserWarning)             images were skipped, see `failures_`
+     +-- WeakGroupsWarning (UserWarning)            groups, or their number, mean little
 """
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ImageReadWarning",
     "ImgsimError",
     "IndexFileError",
+    "WeakGroupsWarning",
     "WeightsUnavailableError",
 ]
 
@@ -143,4 +145,22 @@ class ImageReadWarning(UserWarning):
     ...     X = ColorHistogramEmbedder(on_error="nan").fit_transform(["missing.jpg"])
     >>> bool(X.any() and X[0, 0] != X[0, 0])
     True
+    """
+
+
+class WeakGroupsWarning(UserWarning):
+    """Groups were found that mean little, or none; the message says what to try.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from imgsim import select_k
+    >>> from imgsim.exceptions import WeakGroupsWarning
+    >>> X = np.random.default_rng(0).normal(size=(200, 50))
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     selection = select_k(X, range(2, 5), random_state=0)
+    >>> caught[0].category.__name__, str(caught[0].message)[:29]
+    ('WeakGroupsWarning', 'the groups hardly stand apart')
     """

@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "imgsim"
 FLOORS = [
     {"exceptions", "_validation", "_optional"},
+    {"_table"},
     {"images", "datasets", "metrics"},
     {"embedding"},
     {"index"},
@@ -15,7 +16,16 @@ FLOORS = [
     {"display"},
 ]
 FLOOR_OF = {part: n for n, floor in enumerate(FLOORS) for part in floor}
-HEAVY = {"torch", "torchvision", "timm", "numba", "pynndescent", "matplotlib", "pandas"}
+HEAVY = {
+    "matplotlib",
+    "numba",
+    "pandas",
+    "pynndescent",
+    "sknetwork",
+    "timm",
+    "torch",
+    "torchvision",
+}
 # Where networks and compiled loops are defined; only functions import them, so that
 # nothing is loaded early.
 LOADED_LATE = {"_conv_autoencoder.py", "_graph_kernels.py", "_kernels.py"}
@@ -23,6 +33,7 @@ ONLY_IMPORTERS = {
     "numba": "_kernels.py",
     "pynndescent": "_approximate.py",
     "sklearn._": "_validation.py",
+    "sknetwork": "_leiden.py",
     "timm": "_backbone.py",
 }
 

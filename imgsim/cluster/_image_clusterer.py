@@ -1,7 +1,7 @@
 """Groups of similar images."""
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,12 +12,10 @@ from sklearn.base import (
     ClusterMixin,
     TransformerMixin,
 )
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
-from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._table import Table
 from imgsim._validation import (
     Interval,
     StrOptions,
@@ -27,8 +25,15 @@ from imgsim._validation import (
     fit_context,
     spread_labels,
 )
-from imgsim.cluster._kmeans import RandomState, fit_kmeans, to_euclidean
-from imgsim.cluster._select_k import KSelection, select_k
+from imgsim.cluster._algorithms import ALGORITHMS
+from imgsim.cluster._assignment import Rule, make_rule
+from imgsim.cluster._candidates import Setting
+from imgsim.cluster._choice import CRITERIA
+from imgsim.cluster._finding import find_groups
+from imgsim.cluster._groups import Groups, distances_from, number_by_size
+from imgsim.cluster._select_k import RandomState, as_seed
+from imgsim.cluster._silhouette import silhouette_score_many
+from imgsim.cluster._space import Space
 
 
 class ImageClusterer(
@@ -40,34 +45,66 @@ class ImageClusterer(
     """Group images by their embeddings.
 
     Groups are numbered by size, the largest 0, and each is represented by its most
-    typical image.
+    typical image. Images in no group have the label -1.
+
+    For embeddings of photographs, where nothing is known of the groups, begin with
+    `ImageClusterer(algorithm="leiden", metric="cosine", reduce="auto")`: it finds the
+    number of groups, too, or takes `n_clusters`.
 
     Parameters
     ----------
     n_clusters : int or "auto", default="auto"
-        Number of groups. "auto" takes the candidate of `k_range` with the largest
-        mean silhouette, see :func:`select_k`.
+        Number of groups. "auto" leaves it to `leiden`, `dbscan` and `hdbscan` to find
+        it; for the others, and for `leiden` if `k_range` is given, the candidates of
+        `k_range` are compared by `criterion`, see :func:`select_k`. Given a number,
+        `leiden` searches for the resolution that yields it, or the nearest, and
+        `dbscan` and `hdbscan` keep that many of the largest groups, the images of the
+        others becoming noise.
 
-    algorithm : {"kmeans"}, default="kmeans"
-        How rows are grouped: by k-means, the best of ten starts.
+    algorithm : {"kmeans", "minibatch_kmeans", "bisecting_kmeans", "spectral", \
+"agglomerative", "dbscan", "hdbscan", "gaussian_mixture", "leiden"}, default="kmeans"
+        How rows are grouped, by scikit-learn's estimator of that name; `leiden` by
+        scikit-network's (`pip install 'scikit-imgsim[graph]'`), which finds regions
+        of a graph that are densely connected. `spectral` and `leiden` work on the
+        graph of shared nearest neighbours.
 
     metric : {"euclidean", "cosine"}, default="euclidean"
-        Distance between rows. For cosine, rows are scaled to unit length first.
+        Distance between rows. For cosine, rows are scaled to unit length for
+        algorithms that only know Euclidean distances.
+
+    reduce : int, "auto" or None, default=None
+        Number of principal components that the algorithm is given, because distances
+        in a thousand dimensions are blunt. "auto" takes at most 128. Silhouettes,
+        medoids and distances are about the rows of X all the same.
+
+    algorithm_params : dict, default=None
+        Parameters of the algorithm, such as `{"n_init": 10}` for k-means. Beyond
+        those of scikit-learn: `n_neighbors`, 20 by default, of the graph of
+        `spectral` and `leiden`; `resolution` of `leiden`, 1 by default, with which
+        the number of groups grows; `eps="auto"` of `dbscan`, its default, the knee
+        of the sorted distances to the `min_samples`-th row.
 
     k_range : sequence of int, default=None
-        The candidates of `n_clusters="auto"`; those that are not less than the number
-        of readable rows are left out. None takes 2 to 10.
+        The candidates of `n_clusters="auto"`. None takes 2 to 10.
+
+    criterion : {"silhouette", "calinski_harabasz", "davies_bouldin", "inertia", \
+"gap", "stability"}, default="silhouette"
+        What decides among the candidates, see :func:`select_k`.
+
+    n_jobs : int, default=-1
+        Number of candidates clustered at a time, in threads; -1 means all processors,
+        None one.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the starts of k-means.
+        Seeds whatever is random.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), dtype int64
-        Group of each image; -1 for an unreadable one.
+        Group of each image; -1 for noise, and for an unreadable image.
 
     n_clusters_ : int
-        Number of groups.
+        Number of groups; 0 if all is noise.
 
     cluster_sizes_ : ndarray of shape (n_clusters_,), dtype int64
         Number of images in each group, never increasing.
@@ -76,13 +113,23 @@ class ImageClusterer(
         Mean row of each group; for cosine, the mean of rows of unit length.
 
     medoid_indices_ : ndarray of shape (n_clusters_,), dtype int64
-        The most typical image of each group: its member nearest to the centre.
+        The most typical image of each group: the row number of the member with the
+        smallest mean distance to the others.
+
+    silhouette_samples_ : ndarray of shape (n_samples,), dtype float64
+        How much nearer each image is to its own group than to the next, in [-1, 1];
+        NaN for images in no group, and for all if there is only one group.
 
     n_noise_ : int
-        Number of images in no group, here the unreadable ones.
+        Number of images in no group, unreadable ones included.
+
+    estimator_ : object
+        The fitted estimator of scikit-learn or scikit-network. It numbers the groups
+        in its own way.
 
     selection_ : KSelection or None
-        How the number of groups was chosen; None if it was given.
+        How the number of groups was chosen; None if it was given, or found by the
+        algorithm.
 
     n_features_in_ : int
         Width of a row.
@@ -92,15 +139,40 @@ class ImageClusterer(
     select_k : Compare numbers of groups.
     imgsim.ImageEmbedder : Turns images into rows.
 
+    Notes
+    -----
+    Unseen rows are assigned by the algorithm's own rule for `kmeans`,
+    `minibatch_kmeans`, `bisecting_kmeans` and `gaussian_mixture`, which gives training
+    rows their `labels_`. `dbscan` takes the group of the nearest core sample within
+    `eps`; a border row between two groups may change sides. The others take a vote of
+    the 15 nearest rows, noise included, each weighted by the inverse of its distance;
+    a training row keeps its label, unless an equal row has another.
+
+    Of more than 20,000 rows, silhouettes and medoids are estimated for the Euclidean
+    metric: distances are averaged over 20,000 rows, drawn from all groups.
+    `agglomerative` joins only neighbours in the graph, if the distances of all pairs
+    would not fit scikit-learn's `working_memory`.
+
+    References
+    ----------
+    .. [1] V. A. Traag, L. Waltman and N. J. van Eck, "From Louvain to Leiden:
+       guaranteeing well-connected communities", Scientific Reports, 2019.
+
+    .. [2] M. Ester, H.-P. Kriegel, J. Sander and X. Xu, "A density-based algorithm for
+       discovering clusters in large spatial databases with noise", KDD 1996.
+
+    .. [3] R. A. Jarvis and E. A. Patrick, "Clustering using a similarity measure based
+       on shared near neighbors", IEEE Transactions on Computers, 1973.
+
     Examples
     --------
     >>> from imgsim import ColorHistogramEmbedder, ImageClusterer
     >>> from imgsim.datasets import load_sample_photos
     >>> photos = load_sample_photos(n_crops=3, n_copies=3)
-    >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
+    >>> X = ColorHistogramEmbedder().fit_transform(photos.images[:-2])
     >>> clusterer = ImageClusterer(random_state=0).fit(X)
     >>> clusterer.n_clusters_, clusterer.cluster_sizes_
-    (6, array([4, 4, 4, 4, 4, 4]))
+    (6, array([4, 4, 4, 4, 4, 2]))
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -108,9 +180,17 @@ class ImageClusterer(
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
         ],
-        "algorithm": [StrOptions({"kmeans"})],
+        "algorithm": [StrOptions(set(ALGORITHMS))],
         "metric": [StrOptions({"euclidean", "cosine"})],
+        "reduce": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
+        "algorithm_params": [dict, None],
         "k_range": ["array-like", range, None],
+        "criterion": [StrOptions(set(CRITERIA))],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
 
@@ -120,13 +200,21 @@ class ImageClusterer(
         *,
         algorithm: str = "kmeans",
         metric: str = "euclidean",
+        reduce: int | str | None = None,
+        algorithm_params: dict[str, Any] | None = None,
         k_range: Sequence[int] | None = None,
+        criterion: str = "silhouette",
+        n_jobs: int | None = -1,
         random_state: RandomState = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.algorithm = algorithm
         self.metric = metric
+        self.reduce = reduce
+        self.algorithm_params = algorithm_params
         self.k_range = k_range
+        self.criterion = criterion
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -150,41 +238,91 @@ class ImageClusterer(
         Raises
         ------
         ValueError
-            If there are fewer readable rows than groups, fewer than 3 for "auto", or
-            all are equal for "auto".
+            If there are fewer readable rows than groups or components, fewer than 3
+            to compare numbers of groups, or all are equal then; if the algorithm has
+            no parameter of a name in `algorithm_params`, or refuses a value.
+
+        ModuleNotFoundError
+            If scikit-network is missing for `leiden`.
+
+        Warns
+        -----
+        WeakGroupsWarning
+            If there is no group, or fewer rows differ than groups were asked for, or
+            silhouettes do not tell how many groups there are.
         """
         X, readable = check_rows_to_fit(self, X)
-        rows = to_euclidean(X[readable], self.metric)
-        kmeans = self._fit_kmeans(X, rows)
-        sizes = np.bincount(kmeans.labels_, minlength=kmeans.n_clusters)
-        by_size = np.argsort(-sizes, kind="stable")
-        # Fewer distinct rows than groups leave the last groups empty.
-        by_size = by_size[: np.count_nonzero(sizes)]
-        self.n_clusters_ = len(by_size)
-        self.cluster_sizes_ = sizes[by_size]
-        self.cluster_centers_ = kmeans.cluster_centers_[by_size]
-        labels = np.argsort(by_size)[kmeans.labels_]
+        rows, seed = X[readable], as_seed(self.random_state)
+        space = Space(self.metric, self.reduce, seed).fit(rows)
+        params = self.algorithm_params or {}
+        setting = Setting(
+            rows, space.apply(rows), self.algorithm, self.metric, params, seed
+        )
+        self.estimator_, found, self.selection_ = find_groups(
+            setting,
+            readable,
+            self.n_clusters,
+            self.k_range,
+            self.criterion,
+            self.n_jobs,
+        )
+        labels, self.cluster_sizes_, number_of = number_by_size(found)
+        self.n_clusters_ = len(self.cluster_sizes_)
         self.labels_ = spread_labels(labels, readable)
-        self.medoid_indices_ = np.flatnonzero(readable)[self._medoids(rows, labels)]
-        self.n_noise_ = len(X) - len(rows)
+        self.n_noise_ = int((self.labels_ < 0).sum())
+        self._space = space
+        self._rule: Rule = make_rule(setting, self.estimator_, labels, number_of)
+        groups = Groups.of(rows, labels, self.cluster_sizes_, self.metric, seed)
+        self.cluster_centers_ = groups.centers
+        row_of = np.flatnonzero(readable)
+        self.medoid_indices_ = row_of[groups.medoids]
+        self.silhouette_samples_ = np.full(len(X), np.nan)
+        self.silhouette_samples_[readable] = groups.silhouettes
+        self._table = Table(groups.table, medoid=self.medoid_indices_)
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Assign images to the group with the nearest centre.
+    def predict(
+        self, X: ArrayLike, max_distance: float | None = None
+    ) -> NDArray[np.int64]:
+        """Assign images to groups.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Embeddings.
 
+        max_distance : float, default=None
+            Largest distance from the centre of the group, as `transform` gives it;
+            an image beyond it is a stranger, and gets -1. None has no limit. The
+            distances of `report` tell what is usual.
+
         Returns
         -------
         labels : ndarray of shape (n_samples,), dtype int64
-            Group of each image; -1 for a row that holds NaN.
+            Group of each image; -1 for noise, strangers and rows that hold NaN.
+
+        Raises
+        ------
+        ValueError
+            If `max_distance` is negative or no number.
         """
-        distances = self.transform(X)
-        readable = find_readable_rows(distances)
-        return spread_labels(distances[readable].argmin(axis=1), readable)
+        check_is_fitted(self)
+        if max_distance is not None and (
+            not isinstance(max_distance, Real) or not max_distance >= 0
+        ):
+            raise ValueError(f"max_distance={max_distance!r} must be at least 0.")
+        X = check_rows(self, X, reset=False)
+        readable = find_readable_rows(X)
+        labels = np.full(len(X), -1, dtype=np.int64)
+        if not readable.any() or not self.n_clusters_:
+            return labels
+        groups = self._rule.predict(self._space.apply(X[readable]))
+        if max_distance is not None:
+            distances = distances_from(X[readable], self.cluster_centers_, self.metric)
+            own = distances[np.arange(len(groups)), groups]
+            groups = np.where(own <= max_distance, groups, -1)
+        labels[readable] = groups
+        return labels
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
         """Compute the distances of images from the centres of the groups.
@@ -197,17 +335,17 @@ class ImageClusterer(
         Returns
         -------
         distances : ndarray of shape (n_samples, n_clusters_), dtype of `X`
-            Euclidean; for the cosine metric, between a row of unit length and the
-            centre. NaN for a row that holds NaN.
+            By `metric`: Euclidean, or one less the cosine of row and centre. NaN for
+            a row that holds NaN.
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
         readable = find_readable_rows(X)
         distances = np.full((len(X), self.n_clusters_), np.nan, dtype=X.dtype)
-        if readable.any():
-            rows = to_euclidean(X[readable], self.metric)
-            centers = self.cluster_centers_.astype(X.dtype, copy=False)
-            distances[readable] = euclidean_distances(rows, centers)
+        if readable.any() and self.n_clusters_:
+            distances[readable] = distances_from(
+                X[readable], self.cluster_centers_, self.metric
+            )
         return distances
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
@@ -224,64 +362,36 @@ class ImageClusterer(
         Returns
         -------
         silhouette : float
-            In [-1, 1], larger is better; unreadable images are left out.
-
-        Raises
-        ------
-        ValueError
-            If the images fall into a single group, or into one each.
+            In [-1, 1], larger is better; noise and unreadable images are left out. NaN
+            if the images fall into a single group, or into one each.
         """
         labels = self.predict(X)
-        grouped = labels >= 0
-        n_found, n_grouped = len(np.unique(labels[grouped])), int(grouped.sum())
+        n_found, n_grouped = len(np.unique(labels[labels >= 0])), (labels >= 0).sum()
         if not 2 <= n_found < n_grouped:
-            raise ValueError(
-                f"a silhouette needs at least 2 groups and fewer than images; "
-                f"n_samples={n_grouped} fall into {n_found} groups."
-            )
-        rows = np.asarray(X)[grouped]
-        return float(silhouette_score(rows, labels[grouped], metric=self.metric))
+            return np.nan
+        X = check_rows(self, X, reset=False)
+        means, _ = silhouette_score_many(X, [labels], metric=self.metric)
+        return float(means[0])
+
+    def report(self) -> Table:
+        """Describe the groups.
+
+        Returns
+        -------
+        table : dict of str to ndarray of shape (n_clusters_,)
+            A row a group; `print` shows it, `to_frame()` makes a DataFrame of it and
+            `to_csv(path)` a file. Columns: `group`; `size`; `medoid`, the row number
+            of its most typical image; `silhouette`, the mean over its images;
+            `nearest`, the group with the smallest mean distance from its images, -1
+            if there is no other; `mean_distance` and `max_distance` of its images from
+            its centre.
+        """
+        check_is_fitted(self)
+        return Table(self._table)
 
     @property
     def _n_features_out(self) -> int:
         return self.n_clusters_
-
-    def _fit_kmeans(self, X: NDArray[Any], rows: NDArray[Any]) -> KMeans:
-        """Fit k-means on the readable rows, or take the best of several k."""
-        self.selection_: KSelection | None = None
-        if isinstance(self.n_clusters, str):
-            self.selection_ = self._select_k(X, n_readable=len(rows))
-            return self.selection_.best_estimator
-        if self.n_clusters > len(rows):
-            raise ValueError(
-                f"n_clusters={self.n_clusters} must be at most the number of readable "
-                f"rows, n_samples={len(rows)}."
-            )
-        return fit_kmeans(rows, self.n_clusters, self.random_state)
-
-    def _select_k(self, X: NDArray[Any], n_readable: int) -> KSelection:
-        candidates = range(2, 11) if self.k_range is None else self.k_range
-        possible = [k for k in candidates if k < n_readable]
-        if not possible:
-            raise ValueError(
-                f"n_clusters='auto' needs more readable rows than the smallest "
-                f"candidate of k_range; got n_samples={n_readable}."
-            )
-        selection: KSelection = select_k(
-            X, possible, metric=self.metric, random_state=self.random_state
-        )
-        return selection
-
-    def _medoids(
-        self, rows: NDArray[Any], labels: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Return the member of each group that is nearest to its centre."""
-        medoids = []
-        for label, center in enumerate(self.cluster_centers_):
-            members = np.flatnonzero(labels == label)
-            distances = euclidean_distances(rows[members], center[np.newaxis])
-            medoids.append(members[distances[:, 0].argmin()])
-        return np.array(medoids)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that rows of NaN are understood."""

@@ -1,72 +1,58 @@
-"""The choice of the number of groups by silhouette."""
+"""The choice of the number of groups."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 from sklearn.utils import check_array, check_random_state
 
 from imgsim._validation import (
+    Interval,
     StrOptions,
     find_readable_rows,
     spread_labels,
     validate_params,
 )
-from imgsim.cluster._kmeans import RandomState, fit_kmeans, to_euclidean
+from imgsim.cluster._algorithms import ALGORITHMS
+from imgsim.cluster._candidates import (
+    Candidate,
+    Setting,
+    check_candidates,
+    cluster_candidates,
+)
+from imgsim.cluster._choice import CRITERIA, choose, warn_if_weak
+from imgsim.cluster._judging import judge_candidates
+from imgsim.cluster._k_selection import KSelection
+from imgsim.cluster._space import Space
 
-
-@dataclass(frozen=True)
-class KSelection:
-    """The outcome of :func:`select_k`.
-
-    Parameters
-    ----------
-    best_k : int
-        The candidate with the largest mean silhouette; of equal ones the smallest.
-
-    table : dict of str to ndarray of shape (n_candidates,)
-        A row a candidate, as `pandas.DataFrame(selection.table)` shows it: `k`,
-        `silhouette` in [-1, 1] (larger is better, NaN if the candidate yields a
-        single group) and `inertia`, the sum of squared distances to the centres.
-
-    labelings : dict of int to ndarray of shape (n_samples,), dtype int64
-        The groups for each k; -1 for rows that hold NaN.
-
-    best_estimator : :class:`~sklearn.cluster.KMeans`
-        The k-means fitted with `best_k`; for the cosine metric, on rows of unit
-        length.
-
-    See Also
-    --------
-    select_k : Computes it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from imgsim.cluster import select_k
-    >>> X = np.array([0.0, 0.1, 0.2, 5.0, 5.1, 5.2, 9.0, 9.1, 9.2])[:, np.newaxis]
-    >>> selection = select_k(X, range(2, 5), random_state=0)
-    >>> selection.best_k, selection.table["silhouette"].round(2).tolist()
-    (3, [0.74, 0.97, 0.7])
-    """
-
-    best_k: int
-    table: dict[str, NDArray[Any]]
-    labelings: dict[int, NDArray[np.int64]] = field(repr=False)
-    best_estimator: KMeans = field(repr=False)
+RandomState = int | np.random.RandomState | None
 
 
 @validate_params(
     {
         "X": ["array-like"],
         "k_range": ["array-like", range],
+        "algorithm": [
+            StrOptions({name for name, a in ALGORITHMS.items() if a.takes_n_clusters})
+        ],
         "metric": [StrOptions({"euclidean", "cosine"})],
+        "criterion": [StrOptions(set(CRITERIA))],
+        "reduce": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
+        "algorithm_params": [dict, None],
+        "sample_size": [
+            Interval(Integral, 2, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     },
     prefer_skip_nested_validation=True,
 )
@@ -74,13 +60,19 @@ def select_k(
     X: ArrayLike,
     k_range: Sequence[int] = range(2, 11),
     *,
+    algorithm: str = "kmeans",
     metric: str = "euclidean",
+    criterion: str = "silhouette",
+    reduce: int | str | None = None,
+    algorithm_params: dict[str, Any] | None = None,
+    sample_size: int | str | None = "auto",
+    n_jobs: int | None = -1,
     random_state: RandomState = None,
+    verbose: int = 0,
 ) -> KSelection:
-    """Compare numbers of groups by k-means and mean silhouette.
+    """Compare numbers of groups, and choose one.
 
-    The silhouette of a row [1]_ tells how much nearer it is to its own group than to
-    the next one.
+    Each candidate is clustered once and judged by every criterion; `criterion` decides.
 
     Parameters
     ----------
@@ -88,13 +80,46 @@ def select_k(
         Embeddings. Rows that hold NaN are left out.
 
     k_range : sequence of int, default=range(2, 11)
-        The candidates, each at least 2 and less than the number of readable rows.
+        The candidates, each at least 1. One that cannot be had is a row of the table
+        with the reason.
+
+    algorithm : {"kmeans", "minibatch_kmeans", "bisecting_kmeans", "spectral", \
+"agglomerative", "gaussian_mixture", "leiden"}, default="kmeans"
+        How rows are grouped, see :class:`~imgsim.ImageClusterer`.
 
     metric : {"euclidean", "cosine"}, default="euclidean"
-        Distance between rows. For cosine, k-means works on rows of unit length.
+        Distance between rows. For cosine, rows are scaled to unit length first.
+
+    criterion : {"silhouette", "calinski_harabasz", "davies_bouldin", "inertia", \
+"gap", "stability"}, default="silhouette"
+        What decides: the largest mean silhouette [1]_ or ratio of Caliński and
+        Harabasz, the smallest index of Davies and Bouldin, the knee of the inertia,
+        the smallest k whose gap is not clearly below that of the next [2]_, or the
+        largest agreement with the groups of parts of the rows [3]_. The last two
+        cluster ten times more.
+
+    reduce : int, "auto" or None, default=None
+        Number of principal components that are clustered; "auto" takes at most 128.
+        The criteria are about the rows of X all the same.
+
+    algorithm_params : dict, default=None
+        Parameters of the algorithm, such as `{"n_init": 10}`.
+
+    sample_size : int, "auto" or None, default="auto"
+        Number of rows whose silhouettes are computed, against all others, every group
+        being represented. None takes all. "auto" takes all of up to 20,000 rows and
+        else 5,000; for cosine always all, which costs little.
+
+    n_jobs : int, default=-1
+        Number of candidates clustered at a time, in threads; -1 means all processors,
+        None one.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the starts of k-means.
+        Seeds every candidate alike: with an int, the groups are those of the
+        algorithm with that seed.
+
+    verbose : int, default=0
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -104,23 +129,37 @@ def select_k(
     Raises
     ------
     ValueError
-        If a candidate is out of range, or no candidate yields two groups, as when
-        all rows are equal.
+        If a candidate is no integer of at least 1, or all candidates fail, as when all
+        rows are equal.
+
+    Warns
+    -----
+    WeakGroupsWarning
+        If the silhouette of the chosen k is below 0.1, or others are as good.
 
     See Also
     --------
-    imgsim.ImageClusterer : With `n_clusters="auto"` it calls this function.
+    imgsim.ImageClusterer : With `n_clusters="auto"` it does the same.
 
     Notes
     -----
-    Each silhouette compares all pairs of rows, in bounded memory:
-    `n_samples ** 2 * n_features` operations a candidate.
+    Silhouettes of all candidates come from one pass over the distances of all pairs,
+    in bounded memory: `n_samples ** 2 * n_features / 2` operations for Euclidean
+    distances, `n_samples * n_features` for each group for cosine.
 
     References
     ----------
     .. [1] P. J. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and
        validation of cluster analysis", Journal of Computational and Applied
        Mathematics, 1987.
+
+    .. [2] R. Tibshirani, G. Walther and T. Hastie, "Estimating the number of clusters
+       in a data set via the gap statistic", Journal of the Royal Statistical Society
+       B, 2001.
+
+    .. [3] A. Ben-Hur, A. Elisseeff and I. Guyon, "A stability based method for
+       discovering structure in clustered data", Pacific Symposium on Biocomputing,
+       2002.
 
     Examples
     --------
@@ -134,44 +173,38 @@ def select_k(
     """
     rows = check_array(X, dtype=(np.float32, np.float64), ensure_all_finite="allow-nan")
     readable = find_readable_rows(rows)
-    candidates = _checked_candidates(k_range, n_rows=int(readable.sum()))
-    seeds = check_random_state(random_state).randint(2**31 - 1, size=len(candidates))
-    space = to_euclidean(rows[readable], metric)
-    fitted = [
-        fit_kmeans(space, k, int(seed))
-        for k, seed in zip(candidates, seeds, strict=True)
-    ]
-    silhouettes = [
-        _silhouette(rows[readable], kmeans.labels_, metric) for kmeans in fitted
-    ]
-    if np.isnan(silhouettes).all():
-        raise ValueError("no candidate yields two groups: all rows of X are equal.")
-    table = {
-        "k": np.array(candidates),
-        "silhouette": np.array(silhouettes),
-        "inertia": np.array([kmeans.inertia_ for kmeans in fitted]),
-    }
+    if not readable.any():
+        raise ValueError(f"every row of X holds NaN (n_samples={len(rows)}).")
+    seed = as_seed(random_state)
+    seen = Space(metric, reduce, seed).fit(rows[readable]).apply(rows[readable])
+    params = algorithm_params or {}
+    setting = Setting(rows[readable], seen, algorithm, metric, params, seed)
+    candidates = cluster_candidates(setting, check_candidates(k_range), n_jobs, verbose)
+    return select(setting, candidates, readable, criterion, sample_size)
+
+
+def as_seed(random_state: RandomState) -> int:
+    """Return an int as it is, and else draw one."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def select(
+    setting: Setting,
+    candidates: list[Candidate],
+    readable: NDArray[np.bool_],
+    criterion: str,
+    sample_size: int | str | None = "auto",
+) -> KSelection:
+    """Judge candidates that were clustered, and choose one."""
+    table = judge_candidates(setting, candidates, criterion, sample_size)
+    best = choose(table, criterion)
+    warn_if_weak(table, best, criterion)
     labelings = {
-        k: spread_labels(kmeans.labels_, readable)
-        for k, kmeans in zip(candidates, fitted, strict=True)
+        c.k: spread_labels(c.labels, readable)
+        for c in candidates
+        if c.estimator is not None
     }
-    best = int(np.nanargmax(silhouettes))
-    return KSelection(candidates[best], table, labelings, fitted[best])
-
-
-def _checked_candidates(k_range: Sequence[int], *, n_rows: int) -> list[int]:
-    integral = all(isinstance(k, Integral) for k in k_range)
-    candidates = sorted({int(k) for k in k_range}) if integral else []
-    if not candidates or candidates[0] < 2 or candidates[-1] >= n_rows:
-        raise ValueError(
-            f"k_range={k_range!r} must hold integers of at least 2 and less than the "
-            f"number of readable rows, n_samples={n_rows}."
-        )
-    return candidates
-
-
-def _silhouette(rows: NDArray[Any], labels: NDArray[np.int64], metric: str) -> float:
-    n_groups = len(np.unique(labels))
-    if not 2 <= n_groups < len(rows):
-        return np.nan
-    return float(silhouette_score(rows, labels, metric=metric))
+    chosen = candidates[best]
+    return KSelection(chosen.k, criterion, table, labelings, chosen.estimator)

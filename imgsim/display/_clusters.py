@@ -5,7 +5,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, column_or_1d
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class ClusterDisplay:
     """Sheets of pictures, one a group, the most typical first.
 
-    Groups follow each other by number; the images in no group (label -1) come last.
-    Create it by :meth:`from_estimator` or :meth:`from_predictions`.
+    Groups follow each other by number; the images in no group (label -1) are the last
+    sheet. Create it by :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -75,6 +75,9 @@ class ClusterDisplay:
     ) -> Self:
         """Assign images to groups and keep the most typical of each.
 
+        Of the images in no group, those nearest to any group come first: if they look
+        like members, the clusterer leaves out too many. Unreadable ones come last.
+
         Parameters
         ----------
         estimator : ImageClusterer or Pipeline
@@ -115,12 +118,9 @@ class ClusterDisplay:
                 f"from_predictions(images, labels)."
             )
         labels = estimator.predict(X)
-        to_own_group = estimator.transform(X)[np.arange(len(labels)), labels]
+        distances = _distances_shown(np.asarray(estimator.transform(X)), labels)
         return cls.from_predictions(
-            images,
-            labels,
-            distances=to_own_group,
-            n_images=n_images,
+            images, labels, distances=distances, n_images=n_images
         )
 
     @classmethod
@@ -143,8 +143,9 @@ class ClusterDisplay:
             Group of each image; -1 for none.
 
         distances : array-like of shape (n_samples,), default=None
-            Distance of each image from the centre of its group; the smallest is the
-            most typical. None keeps the order of `images`.
+            Distance of each image from the centre of its group, or what orders the
+            images in no group; the smallest is the most typical, NaN comes last. None
+            keeps the order of `images`.
 
         n_images : int, default=10
             Largest number of images shown of a group.
@@ -229,3 +230,14 @@ class ClusterDisplay:
         name = "no group" if label < 0 else f"group {label}"
         shown = f", {n_shown} shown" if n_shown < size else ""
         return f"{name}: {size} image{'' if size == 1 else 's'}{shown}"
+
+
+def _distances_shown(
+    distances: NDArray[Any], labels: NDArray[np.int64]
+) -> NDArray[Any]:
+    """Return the distance of each row from its group; if it has none, from the next."""
+    # Where there are no groups at all, the initial value stands for every distance.
+    shown: NDArray[Any] = distances.min(axis=1, initial=np.inf)
+    grouped = np.flatnonzero(labels >= 0)
+    shown[grouped] = distances[grouped, labels[grouped]]
+    return shown

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from sklearn.cluster import AgglomerativeClustering
+from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.pipeline import make_pipeline
 
 from imgsim import ColorHistogramEmbedder, ImageClusterer
@@ -48,15 +48,17 @@ def test_the_most_typical_come_first(pictures):
     ]
 
 
-def test_from_estimator_shows_the_medoid_first(pictures):
-    """The clusterer's own idea of the most typical image."""
+def test_from_estimator_shows_the_most_typical_first(pictures):
+    """The image nearest to the centre of its group."""
     X = ColorHistogramEmbedder().fit_transform(pictures)
     clusterer = ImageClusterer(3, random_state=0).fit(X)
 
     display = ClusterDisplay.from_estimator(clusterer, X, images=pictures)
 
-    for label, medoid in enumerate(clusterer.medoid_indices_):
-        assert display.groups[label][0] is pictures[medoid]
+    for label, group in display.groups.items():
+        members = np.flatnonzero(clusterer.labels_ == label)
+        from_center = np.linalg.norm(X[members] - X[members].mean(axis=0), axis=1)
+        assert group[0] is pictures[members[from_center.argmin()]]
     assert [*display.sizes.values()] == clusterer.cluster_sizes_.tolist()
 
 
@@ -67,6 +69,73 @@ def test_from_estimator_takes_a_pipeline_and_images(pictures):
     display = ClusterDisplay.from_estimator(grouper.fit(pictures), pictures)
 
     assert sum(display.sizes.values()) == 12
+
+
+class _Clusterer:
+    """Two groups at 0 and 10 on a line; what is farther than 2 from both is noise."""
+
+    centers = np.array([[0.0, 10.0]])
+
+    def transform(self, X):
+        return np.abs(np.asarray(X) - self.centers)
+
+    def predict(self, X):
+        distances = self.transform(X)
+        near = distances.min(axis=1, initial=np.inf) < 2
+        return np.where(near, distances.argmin(axis=1) if near.any() else 0, -1)
+
+
+def test_noise_is_a_sheet_of_its_own_nearest_to_a_group_first(pictures):
+    """To see at once whether too much was left out; unreadable images come last."""
+    X = [[0.1], [10.0], [np.nan], [90.0], [4.0], [0.0], [12.5]]
+
+    display = ClusterDisplay.from_estimator(_Clusterer(), X, images=pictures[:7])
+
+    shown = {n: [id(image) for image in group] for n, group in display.groups.items()}
+    rows = {0: [5, 0], 1: [1], -1: [6, 4, 3, 2]}
+    assert shown == {n: [id(pictures[i]) for i in row] for n, row in rows.items()}
+    assert _texts(display.plot())[-1] == "no group: 4 images"
+
+
+def test_noise_alone_is_drawn(pictures):
+    """A clusterer that finds no group has distances of width 0."""
+    clusterer = _Clusterer()
+    clusterer.centers = np.empty((1, 0))
+
+    display = ClusterDisplay.from_estimator(
+        clusterer, np.ones((3, 1)), images=pictures[:3]
+    ).plot()
+
+    assert _texts(display) == ["no group: 3 images"]
+    assert len(display.ax_.images) == 3
+
+
+def test_from_estimator_takes_a_clusterer_that_leaves_images_out(pictures):
+    """Noise is no member of the last group."""
+    X = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [8.0], [30.0], [np.nan]])
+    clusterer = ImageClusterer(
+        algorithm="dbscan", algorithm_params={"eps": 1.0, "min_samples": 2}
+    ).fit(X)
+
+    display = ClusterDisplay.from_estimator(clusterer, X, images=pictures[:9])
+
+    assert display.sizes == {0: 3, 1: 3, -1: 3}
+    assert [id(image) for image in display.groups[-1]] == [
+        id(pictures[i]) for i in (6, 7, 8)
+    ]
+
+
+def test_takes_clusterers_of_scikit_learn(pictures):
+    """Also one whose output was set to pandas."""
+    X = ColorHistogramEmbedder().fit_transform(pictures)
+    kmeans = KMeans(2, n_init=1, random_state=0).set_output(transform="pandas").fit(X)
+
+    display = ClusterDisplay.from_estimator(kmeans, X, images=pictures, n_images=1)
+
+    nearest = kmeans.transform(X).to_numpy().argmin(axis=0)
+    assert [id(display.groups[n][0]) for n in (0, 1)] == [
+        id(pictures[i]) for i in nearest
+    ]
 
 
 def test_sheets_wrap_and_do_not_overlap(pictures):

@@ -1,0 +1,104 @@
+"""Which candidate a criterion prefers, and whether it is worth much."""
+
+import warnings
+
+import numpy as np
+
+from imgsim._table import Table
+from imgsim.cluster._knee import find_knee
+from imgsim.exceptions import WeakGroupsWarning
+
+CRITERIA = (
+    "silhouette",
+    "calinski_harabasz",
+    "davies_bouldin",
+    "inertia",
+    "gap",
+    "stability",
+)
+_WEAK = 0.1
+
+
+def choose(table: Table, criterion: str) -> int:
+    """Return the position of the candidate that a criterion prefers.
+
+    Parameters
+    ----------
+    table : Table
+        Of all candidates, in order of k.
+
+    criterion : str
+        One of `CRITERIA`.
+
+    Returns
+    -------
+    position : int
+        Of equal candidates the smallest k.
+
+    Raises
+    ------
+    ValueError
+        If no candidate has a value.
+    """
+    known = np.flatnonzero(np.isfinite(table[criterion]))
+    if len(known) == 0:
+        reasons = "; ".join(
+            f"k={k}: {reason}"
+            for k, reason in zip(table["k"], table["reason"], strict=True)
+        )
+        raise ValueError(f"no candidate can be judged by {criterion!r}: {reasons}.")
+    values = table[criterion][known]
+    if criterion == "davies_bouldin":
+        return int(known[values.argmin()])
+    if criterion == "inertia":
+        knee = find_knee(table["k"][known], values)
+        return int(known[0 if knee is None else knee])
+    if criterion == "gap":
+        # The first whose gap the next does not clearly exceed.
+        errors = table["gap_se"][known]
+        enough = values[:-1] >= values[1:] - errors[1:]
+        return int(known[enough.argmax() if enough.any() else values.argmax()])
+    return int(known[values.argmax()])
+
+
+def warn_if_weak(table: Table, position: int, criterion: str) -> None:
+    """Warn if silhouettes tell that there are no groups, or not how many."""
+    silhouettes, k = table["silhouette"], table["k"]
+    best = silhouettes[position]
+    if not best >= _WEAK:
+        _warn(
+            f"the groups hardly stand apart: the mean silhouette of k={k[position]} is "
+            f"{best:.3f}, below {_WEAK}. Any k cuts through the crowd. Try "
+            f"metric='cosine', reduce='auto', algorithm='leiden', which follows dense "
+            f"regions, or another embedder."
+        )
+        return
+    if criterion != "silhouette":
+        return
+    rivals = _rivals(table, position)
+    if len(rivals):
+        _warn(
+            f"no clear maximum: the mean silhouette {best:.3f} of k={k[position]} is "
+            f"hardly above that of k={', '.join(map(str, rivals))}. There may be "
+            f"groups of groups: look at plot(), and at the images."
+        )
+    elif position == len(k) - 1 and len(k) > 2:
+        _warn(
+            f"the best k={k[position]} is the largest candidate: more groups may be "
+            f"better still. Widen k_range."
+        )
+
+
+def _rivals(table: Table, position: int) -> list[int]:
+    """Return the candidates, no neighbours of the best, as good within the error."""
+    silhouettes, errors = table["silhouette"], table["silhouette_se"]
+    with np.errstate(invalid="ignore"):
+        apart = silhouettes[position] - silhouettes
+        is_close = apart <= np.hypot(errors, errors[position])
+    is_far = np.abs(np.arange(len(apart)) - position) > 1
+    return [int(k) for k in table["k"][is_close & is_far]]
+
+
+def _warn(message: str) -> None:
+    # Of the caller of select_k, or of fit.
+    warnings.warn(message, WeakGroupsWarning, stacklevel=5)

@@ -1,0 +1,120 @@
+"""What there is to tell of groups: sizes, centres, medoids, silhouettes."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics.pairwise import pairwise_distances
+
+from imgsim._table import Table
+from imgsim.cluster._group_distances import describe_groups
+from imgsim.cluster._space import to_euclidean
+from imgsim.exceptions import WeakGroupsWarning
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of rows, numbered by size.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_groups, n_features)
+        Mean row of each; for cosine, of rows of unit length.
+
+    medoids : ndarray of shape (n_groups,), dtype int64
+        Row with the smallest mean distance to the others of its group.
+
+    silhouettes : ndarray of shape (n_rows,)
+        NaN for noise.
+
+    table : Table
+        A row a group.
+    """
+
+    centers: NDArray[Any]
+    medoids: Labels
+    silhouettes: NDArray[np.float64]
+    table: Table
+
+    @classmethod
+    def of(
+        cls, rows: NDArray[Any], labels: Labels, sizes: Labels, metric: str, seed: int
+    ) -> "Groups":
+        """Describe groups 0 to k - 1 of rows, -1 being noise."""
+        groups = np.arange(len(sizes))
+        seen = to_euclidean(rows, metric)
+        members = [np.flatnonzero(labels == group) for group in groups]
+        centers = np.empty((len(sizes), rows.shape[1]), rows.dtype)
+        means = np.empty(len(sizes))
+        largest, mean_silhouette = means.copy(), means.copy()
+        medoids, nearest = np.empty(len(sizes), np.int64), np.full(len(sizes), -1)
+        if not len(sizes):
+            silhouettes = np.full(len(rows), np.nan)
+        else:
+            told = describe_groups(rows, labels, metric, seed=seed)
+            silhouettes = told.silhouette
+            between = told.between + np.diag(np.full(len(sizes), np.inf))
+            if len(sizes) > 1:
+                nearest = between.argmin(axis=1)
+        for group, some in enumerate(members):
+            centers[group] = seen[some].mean(axis=0)
+            away = distances_from(rows[some], centers[group : group + 1], metric)
+            means[group], largest[group] = away.mean(), away.max()
+            mean_silhouette[group] = silhouettes[some].mean()
+            medoids[group] = some[told.own[some].argmin()]
+        table = Table(
+            group=groups,
+            size=sizes,
+            medoid=medoids,
+            silhouette=mean_silhouette,
+            nearest=nearest,
+            mean_distance=means,
+            max_distance=largest,
+        )
+        return cls(centers, medoids, silhouettes, table)
+
+
+def number_by_size(found: Labels) -> tuple[Labels, Labels, Labels]:
+    """Renumber groups, the largest 0.
+
+    Parameters
+    ----------
+    found : ndarray of shape (n_rows,), dtype int64
+        Labels, -1 for noise.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_rows,), dtype int64
+        New labels, -1 for noise.
+
+    sizes : ndarray of shape (n_groups,), dtype int64
+        Never increasing.
+
+    number_of : ndarray of shape (largest label + 2,), dtype int64
+        New number of each old one, -1 for one without rows; the last is noise's.
+    """
+    counts = np.bincount(found[found >= 0])
+    if not len(counts):
+        # Of the caller of fit, which scikit-learn wraps.
+        warnings.warn(
+            f"no group was found: all {len(found)} rows are noise. Try a larger eps, a "
+            f"smaller min_samples or min_cluster_size, or reduce=32.",
+            WeakGroupsWarning,
+            stacklevel=4,
+        )
+    by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    number_of = np.full(len(counts) + 1, -1, dtype=np.int64)
+    number_of[by_size] = np.arange(len(by_size))
+    return number_of[found], counts[by_size], number_of
+
+
+def distances_from(
+    rows: NDArray[Any], centers: NDArray[Any], metric: str
+) -> NDArray[Any]:
+    """Return the distances of rows from centres, by the metric."""
+    distances: NDArray[Any] = pairwise_distances(rows, centers, metric=metric)
+    return distances

@@ -1,0 +1,121 @@
+"""Every criterion for every candidate, as a table."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import LabelEncoder
+
+from imgsim._table import Table
+from imgsim.cluster._candidates import Candidate, Setting
+from imgsim.cluster._criteria import Criteria, judge
+from imgsim.cluster._resampling import gap_statistic, reference_box, stability
+from imgsim.cluster._silhouette import silhouette_score_many
+from imgsim.cluster._space import to_euclidean
+
+_MOST_ROWS = 20_000
+_SAMPLE_SIZE = 5_000
+
+Score = tuple[float, float]
+_UNKNOWN: Score = (np.nan, np.nan)
+
+
+def judge_candidates(
+    setting: Setting,
+    candidates: list[Candidate],
+    criterion: str,
+    sample_size: int | str | None,
+) -> Table:
+    """Return a row for each candidate, NaN where there is nothing to judge."""
+    judged = [c for c in candidates if c.is_judged]
+    scores: dict[str, dict[int, Score]] = {
+        "silhouette": _silhouettes(setting, judged, sample_size)
+    }
+    sums = {c.k: _sums(setting, c) for c in judged}
+    for name in ("calinski_harabasz", "davies_bouldin", "inertia"):
+        scores[name] = {
+            k: (getattr(value, name), getattr(error, name))
+            for k, (value, error) in sums.items()
+        }
+    if criterion == "gap":
+        draw = reference_box(setting.seen)
+        # The gap alone can tell that there is a single group.
+        single = [c for c in candidates if c.k == 1 and c.estimator is not None]
+        scores["gap"] = {c.k: _gap(setting, c, draw) for c in single + judged}
+    if criterion == "stability":
+        scores["stability"] = {c.k: _stability(setting, c) for c in judged}
+    return _as_table(candidates, scores)
+
+
+def _silhouettes(
+    setting: Setting, judged: list[Candidate], sample_size: int | str | None
+) -> dict[int, Score]:
+    if not judged:
+        return {}
+    if isinstance(sample_size, str):
+        is_large = len(setting.rows) > _MOST_ROWS and setting.metric != "cosine"
+        sample_size = _SAMPLE_SIZE if is_large else None
+    means, errors = silhouette_score_many(
+        setting.rows,
+        np.stack([c.labels for c in judged]),
+        metric=setting.metric,
+        sample_size=sample_size,
+        random_state=setting.seed,
+    )
+    return {
+        c.k: (float(mean), float(error))
+        for c, mean, error in zip(judged, means, errors, strict=True)
+    }
+
+
+def _sums(setting: Setting, candidate: Candidate) -> tuple[Criteria, Criteria]:
+    grouped = candidate.labels >= 0
+    rows = to_euclidean(setting.rows[grouped], setting.metric)
+    codes = LabelEncoder().fit_transform(candidate.labels[grouped])
+    return judge(rows, codes, setting.seed)
+
+
+def _gap(
+    setting: Setting,
+    candidate: Candidate,
+    draw: Callable[[np.random.Generator], NDArray[Any]],
+) -> Score:
+    # The same references for every k, so that chance favours none.
+    rng = np.random.default_rng(setting.seed)
+    return gap_statistic(
+        setting.seen,
+        candidate.labels,
+        lambda rows: setting.fit(candidate.k, rows)[1],
+        lambda: to_euclidean(draw(rng), setting.metric),
+    )
+
+
+def _stability(setting: Setting, candidate: Candidate) -> Score:
+    return stability(
+        setting.seen,
+        candidate.labels,
+        lambda rows: setting.fit(candidate.k, rows)[1],
+        np.random.default_rng(setting.seed),
+    )
+
+
+def _as_table(
+    candidates: list[Candidate], scores: dict[str, dict[int, Score]]
+) -> Table:
+    columns: dict[str, NDArray[Any]] = {"k": np.array([c.k for c in candidates])}
+    for name, by_k in scores.items():
+        pairs = np.array([by_k.get(c.k, _UNKNOWN) for c in candidates])
+        columns[name], columns[f"{name}_se"] = pairs.T
+    sizes = np.empty(len(candidates), dtype=object)
+    sizes[:] = [_sizes(c.labels) for c in candidates]
+    columns["n_clusters"] = np.array([len(some) for some in sizes])
+    columns["sizes"] = sizes
+    columns["seconds"] = np.array([c.seconds for c in candidates])
+    columns["reason"] = np.array([c.reason for c in candidates])
+    return Table(columns)
+
+
+def _sizes(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    return np.sort(counts)[::-1]

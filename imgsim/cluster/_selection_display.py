@@ -1,0 +1,232 @@
+"""Criteria for the number of groups, drawn against it."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from imgsim._optional import import_optional
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_NAME_OF = {
+    "silhouette": "mean silhouette",
+    "calinski_harabasz": "Calinski-Harabasz",
+    "davies_bouldin": "Davies-Bouldin",
+    "inertia": "inertia",
+    "gap": "gap",
+    "stability": "stability",
+}
+_AIM_OF = dict.fromkeys(_NAME_OF, "larger is better") | {
+    "davies_bouldin": "smaller is better",
+    "inertia": "look for the knee",
+}
+
+
+class SelectionDisplay:
+    """Curves of criteria over the numbers of groups, the chosen number marked.
+
+    Candidates that failed are grey crosses on the axis of k. Create it by
+    :meth:`from_selection`.
+
+    Parameters
+    ----------
+    table : dict of str to array-like of shape (n_candidates,)
+        A row a candidate: `k`, a column a criterion, perhaps its standard error as
+        `silhouette_se`, and `reason`, empty unless the candidate failed.
+
+    best_k : int
+        The number of groups chosen.
+
+    criterion : str
+        The column that decided.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes drawn on; of several the first.
+
+    axes_ : list of matplotlib Axes
+        The axes of each criterion drawn.
+
+    figure_ : matplotlib Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    imgsim.select_k : Compares numbers of groups.
+    SilhouetteDisplay : The silhouettes of one grouping.
+
+    Examples
+    --------
+    >>> from imgsim import ColorHistogramEmbedder, select_k
+    >>> from imgsim.datasets import load_sample_photos
+    >>> from imgsim.display import SelectionDisplay
+    >>> photos = load_sample_photos(n_crops=3, n_copies=3)
+    >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
+    >>> selection = select_k(X, range(2, 9), random_state=0)
+    >>> ax = SelectionDisplay.from_selection(selection).plot().ax_
+    >>> ax.get_legend().get_texts()[0].get_text()
+    'best k = 6'
+    >>> print(ax.get_ylabel())
+    mean silhouette
+    (larger is better)
+    """
+
+    def __init__(
+        self, *, table: Mapping[str, ArrayLike], best_k: int, criterion: str
+    ) -> None:
+        self.table = table
+        self.best_k = best_k
+        self.criterion = criterion
+
+    @classmethod
+    def from_selection(cls, selection: Any) -> Self:
+        """Keep what a selection tells of its candidates.
+
+        Parameters
+        ----------
+        selection : KSelection
+            What :func:`~imgsim.select_k` returned.
+
+        Returns
+        -------
+        display : SelectionDisplay
+            To be drawn by :meth:`plot`.
+        """
+        return cls(
+            table=selection.table,
+            best_k=selection.best_k,
+            criterion=selection.criterion,
+        )
+
+    def plot(
+        self, *, ax: "Axes | None" = None, criteria: str | Sequence[str] | None = None
+    ) -> Self:
+        """Draw criteria against the number of groups.
+
+        Error bars reach one standard error up and down, where there is one.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw a single criterion on. None makes a figure with a panel a
+            criterion, below each other.
+
+        criteria : str or sequence of str, default=None
+            Columns of the table. None draws the one that decided.
+
+        Returns
+        -------
+        display : SelectionDisplay
+            With `ax_`, `axes_` and `figure_` set.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib is missing.
+
+        ValueError
+            If a criterion is not in the table, none is named, or several are for one
+            `ax`.
+        """
+        names = self._checked_names(criteria)
+        if ax is not None and len(names) > 1:
+            raise ValueError(
+                f"ax has room for one criterion; got criteria={names}. Without ax, "
+                f"each has a panel."
+            )
+        caller = f"{type(self).__name__}.plot"
+        self.axes_ = [ax] if ax is not None else _new_axes(len(names), caller)
+        # What decided is told where it is not the only one drawn.
+        by = "" if names == [self.criterion] else f" by {_NAME_OF[self.criterion]}"
+        for panel, name in zip(self.axes_, names, strict=True):
+            self._draw(panel, name, f"best k = {self.best_k}{by}")
+        self.axes_[-1].set_xlabel("number of groups k")
+        _draw_legend(self.axes_, above=ax is None)
+        self.ax_ = self.axes_[0]
+        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
+        return self
+
+    def _checked_names(self, criteria: str | Sequence[str] | None) -> list[str]:
+        if criteria is None:
+            criteria = self.criterion
+        names = [criteria] if isinstance(criteria, str) else list(criteria)
+        known = [name for name in _NAME_OF if name in self.table]
+        if not names or not set(names) <= set(known):
+            raise ValueError(
+                f"criteria={criteria!r} must be among the columns of the table, "
+                f"{known}."
+            )
+        return names
+
+    def _draw(self, ax: "Axes", name: str, label_of_best: str) -> None:
+        k, values = np.asarray(self.table["k"]), np.asarray(self.table[name], float)
+        ax.axvline(self.best_k, color="C1", linewidth=0.8, zorder=0)
+        ax.plot(k, values, marker=".", color="C0", zorder=2)
+        best = k == self.best_k
+        ax.plot(k[best], values[best], "o", color="C1", zorder=3, label=label_of_best)
+        self._draw_errors(ax, name, k, values)
+        self._draw_failures(ax, k, values)
+        ax.set_ylabel(f"{_NAME_OF[name]}\n({_AIM_OF[name]})")
+        ax.locator_params(axis="x", integer=True, min_n_ticks=1)
+
+    def _draw_errors(
+        self, ax: "Axes", name: str, k: NDArray[Any], values: NDArray[np.float64]
+    ) -> None:
+        errors = np.asarray(self.table.get(f"{name}_se", np.full(len(k), np.nan)))
+        known = np.isfinite(values) & np.isfinite(errors)
+        if known.any():
+            ax.errorbar(
+                k[known],
+                values[known],
+                errors[known],
+                fmt="none",
+                ecolor="C0",
+                elinewidth=1,
+                capsize=2,
+                label="± standard error",
+            )
+
+    def _draw_failures(
+        self, ax: "Axes", k: NDArray[Any], values: NDArray[np.float64]
+    ) -> None:
+        reasons = np.asarray(self.table.get("reason", [""] * len(k)), dtype=str)
+        failed = (reasons != "") & np.isnan(values)
+        if failed.any():
+            ax.plot(
+                k[failed],
+                np.full(failed.sum(), 0.04),  # just above the axis
+                "x",
+                color="0.4",
+                transform=ax.get_xaxis_transform(),
+                label="failed",
+            )
+
+
+def _new_axes(n_panels: int, caller: str) -> list["Axes"]:
+    pyplot = import_optional("matplotlib.pyplot", caller=caller)
+    axes = pyplot.subplots(
+        n_panels,
+        sharex=True,
+        squeeze=False,
+        figsize=(6, 1.7 + 1.8 * n_panels),
+        layout="constrained",
+    )[1]
+    return list(axes[:, 0])
+
+
+def _draw_legend(axes: Sequence["Axes"], *, above: bool) -> None:
+    """Explain the marks of all panels once; above the first no curve is hidden."""
+    handle_of = {
+        label: handle
+        for ax in axes
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    place: dict[str, Any] = {"loc": "best"}
+    if above:
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 3}
+    axes[0].legend(handle_of.values(), handle_of.keys(), fontsize="small", **place)

@@ -1,0 +1,74 @@
+"""The rows as an algorithm sees them: scaled for its metric, and reduced."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
+
+AUTO_COMPONENTS = 128
+
+
+def to_euclidean(rows: NDArray[Any], metric: str) -> NDArray[Any]:
+    """Return rows whose Euclidean distances rank pairs as `metric` does."""
+    unit_or_given: NDArray[Any] = normalize(rows) if metric == "cosine" else rows
+    return unit_or_given
+
+
+class Space:
+    """Unit length for cosine, then principal components, if any are asked for.
+
+    Parameters
+    ----------
+    metric : {"euclidean", "cosine"}
+        Distance between rows. For cosine, rows have unit length before and after.
+
+    reduce : int, "auto" or None
+        Number of principal components; "auto" takes at most 128.
+
+    seed : int
+        Seeds the randomized singular value decomposition.
+    """
+
+    def __init__(self, metric: str, reduce: int | str | None, seed: int) -> None:
+        self.metric = metric
+        self.reduce = reduce
+        self.seed = seed
+        self.pca: PCA | None = None
+
+    def fit(self, rows: NDArray[Any]) -> Self:
+        """Learn the components of rows; of rows that are all equal there are none."""
+        n_components = self._n_components(rows)
+        if n_components and (rows != rows[0]).any():
+            pca = PCA(n_components, random_state=self.seed)
+            self.pca = pca.fit(to_euclidean(rows, self.metric))
+        return self
+
+    def apply(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return rows to be compared by Euclidean distance."""
+        seen = to_euclidean(rows, self.metric)
+        if self.pca is None:
+            return seen
+        return to_euclidean(self.pca.transform(seen), self.metric)
+
+    def _n_components(self, rows: NDArray[Any]) -> int:
+        most = min(rows.shape)
+        if self.reduce is None:
+            return 0
+        if isinstance(self.reduce, str):
+            # One row less: so many directions are there about a mean.
+            return min(AUTO_COMPONENTS, most, len(rows) - 1)
+        if self.reduce > most:
+            raise ValueError(
+                f"reduce={self.reduce} must be at most min(n_samples, n_features)="
+                f"{most} (n_samples={len(rows)} readable rows)."
+            )
+        return self.reduce
+
+
+def count_distinct(rows: NDArray[Any]) -> int:
+    """Return how many rows differ from each other."""
+    values = np.ascontiguousarray(rows + 0.0)  # -0.0 becomes 0.0
+    as_bytes: NDArray[Any] = values.view(np.dtype((np.void, values[0].nbytes)))
+    return int(np.unique(as_bytes).shape[0])
