@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.mixture import GaussianMixture
 from imgsim.cluster._eps import suggest_eps
 from imgsim.cluster._leiden import fit_leiden
 from imgsim.cluster._neighbor_graph import N_NEIGHBORS, shared_neighbors_graph
+from imgsim.index import SimilarityIndex
 
 # Shift-invert factorises the graph's matrix, which then fills with numbers.
 _MOST_ROWS_TO_FACTORISE = 5_000
@@ -141,9 +143,26 @@ def _fit_agglomerative(task: Task) -> tuple[Any, Labels]:
 def _fit_dbscan(task: Task) -> tuple[Any, Labels]:
     params = {"eps": "auto", "min_samples": 5, **task.params}
     if isinstance(params["eps"], str) and params["eps"] == "auto":
-        min_samples = params["min_samples"]
+        min_samples = _checked_count("min_samples", params["min_samples"])
         params["eps"] = suggest_eps(task.rows, min_samples, task.metric, task.seed)
-    return _fit(DBSCAN(metric=task.metric, **params), task.rows)
+    dbscan = DBSCAN(metric="precomputed", **params)
+    index = SimilarityIndex(metric=task.metric, algorithm="exact").fit(task.rows)
+    near = index.radius_neighbors_graph(
+        radius=_checked_eps(dbscan.eps), mode="distance", sort_results=True
+    )
+    return _fit(dbscan, near)
+
+
+def _checked_count(name: str, value: Any) -> int:
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name}={value!r} must be an integer of at least 1.")
+    return int(value)
+
+
+def _checked_eps(eps: Any) -> float:
+    if not isinstance(eps, Real) or not 0 < float(eps) < np.inf:
+        raise ValueError(f"eps={eps!r} must be 'auto' or a positive number.")
+    return float(eps)
 
 
 def _fit_hdbscan(task: Task) -> tuple[Any, Labels]:
@@ -158,6 +177,7 @@ def _fit_leiden(task: Task) -> tuple[Any, Labels]:
 
 def _graph(task: Task) -> Any:
     n_neighbors = task.params.get("n_neighbors", N_NEIGHBORS)
+    n_neighbors = _checked_count("n_neighbors", n_neighbors)
     return shared_neighbors_graph(task.rows, n_neighbors, task.seed)
 
 
@@ -186,7 +206,7 @@ ALGORITHMS = {
     ),
     "dbscan": Algorithm(
         _fit_dbscan,
-        _params_of(DBSCAN),
+        {"eps", "min_samples"},
         assigns="cores",
         takes_n_clusters=False,
         finds_n_clusters=True,

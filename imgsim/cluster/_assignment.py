@@ -54,13 +54,15 @@ class OwnRule:
 class NearestCore:
     """The group of the nearest core sample, if it is within the radius of DBSCAN."""
 
-    def __init__(self, dbscan: DBSCAN, labels: Labels, metric: str) -> None:
+    def __init__(
+        self, dbscan: DBSCAN, rows: NDArray[Any], labels: Labels, metric: str
+    ) -> None:
         self.eps = float(dbscan.eps)
         self.labels = labels[dbscan.core_sample_indices_]
         self.index = None
         if len(self.labels):
             index = SimilarityIndex(1, metric=metric, algorithm="exact")
-            self.index = index.fit(dbscan.components_)
+            self.index = index.fit(rows[dbscan.core_sample_indices_])
 
     def predict(self, rows: NDArray[Any]) -> Labels:
         """Return the group of each row, -1 for noise."""
@@ -127,5 +129,5 @@ def make_rule(
     if assigns == "itself":
         return OwnRule(estimator, number_of, setting.seen, labels)
     if assigns == "cores":
-        return NearestCore(estimator, labels, setting.metric)
+        return NearestCore(estimator, setting.seen, labels, setting.metric)
     return NeighborVote(setting.seen, labels, setting.seed)

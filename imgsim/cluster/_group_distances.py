@@ -26,6 +26,7 @@ from imgsim.index._scores import make_scorer
 Sums = Iterator[tuple[slice, NDArray[np.float64]]]
 
 _N_ROWS = 512  # of a tile, which stays in the cache of a core
+_N_UNIT_ROWS = 128  # of unit length
 _N_TRIED = 128  # rows, whose pairs decide on the precision
 _N_FEATURES = 1024  # added up in single precision, one after the other
 _MOST_CLOSE = 1 / 8  # of the pairs of a tile are worth comparing one by one
@@ -213,11 +214,13 @@ def _cosine_sums(
     columns: NDArray[np.int64],
 ) -> Sums:
     """Sum distances of rows of unit length, which are linear."""
-    n_columns = groupings.count(columns)[:, np.newaxis]
-    total = np.zeros((groupings.n_groups, X.shape[1]))
-    for part in _parts(len(columns), _N_ROWS):
-        total += groupings.members(columns[part]) @ _directions(X[columns[part]])
-    for part in _parts(len(rows), _N_ROWS):
+
+    def totals_of(part: slice) -> NDArray[np.float64]:
+        some = columns[part]
+        totals: NDArray[np.float64] = groupings.members(some) @ _directions(X[some])
+        return totals
+
+    def sums_of(part: slice) -> tuple[slice, NDArray[np.float64]]:
         directions = _directions(X[rows[part]])
         sums = n_columns - total @ directions.T
         codes = groupings.codes[:, rows[part]]
@@ -225,7 +228,13 @@ def _cosine_sums(
         each = np.nonzero(codes >= 0)[1]
         sums[codes[codes >= 0], each] -= to_itself[each]
         sums[sums < _COSINE_ROUNDING * n_columns] = 0
-        yield part, sums
+        return part, sums
+
+    n_columns = groupings.count(columns)[:, np.newaxis]
+    total = np.zeros((groupings.n_groups, X.shape[1]))
+    for some in _in_threads(totals_of, _parts(len(columns), _N_UNIT_ROWS)):
+        total += some
+    yield from _in_threads(sums_of, _parts(len(rows), _N_UNIT_ROWS))
 
 
 def _directions(rows: NDArray[Any]) -> NDArray[np.float64]:
@@ -338,13 +347,15 @@ class _Comparison:
 
     def see(self, index: NDArray[np.int64], dtype: type | None = None) -> _Rows:
         """Return rows as they are compared."""
-        values = np.empty((len(index), self.X.shape[1]), dtype=dtype or self.dtype)
-        size = np.empty(len(index), dtype=values.dtype)
+        dtype = dtype or self.dtype
+        values: NDArray[Any] = np.empty((len(index), self.X.shape[1]), dtype=dtype)
+        size: NDArray[Any] = np.empty(len(index), dtype=dtype)
         for part in _parts(len(index), _N_ROWS):
-            values[part] = (self.X[index[part]] - self.center) / self.unit
-            seen = values[part].astype(np.float64)
-            amounts = seen**2 if self.kind == SQUARED else np.abs(seen)
-            size[part] = amounts.sum(axis=1)
+            seen = self.X[index[part]] - self.center
+            seen *= 1 / self.unit
+            values[part] = seen
+            other = seen if self.kind == SQUARED else np.sign(seen)
+            size[part] = np.einsum("ij,ij->i", seen, other)
         return _Rows(index, values, size)
 
     def distances(self, left: _Rows, right: _Rows) -> NDArray[np.float64]:
