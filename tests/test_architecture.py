@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "imgsim"
 FLOORS = [
-    {"exceptions", "_validation", "_optional"},
+    {"exceptions", "_validation", "_optional", "_warning"},
     {"_table"},
     {"images", "datasets", "metrics"},
     {"embedding"},

@@ -109,7 +109,7 @@ def cluster_candidates(
 ) -> list[Candidate]:
     """Cluster the rows for each candidate, several at a time in threads."""
     ks = list(candidates)
-    n_distinct = count_distinct(setting.rows)
+    n_distinct = count_distinct(setting.rows, max(ks))
     n_workers = min(effective_n_jobs(n_jobs), len(ks))
     n_threads = max(1, (os.cpu_count() or 1) // n_workers)
 

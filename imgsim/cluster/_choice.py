@@ -1,10 +1,9 @@
 """Which candidate a criterion prefers, and whether it is worth much."""
 
-import warnings
-
 import numpy as np
 
 from imgsim._table import Table
+from imgsim._warning import warn_caller
 from imgsim.cluster._knee import find_knee
 from imgsim.exceptions import WeakGroupsWarning
 
@@ -66,39 +65,47 @@ def warn_if_weak(table: Table, position: int, criterion: str) -> None:
     silhouettes, k = table["silhouette"], table["k"]
     best = silhouettes[position]
     if not best >= _WEAK:
-        _warn(
+        warn_caller(
             f"the groups hardly stand apart: the mean silhouette of k={k[position]} is "
             f"{best:.3f}, below {_WEAK}. Any k cuts through the crowd. Try "
             f"metric='cosine', reduce='auto', algorithm='leiden', which follows dense "
-            f"regions, or another embedder."
+            f"regions, or another embedder.",
+            WeakGroupsWarning,
         )
         return
     if criterion != "silhouette":
         return
-    rivals = _rivals(table, position)
-    if len(rivals):
-        _warn(
-            f"no clear maximum: the mean silhouette {best:.3f} of k={k[position]} is "
-            f"hardly above that of k={', '.join(map(str, rivals))}. There may be "
-            f"groups of groups: look at plot(), and at the images."
+    alike = _like_the_best(table, position)
+    if alike:
+        warn_caller(
+            f"no clear maximum: the mean silhouette of k={k[position]}, {best:.3f}, is "
+            f"hardly above that of {alike}. There may be no groups, or groups of "
+            f"groups: look at plot(), and at the images.",
+            WeakGroupsWarning,
         )
     elif position == len(k) - 1 and len(k) > 2:
-        _warn(
+        warn_caller(
             f"the best k={k[position]} is the largest candidate: more groups may be "
-            f"better still. Widen k_range."
+            f"better still. Widen k_range.",
+            WeakGroupsWarning,
         )
 
 
-def _rivals(table: Table, position: int) -> list[int]:
-    """Return the candidates, no neighbours of the best, as good within the error."""
+def _like_the_best(table: Table, position: int) -> str:
+    """Name the candidates that are about as good as the best, "" if there are none.
+
+    These are others, but for the next ones, within the standard error; or half of all,
+    if the best is not a tenth above their median.
+    """
     silhouettes, errors = table["silhouette"], table["silhouette_se"]
     with np.errstate(invalid="ignore"):
         apart = silhouettes[position] - silhouettes
         is_close = apart <= np.hypot(errors, errors[position])
     is_far = np.abs(np.arange(len(apart)) - position) > 1
-    return [int(k) for k in table["k"][is_close & is_far]]
-
-
-def _warn(message: str) -> None:
-    # Of the caller of select_k, or of fit.
-    warnings.warn(message, WeakGroupsWarning, stacklevel=5)
+    rivals = table["k"][is_close & is_far]
+    if len(rivals):
+        return f"k={', '.join(map(str, rivals))}"
+    median = np.nanmedian(silhouettes)
+    if np.isfinite(silhouettes).sum() > 2 and silhouettes[position] < 1.1 * median:
+        return f"half of the candidates, {median:.3f}"
+    return ""

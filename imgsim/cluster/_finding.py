@@ -1,12 +1,12 @@
 """How many groups, and which: what `ImageClusterer.fit` asks of an algorithm."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim._warning import warn_caller
 from imgsim.cluster._algorithms import ALGORITHMS
 from imgsim.cluster._candidates import Setting, check_candidates, cluster_candidates
 from imgsim.cluster._k_selection import KSelection
@@ -78,7 +78,7 @@ def find_groups(
         If there are too few rows, or candidates where none are compared.
     """
     compared = _is_compared(setting.algorithm, n_clusters, k_range)
-    check_enough(setting.algorithm, len(setting.rows), n_clusters, compared=compared)
+    _check_enough(setting.algorithm, len(setting.rows), n_clusters, compared=compared)
     if not isinstance(n_clusters, str):
         return _find_given(setting, n_clusters)
     if not compared:
@@ -105,7 +105,7 @@ def _is_compared(
     return not algorithm.finds_n_clusters or k_range is not None
 
 
-def check_enough(
+def _check_enough(
     name: str, n_rows: int, n_clusters: int | str, *, compared: bool
 ) -> None:
     """Raise a ValueError if there are too few rows for the question."""
@@ -130,14 +130,12 @@ def _find_given(setting: Setting, n_clusters: int) -> Found:
     if not ALGORITHMS[setting.algorithm].takes_n_clusters:
         estimator, labels = setting.fit(None)
         return Found(estimator, _keep_largest(labels, n_clusters))
-    n_distinct = count_distinct(setting.rows)
+    n_distinct = count_distinct(setting.rows, n_clusters)
     if n_clusters > n_distinct:
-        # Through find_groups, fit and what scikit-learn wraps it in.
-        warnings.warn(
+        warn_caller(
             f"n_clusters={n_clusters} exceeds the number of rows that differ: there "
             f"are {n_distinct} groups at most.",
             WeakGroupsWarning,
-            stacklevel=5,
         )
     return Found(*setting.fit(min(n_clusters, n_distinct)))
 

@@ -23,7 +23,9 @@ from threadpoolctl import ThreadpoolController
 from imgsim.index._metric import ABSOLUTE, SQUARED, Metric
 from imgsim.index._scores import make_scorer
 
-Sums = Iterator[tuple[slice, NDArray[np.float64]]]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Sums = Iterator[tuple[slice, Floats]]
 
 _N_ROWS = 512  # of a tile, which stays in the cache of a core
 _N_UNIT_ROWS = 128  # of unit length
@@ -41,8 +43,8 @@ class Groupings:
     the groups of a labeling are those from `starts[labeling]` to the next.
     """
 
-    codes: NDArray[np.int64]
-    starts: NDArray[np.int64]
+    codes: Ints
+    starts: Ints
 
     @property
     def n_groups(self) -> int:
@@ -50,7 +52,7 @@ class Groupings:
         return int(self.starts[-1])
 
     @property
-    def grouped(self) -> NDArray[np.int64]:
+    def grouped(self) -> Ints:
         """Return the rows that any labeling has in a group."""
         return np.flatnonzero((self.codes >= 0).any(axis=0))
 
@@ -58,12 +60,12 @@ class Groupings:
         """Return the numbers of the groups of a labeling."""
         return slice(int(self.starts[labeling]), int(self.starts[labeling + 1]))
 
-    def count(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def count(self, rows: Ints) -> Ints:
         """Return how many of some rows each group has."""
         codes = self.codes[:, rows]
         return np.bincount(codes[codes >= 0], minlength=self.n_groups)
 
-    def members(self, rows: NDArray[np.int64]) -> Any:
+    def members(self, rows: Ints) -> Any:
         """Return a sparse matrix, groups by rows, of ones."""
         codes = self.codes[:, rows]
         columns = np.nonzero(codes >= 0)[1]
@@ -75,14 +77,14 @@ class Groupings:
 class GroupDescription:
     """How near rows are to the groups of one labeling, see `describe_groups`."""
 
-    silhouette: NDArray[np.float64]
-    own: NDArray[np.float64]
-    between: NDArray[np.float64]
+    silhouette: Floats
+    own: Floats
+    between: Floats
 
 
 def describe_groups(
     rows: NDArray[Any],
-    labels: NDArray[np.int64],
+    labels: Ints,
     metric: str,
     *,
     max_columns: int = 20_000,
@@ -139,9 +141,7 @@ def describe_groups(
     return GroupDescription(silhouette, own, (between + between.T) / 2)
 
 
-def _share_of_each_group(
-    labels: NDArray[np.int64], grouped: NDArray[np.int64], n_wanted: int, seed: int
-) -> NDArray[np.int64]:
+def _share_of_each_group(labels: Ints, grouped: Ints, n_wanted: int, seed: int) -> Ints:
     """Draw rows of each group in proportion to its size, two at least."""
     shuffled = np.random.default_rng(seed).permutation(grouped)
     codes = labels[shuffled]
@@ -149,7 +149,7 @@ def _share_of_each_group(
     return np.sort(shuffled[ranks_in_groups(codes) < np.maximum(share, 2)[codes]])
 
 
-def ranks_in_groups(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+def ranks_in_groups(codes: Ints) -> Ints:
     """Return how many members of its group stand before each row."""
     order = np.argsort(codes, kind="stable")
     ordered = codes[order]
@@ -159,11 +159,8 @@ def ranks_in_groups(codes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def own_and_silhouette(
-    sums: NDArray[np.float64],
-    codes: NDArray[np.int64],
-    n_columns: NDArray[np.int64],
-    is_column: NDArray[np.bool_] | bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    sums: Floats, codes: Ints, n_columns: Ints, is_column: NDArray[np.bool_] | bool
+) -> tuple[Floats, Floats]:
     """Return mean distances from the own group, and silhouettes; NaN for code -1.
 
     `sums`, of shape (n_groups, n_rows), are over `n_columns` rows of each group.
@@ -184,11 +181,7 @@ def own_and_silhouette(
 
 
 def sum_distances(
-    X: NDArray[Any],
-    metric: str,
-    groupings: Groupings,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
+    X: NDArray[Any], metric: str, groupings: Groupings, rows: Ints, columns: Ints
 ) -> Sums:
     """Yield blocks of rows, with sums of their distances to the columns of each group.
 
@@ -199,29 +192,28 @@ def sum_distances(
         return _cosine_sums(X, groupings, rows, columns)
     comparison = _Comparison(X, metric, columns)
     below = comparison.see(columns)
+    are_same = np.array_equal(rows, columns)
+    beside = below if are_same else comparison.see(rows)
     n_fitting = int(get_config()["working_memory"] * 2**20 / 4 / 8)
     n_fitting //= groupings.n_groups
-    if len(columns) <= n_fitting and np.array_equal(rows, columns):
+    if are_same and len(rows) <= n_fitting:
         return _symmetric_sums(comparison, below, groupings)
-    size = max(1, min(_N_ROWS // 2, n_fitting // (4 * effective_n_jobs(-1))))
-    return _sums(comparison, comparison.see(rows), below, groupings, size)
+    n_at_once = max(1, min(_N_ROWS // 2, n_fitting // (4 * effective_n_jobs(-1))))
+    return _sums(comparison, beside, below, groupings, n_at_once)
 
 
 def _cosine_sums(
-    X: NDArray[Any],
-    groupings: Groupings,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
+    X: NDArray[Any], groupings: Groupings, rows: Ints, columns: Ints
 ) -> Sums:
     """Sum distances of rows of unit length, which are linear."""
 
-    def totals_of(part: slice) -> NDArray[np.float64]:
-        some = columns[part]
-        totals: NDArray[np.float64] = groupings.members(some) @ _directions(X[some])
+    def totals_of(part: slice) -> Floats:
+        directions = normalize(X[columns[part]].astype(np.float64))
+        totals: Floats = groupings.members(columns[part]) @ directions
         return totals
 
-    def sums_of(part: slice) -> tuple[slice, NDArray[np.float64]]:
-        directions = _directions(X[rows[part]])
+    def sums_of(part: slice) -> tuple[slice, Floats]:
+        directions = normalize(X[rows[part]].astype(np.float64))
         sums = n_columns - total @ directions.T
         codes = groupings.codes[:, rows[part]]
         to_itself = 1 - np.einsum("ij,ij->i", directions, directions)
@@ -237,11 +229,6 @@ def _cosine_sums(
     yield from _in_threads(sums_of, _parts(len(rows), _N_UNIT_ROWS))
 
 
-def _directions(rows: NDArray[Any]) -> NDArray[np.float64]:
-    directions: NDArray[np.float64] = normalize(rows.astype(np.float64))
-    return directions
-
-
 def _symmetric_sums(
     comparison: "_Comparison", rows: "_Rows", groupings: Groupings
 ) -> Sums:
@@ -250,7 +237,7 @@ def _symmetric_sums(
     members = [groupings.members(rows.index[part]) for part in parts]
     tiles = [(i, j) for j in range(len(parts)) for i in range(j + 1)]
 
-    def sums_of(tile: tuple[int, int]) -> list[tuple[slice, NDArray[np.float64]]]:
+    def sums_of(tile: tuple[int, int]) -> list[tuple[slice, Floats]]:
         i, j = tile
         distances = comparison.distances(rows[parts[i]], rows[parts[j]])
         below = [(parts[j], members[i] @ distances)]
@@ -274,7 +261,7 @@ def _sums(
     parts = _parts(len(columns.index), _N_ROWS)
     members = [groupings.members(columns.index[part]) for part in parts]
 
-    def sums_of(some: slice) -> tuple[slice, NDArray[np.float64]]:
+    def sums_of(some: slice) -> tuple[slice, Floats]:
         sums = np.zeros((groupings.n_groups, some.stop - some.start))
         for part, ones in zip(parts, members, strict=True):
             sums += ones @ comparison.distances(columns[part], rows[some])
@@ -306,7 +293,7 @@ def _in_threads(work: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[An
 class _Rows:
     """Some rows as they are compared, and the sums of their squares or amounts."""
 
-    index: NDArray[np.int64]
+    index: Ints
     values: NDArray[Any]
     size: NDArray[Any]
 
@@ -317,9 +304,7 @@ class _Rows:
 class _Comparison:
     """Distances of rows, in units whose squares neither overflow nor vanish."""
 
-    def __init__(
-        self, X: NDArray[Any], metric: str, columns: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, X: NDArray[Any], metric: str, columns: Ints) -> None:
         self.X = np.ascontiguousarray(X)
         self.kind = SQUARED if metric == "euclidean" else ABSOLUTE
         some = columns[:: len(columns) // 1000 + 1]
@@ -334,7 +319,7 @@ class _Comparison:
         suits = self._suits_float32(columns)
         self.dtype: type = np.float32 if suits else np.float64
 
-    def _suits_float32(self, columns: NDArray[np.int64]) -> bool:
+    def _suits_float32(self, columns: Ints) -> bool:
         """Try a sample of pairs in both precisions."""
         some = columns[:: len(columns) // _N_TRIED + 1]
         itself = np.diag_indices(len(some))
@@ -345,7 +330,7 @@ class _Comparison:
         is_right = np.abs(single[far] - double[far]) <= 1e-5 * double[far]
         return bool(close.mean() <= _MOST_CLOSE and is_right.all())
 
-    def see(self, index: NDArray[np.int64], dtype: type | None = None) -> _Rows:
+    def see(self, index: Ints, dtype: type | None = None) -> _Rows:
         """Return rows as they are compared."""
         dtype = dtype or self.dtype
         values: NDArray[Any] = np.empty((len(index), self.X.shape[1]), dtype=dtype)
@@ -358,22 +343,22 @@ class _Comparison:
             size[part] = np.einsum("ij,ij->i", seen, other)
         return _Rows(index, values, size)
 
-    def distances(self, left: _Rows, right: _Rows) -> NDArray[np.float64]:
+    def distances(self, left: _Rows, right: _Rows) -> Floats:
         """Return the distances of all rows on the left from those on the right."""
         itself = np.nonzero(left.index[:, np.newaxis] == right.index)
         compared, close = self._compare(left, right, itself)
-        if compared.dtype == np.float32 and close.mean() > _MOST_CLOSE:
+        if close.mean() > _MOST_CLOSE and compared.dtype == np.float32:
             left, right = (self.see(rows.index, np.float64) for rows in (left, right))
             compared, close = self._compare(left, right, itself)
         compared = compared.astype(np.float64, copy=False)
         compared[itself] = 0
-        i, j = np.nonzero(close)
-        if len(i):
+        if close.any():
+            i, j = np.nonzero(close)
             compared[i, j] = self._compare_pairs(left.index[i], right.index[j])
         return np.sqrt(compared, out=compared) if self.kind == SQUARED else compared
 
     def _compare(
-        self, left: _Rows, right: _Rows, itself: tuple[NDArray[np.int64], ...]
+        self, left: _Rows, right: _Rows, itself: tuple[Ints, ...]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Compare all rows, and tell where that is rounded too much."""
         if self.kind == SQUARED:
@@ -391,9 +376,7 @@ class _Comparison:
         limits = np.add.outer(share * left.size + least, share * right.size)
         return compared, compared <= limits
 
-    def _compare_pairs(
-        self, i: NDArray[np.int64], j: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def _compare_pairs(self, i: Ints, j: Ints) -> Floats:
         """Compare pairs of what is given in double precision."""
         from imgsim.index._kernels import distances_of_pairs
 
@@ -411,7 +394,6 @@ def _manhattan(
     for start in range(0, left.shape[1], _N_FEATURES):
         part = slice(start, start + _N_FEATURES)
         some = np.ascontiguousarray(left[:, part])
-        found -= make_scorer(Metric("manhattan"), some, "float32", "cpu")(
-            right[:, part]
-        )
+        score = make_scorer(Metric("manhattan"), some, "float32", "cpu")
+        found -= score(right[:, part])
     return found

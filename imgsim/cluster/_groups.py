@@ -1,6 +1,5 @@
 """What there is to tell of groups: sizes, centres, medoids, silhouettes."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics.pairwise import pairwise_distances
 
 from imgsim._table import Table
+from imgsim._warning import warn_caller
 from imgsim.cluster._group_distances import describe_groups
 from imgsim.cluster._space import to_euclidean
 from imgsim.exceptions import WeakGroupsWarning
@@ -99,12 +99,10 @@ def number_by_size(found: Labels) -> tuple[Labels, Labels, Labels]:
     """
     counts = np.bincount(found[found >= 0])
     if not len(counts):
-        # Of the caller of fit, which scikit-learn wraps.
-        warnings.warn(
+        warn_caller(
             f"no group was found: all {len(found)} rows are noise. Try a larger eps, a "
             f"smaller min_samples or min_cluster_size, or reduce=32.",
             WeakGroupsWarning,
-            stacklevel=4,
         )
     by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     number_of = np.full(len(counts) + 1, -1, dtype=np.int64)

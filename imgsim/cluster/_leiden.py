@@ -53,6 +53,11 @@ def fit_leiden(
     resolution = params.get("resolution", 1.0)
     if not isinstance(resolution, Real) or not 0 < float(resolution) < np.inf:
         raise ValueError(f"resolution={resolution!r} must be a positive number.")
+    if n_clusters is not None and "resolution" in params:
+        raise ValueError(
+            f"resolution={resolution} and n_clusters={n_clusters} cannot both be had; "
+            f"leave one of them to the other."
+        )
     if n_clusters is None:
         return _communities(graph, {"resolution": resolution, **params}, seed)
     return _search(graph, n_clusters, {"modularity": "potts", **params}, seed)

@@ -54,7 +54,8 @@ RandomState = int | np.random.RandomState | None
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     },
-    prefer_skip_nested_validation=True,
+    # The parameters of an algorithm are checked by its estimator.
+    prefer_skip_nested_validation=False,
 )
 def select_k(
     X: ArrayLike,

@@ -2,7 +2,6 @@
 
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
@@ -53,7 +52,7 @@ class Space:
         return to_euclidean(self.pca.transform(seen), self.metric)
 
     def _n_components(self, rows: NDArray[Any]) -> int:
-        most = min(rows.shape)
+        most: int = min(rows.shape)
         if self.reduce is None:
             return 0
         if isinstance(self.reduce, str):
@@ -67,8 +66,11 @@ class Space:
         return self.reduce
 
 
-def count_distinct(rows: NDArray[Any]) -> int:
-    """Return how many rows differ from each other."""
-    values = np.ascontiguousarray(rows + 0.0)  # -0.0 becomes 0.0
-    as_bytes: NDArray[Any] = values.view(np.dtype((np.void, values[0].nbytes)))
-    return int(np.unique(as_bytes).shape[0])
+def count_distinct(rows: NDArray[Any], enough: int) -> int:
+    """Return how many rows differ from each other, or `enough` if there are more."""
+    seen = set()
+    for row in rows:
+        seen.add((row + 0.0).tobytes())  # -0.0 becomes 0.0
+        if len(seen) >= enough:
+            break
+    return len(seen)
