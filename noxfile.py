@@ -32,7 +32,7 @@ def shared_python(session: nox.Session, extra: str) -> str:
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """Find and draw similar pictures and groups: `-- path/to/photos` for your own."""
-    python = shared_python(session, "plot")
+    python = shared_python(session, "plot,graph")
     session.run(python, "docs/demo.py", *session.posargs)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "check_rows_to_fit",
     "find_readable_rows",
     "fit_context",
+    "floats_for",
     "spread_labels",
     "validate_params",
 ]
@@ -41,17 +42,19 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     rows: NDArray[Any] = validate_data(
         estimator,
         X,
-        # Integers of 32 bits and more have more digits than float32.
-        dtype=_FLOATS[::-1] if _is_wide_integer(X) else _FLOATS,
+        dtype=floats_for(X),
         ensure_all_finite="allow-nan",
         reset=reset,
     )
     return rows
 
 
-def _is_wide_integer(X: Any) -> bool:
+def floats_for(X: Any) -> tuple[type, ...]:
+    """Return the types that rows may have, the first for what has another."""
     dtype: Any = getattr(X, "dtype", None)
-    return getattr(dtype, "kind", None) in ("i", "u") and dtype.itemsize > 2
+    # Integers of 32 bits and more have more digits than float32.
+    is_wide = getattr(dtype, "kind", None) in ("i", "u") and dtype.itemsize > 2
+    return _FLOATS[::-1] if is_wide else _FLOATS
 
 
 def check_rows_to_fit(estimator: Any, X: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:

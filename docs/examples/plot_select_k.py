@@ -7,11 +7,14 @@ compares the mean silhouettes: how much nearer a picture is to its own group tha
 next. It is what ``ImageClusterer(n_clusters="auto")`` asks.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 from imgsim import ColorHistogramEmbedder, select_k
 from imgsim.datasets import load_digit_images, load_sample_photos
+from imgsim.exceptions import WeakGroupsWarning
 
 # %%
 # Two collections: 16 pictures with 3 near copies of each, and ten handwritten digits.
@@ -26,32 +29,52 @@ X_digits = by_ink.fit_transform(digits.images)
 # %%
 # The result holds a table with a row a candidate, the labels for each, and the best.
 
-selections = {
-    "near copies of 16 pictures": select_k(X_photos, range(2, 25), random_state=0),
-    "ten handwritten digits": select_k(X_digits, range(2, 25), random_state=0),
-}
+candidates = range(2, 25)
+of_photos = select_k(X_photos, candidates, random_state=0)
+of_digits = select_k(X_digits, candidates, random_state=0)
 
 _, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
-for ax, (title, selection) in zip(axes, selections.items(), strict=True):
-    k, silhouette = selection.table["k"], selection.table["silhouette"]
-    best = selection.best_k
-    ax.plot(k, silhouette, marker=".")
-    ax.plot(best, silhouette[k == best], "o", color="C1", label=f"best k = {best}")
-    ax.set(title=title, xlabel="number of groups k", ylim=(0, 1.05))
-    ax.legend(loc="upper left")
-axes[0].set_ylabel("mean silhouette")
+of_photos.plot(ax=axes[0])
+of_digits.plot(ax=axes[1])
+axes[0].set(title="near copies of 16 pictures", ylim=(0, 1.05))
+axes[1].set(title="ten handwritten digits", ylabel="")
 plt.show()
 
 # %%
 # On the left the curve has a top, at one group more than there are pictures. The groups
 # show why: one copy, compressed until its sky changed colour, is alone.
 
-labels = selections["near copies of 16 pictures"].labelings[17]
+labels = of_photos.labelings[17]
 for label in np.flatnonzero(np.bincount(labels) != 4):
     members = np.flatnonzero(labels == label)
     names = [photos.copy_names[i] for i in members]
     print(f"{photos.target_names[photos.target[members[0]]]}: {', '.join(names)}")
 
 # %%
-# On the right the curve is low and nearly flat. The silhouette still names a best k,
-# but no groups stand apart: look at the curve, not only at the number at its top.
+# On the right the curve is low and nearly flat. Its top is at the right number, but the
+# groups hardly stand apart: look at the curve, not only at the number at its top.
+#
+# Near the top, candidates differ by less than their standard errors: 16 is as good as
+# 17. The table has the other criteria as well.
+
+table = of_photos.table
+for k in (15, 16, 17, 18):
+    row = table["k"] == k
+    silhouette, error = table["silhouette"][row][0], table["silhouette_se"][row][0]
+    print(f"{k}: {silhouette:.3f} ± {error:.3f}")
+of_photos.plot(criteria=["silhouette", "davies_bouldin", "inertia"])
+plt.show()
+
+# %%
+# Which k is best depends on whom you ask. Where groups stand apart, the answers lie
+# close together. Here they do not, and silhouettes come nearest: 16 and 10 are right.
+
+print("                    photos  digits")
+for criterion in ("silhouette", "inertia", "davies_bouldin", "calinski_harabasz"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeakGroupsWarning)
+        best = [
+            select_k(X, candidates, criterion=criterion, random_state=0).best_k
+            for X in (X_photos, X_digits)
+        ]
+    print(f"{criterion:18} {best[0]:7} {best[1]:7}")

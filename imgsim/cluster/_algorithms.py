@@ -148,7 +148,7 @@ def _fit_dbscan(task: Task) -> tuple[Any, Labels]:
     dbscan = DBSCAN(metric="precomputed", **params)
     index = SimilarityIndex(metric=task.metric, algorithm="exact").fit(task.rows)
     near = index.radius_neighbors_graph(
-        radius=_checked_eps(dbscan.eps), mode="distance", sort_results=True
+        task.rows, radius=_checked_eps(dbscan.eps), mode="distance", sort_results=True
     )
     return _fit(dbscan, near)
 

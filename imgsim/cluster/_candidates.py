@@ -1,21 +1,23 @@
 """The candidates among numbers of groups, clustered each."""
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError
-from threadpoolctl import threadpool_limits
+from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import ThreadpoolController, threadpool_limits
 from tqdm.auto import tqdm
 
 from imgsim.cluster._algorithms import Task, fit_algorithm
 from imgsim.cluster._space import count_distinct
+
+CLUSTERING_ERRORS = (ValueError, np.linalg.LinAlgError, ArpackError)
 
 
 @dataclass(frozen=True)
@@ -109,18 +111,44 @@ def cluster_candidates(
 ) -> list[Candidate]:
     """Cluster the rows for each candidate, several at a time in threads."""
     ks = list(candidates)
-    n_distinct = count_distinct(setting.rows, max(ks))
-    n_workers = min(effective_n_jobs(n_jobs), len(ks))
-    n_threads = max(1, (os.cpu_count() or 1) // n_workers)
-
-    def cluster(k: int) -> Candidate:
-        with threadpool_limits(n_threads, user_api="openmp"):
-            return _cluster(setting, k, n_distinct)
-
-    found = Parallel(n_workers, backend="threading", return_as="generator")(
-        delayed(cluster)(k) for k in ks
+    # Rows of different length may be one for cosine, if rounding leaves them equal.
+    n_distinct = min(
+        count_distinct(rows, max(ks)) for rows in (setting.rows, setting.seen)
     )
-    return list(tqdm(found, total=len(ks), disable=not verbose, unit="k"))
+    return in_threads(
+        lambda k: _cluster(setting, k, n_distinct), ks, n_jobs, verbose=verbose
+    )
+
+
+def in_threads(
+    work: Callable[[Any], Any],
+    tasks: Sequence[Any],
+    n_jobs: int | None,
+    *,
+    verbose: int = 0,
+) -> list[Any]:
+    """Do work for each task, several at a time, which share the processors."""
+    n_workers = max(1, min(effective_n_jobs(n_jobs), len(tasks)))
+    limits = {kind: _share_of(kind, n_workers) for kind in ("blas", "openmp")}
+
+    def alone(task: Any) -> Any:
+        # OpenMP counts the threads of each thread, BLAS those of the process.
+        with threadpool_limits(limits["openmp"], user_api="openmp"):
+            return work(task)
+
+    with threadpool_limits(limits["blas"], user_api="blas"):
+        done = Parallel(n_workers, backend="threading", return_as="generator")(
+            delayed(alone)(task) for task in tasks
+        )
+        return list(tqdm(done, total=len(tasks), disable=not verbose, unit="k"))
+
+
+def _share_of(kind: str, n_workers: int) -> int:
+    """Return how many of the threads allowed now each worker may have."""
+    pools = ThreadpoolController().select(user_api=kind).info()
+    allowed = [pool["num_threads"] for pool in pools] or [effective_n_jobs(-1)]
+    n_threads: int = max(1, min(allowed) // n_workers)
+    return n_threads
 
 
 def _cluster(setting: Setting, k: int, n_distinct: int) -> Candidate:
@@ -132,7 +160,7 @@ def _cluster(setting: Setting, k: int, n_distinct: int) -> Candidate:
     start = perf_counter()
     try:
         estimator, labels = setting.fit(k)
-    except (ValueError, np.linalg.LinAlgError, ArpackError) as error:
+    except CLUSTERING_ERRORS as error:
         return Candidate(k, perf_counter() - start, none, reason=str(error))
     seconds = perf_counter() - start
     return Candidate(k, seconds, labels, estimator, _why_not_judged(labels))

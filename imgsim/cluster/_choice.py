@@ -32,7 +32,7 @@ def choose(table: Table, criterion: str) -> int:
     Returns
     -------
     position : int
-        Of equal candidates the smallest k.
+        Of equal candidates the smallest k, of equally stable ones the largest.
 
     Raises
     ------
@@ -41,11 +41,9 @@ def choose(table: Table, criterion: str) -> int:
     """
     known = np.flatnonzero(np.isfinite(table[criterion]))
     if len(known) == 0:
-        reasons = "; ".join(
-            f"k={k}: {reason}"
-            for k, reason in zip(table["k"], table["reason"], strict=True)
+        raise ValueError(
+            f"no candidate can be judged by {criterion!r}: {_reasons(table)}."
         )
-        raise ValueError(f"no candidate can be judged by {criterion!r}: {reasons}.")
     values = table[criterion][known]
     if criterion == "davies_bouldin":
         return int(known[values.argmin()])
@@ -57,13 +55,26 @@ def choose(table: Table, criterion: str) -> int:
         errors = table["gap_se"][known]
         enough = values[:-1] >= values[1:] - errors[1:]
         return int(known[enough.argmax() if enough.any() else values.argmax()])
+    if criterion == "stability":
+        # Groups that hold together may do so in twos, too.
+        return int(known[len(values) - 1 - values[::-1].argmax()])
     return int(known[values.argmax()])
+
+
+def _reasons(table: Table) -> str:
+    """Name each reason once, with the candidates that it concerns."""
+    concerned: dict[str, list[str]] = {}
+    for k, reason in zip(table["k"], table["reason"], strict=True):
+        concerned.setdefault(str(reason).rstrip("."), []).append(str(k))
+    return "; ".join(f"k={', '.join(ks)}: {why}" for why, ks in concerned.items())
 
 
 def warn_if_weak(table: Table, position: int, criterion: str) -> None:
     """Warn if silhouettes tell that there are no groups, or not how many."""
     silhouettes, k = table["silhouette"], table["k"]
     best = silhouettes[position]
+    if k[position] == 1:  # which only the gap can choose
+        return
     if not best >= _WEAK:
         warn_caller(
             f"the groups hardly stand apart: the mean silhouette of k={k[position]} is "

@@ -85,7 +85,7 @@ def find_groups(
         return Found(*setting.fit(None))
     ks = check_candidates(range(2, 11) if k_range is None else k_range)
     candidates = cluster_candidates(setting, ks, n_jobs, verbose=0)
-    selection = select(setting, candidates, readable, criterion)
+    selection = select(setting, candidates, readable, criterion, n_jobs)
     labels = selection.labelings[selection.best_k][readable]
     return Found(selection.best_estimator_, labels, selection)
 
@@ -130,7 +130,9 @@ def _find_given(setting: Setting, n_clusters: int) -> Found:
     if not ALGORITHMS[setting.algorithm].takes_n_clusters:
         estimator, labels = setting.fit(None)
         return Found(estimator, _keep_largest(labels, n_clusters))
-    n_distinct = count_distinct(setting.rows, n_clusters)
+    n_distinct = min(
+        count_distinct(rows, n_clusters) for rows in (setting.rows, setting.seen)
+    )
     if n_clusters > n_distinct:
         warn_caller(
             f"n_clusters={n_clusters} exceeds the number of rows that differ: there "

@@ -320,7 +320,7 @@ class _Comparison:
         self.dtype: type = np.float32 if suits else np.float64
 
     def _suits_float32(self, columns: Ints) -> bool:
-        """Try a sample of pairs in both precisions."""
+        """Try a sample of pairs: terms that are all alike are all rounded one way."""
         some = columns[:: len(columns) // _N_TRIED + 1]
         itself = np.diag_indices(len(some))
         rows, exact = self.see(some, np.float32), self.see(some, np.float64)
@@ -372,9 +372,7 @@ class _Comparison:
             compared = cdist(left.values, right.values, "cityblock")
         compared[itself] = np.inf
         share = compared.dtype.type(self.least_share[compared.dtype.char])
-        least = np.finfo(compared.dtype).tiny ** 0.75
-        limits = np.add.outer(share * left.size + least, share * right.size)
-        return compared, compared <= limits
+        return compared, compared <= np.add.outer(share * left.size, share * right.size)
 
     def _compare_pairs(self, i: Ints, j: Ints) -> Floats:
         """Compare pairs of what is given in double precision."""

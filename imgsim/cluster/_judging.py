@@ -1,6 +1,7 @@
 """Every criterion for every candidate, as a table."""
 
-from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,12 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import LabelEncoder
 
 from imgsim._table import Table
-from imgsim.cluster._candidates import Candidate, Setting
+from imgsim.cluster._candidates import (
+    CLUSTERING_ERRORS,
+    Candidate,
+    Setting,
+    in_threads,
+)
 from imgsim.cluster._criteria import Criteria, judge
 from imgsim.cluster._resampling import gap_statistic, reference_box, stability
 from imgsim.cluster._silhouette import silhouette_score_many
@@ -26,8 +32,12 @@ def judge_candidates(
     candidates: list[Candidate],
     criterion: str,
     sample_size: int | str | None,
+    n_jobs: int | None = None,
 ) -> Table:
     """Return a row for each candidate, NaN where there is nothing to judge."""
+    if criterion in ("gap", "stability"):
+        tried = in_threads(partial(_try_again, setting, criterion), candidates, n_jobs)
+        candidates = [candidate for candidate, _ in tried]
     judged = [c for c in candidates if c.is_judged]
     scores: dict[str, dict[int, Score]] = {
         "silhouette": _silhouettes(setting, judged, sample_size)
@@ -38,14 +48,24 @@ def judge_candidates(
             k: (getattr(value, name), getattr(error, name))
             for k, (value, error) in sums.items()
         }
-    if criterion == "gap":
-        draw = reference_box(setting.seen)
-        # The gap alone can tell that there is a single group.
-        single = [c for c in candidates if c.k == 1 and c.estimator is not None]
-        scores["gap"] = {c.k: _gap(setting, c, draw) for c in single + judged}
-    if criterion == "stability":
-        scores["stability"] = {c.k: _stability(setting, c) for c in judged}
+    if criterion in ("gap", "stability"):
+        scores[criterion] = {c.k: score for c, score in tried}
     return _as_table(candidates, scores)
+
+
+def _try_again(
+    setting: Setting, criterion: str, candidate: Candidate
+) -> tuple[Candidate, Score]:
+    """Cluster other rows as the candidate's; it fails if that does."""
+    # The gap alone can tell that there is a single group.
+    is_single = criterion == "gap" and candidate.k == 1
+    if not candidate.is_judged and not (is_single and candidate.estimator is not None):
+        return candidate, _UNKNOWN
+    judge_again = _gap if criterion == "gap" else _stability
+    try:
+        return candidate, judge_again(setting, candidate)
+    except CLUSTERING_ERRORS as error:
+        return replace(candidate, reason=f"{criterion}: {error}"), _UNKNOWN
 
 
 def _silhouettes(
@@ -76,11 +96,8 @@ def _sums(setting: Setting, candidate: Candidate) -> tuple[Criteria, Criteria]:
     return judge(rows, codes, setting.seed)
 
 
-def _gap(
-    setting: Setting,
-    candidate: Candidate,
-    draw: Callable[[np.random.Generator], NDArray[Any]],
-) -> Score:
+def _gap(setting: Setting, candidate: Candidate) -> Score:
+    draw = reference_box(setting.seen)
     # The same references for every k, so that chance favours none.
     rng = np.random.default_rng(setting.seed)
     return gap_statistic(

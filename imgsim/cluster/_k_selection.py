@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KSelection:
     """The outcome of :func:`select_k`.
 
     Parameters
     ----------
     best_k : int
-        The candidate that the criterion prefers; of equal ones the smallest.
+        The candidate that the criterion prefers.
 
     criterion : str
         What decided.
@@ -43,8 +43,8 @@ class KSelection:
         - `reason`: why a candidate failed, "" if it did not. Its criteria are NaN.
 
     labelings : dict of int to ndarray of shape (n_samples,), dtype int64
-        The groups for each k that did not fail, as the estimator numbers them; -1 for
-        noise and for rows that hold NaN.
+        The groups for each k that could be clustered, as the estimator numbers them;
+        -1 for noise and for rows that hold NaN.
 
     best_estimator_ : object
         The estimator fitted with `best_k`; for the cosine metric, on rows of unit
@@ -67,7 +67,7 @@ class KSelection:
 
     best_k: int
     criterion: str
-    table: Table
+    table: Table = field(repr=False)
     labelings: dict[int, NDArray[np.int64]] = field(repr=False)
     best_estimator_: Any = field(repr=False)
 

@@ -2,6 +2,8 @@
 
 import os
 import threading
+from contextlib import contextmanager
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from imgsim.cluster import _candidates
 from imgsim.cluster._candidates import (
     Candidate,
     Setting,
@@ -27,7 +30,8 @@ def _setting(X, algorithm="kmeans", metric="euclidean", seed=0, **params):
 
 def _setting_of(fit, n_rows=20):
     """Return a setting whose algorithm is a function of k."""
-    return SimpleNamespace(rows=np.arange(float(n_rows))[:, np.newaxis], fit=fit)
+    rows = np.arange(float(n_rows))[:, np.newaxis]
+    return SimpleNamespace(rows=rows, seen=rows, fit=fit)
 
 
 def _halves(k):
@@ -38,6 +42,21 @@ def _n_threads(kind):
     return {
         pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == kind
     }
+
+
+@pytest.fixture
+def all_threads():
+    """Let BLAS have all processors, two at least, and afterwards what it had before."""
+    before, n_threads = threadpool_info(), max(2, os.cpu_count())
+    _set_threads({"blas": n_threads})
+    yield n_threads
+    _set_threads(before)
+
+
+def _set_threads(limits):
+    threadpool_limits(limits)
+    with threadpool_limits():
+        pass  # at its end this thread lets go of them
 
 
 @pytest.mark.parametrize(
@@ -246,17 +265,18 @@ def test_one_job_is_one_after_the_other(n_jobs):
     assert seen == [(k, threading.current_thread()) for k in (2, 3, 4)]
 
 
-def test_jobs_share_the_processors():
+@pytest.mark.parametrize("kind", ["openmp", "blas"])
+def test_jobs_share_the_processors(all_threads, kind):
     """Together they have no more threads than there are."""
-    found = []
+    found = set()
 
     def fit(k):
-        found.append(max(_n_threads("openmp"), default=1))
+        found.update(_n_threads(kind))
         return _halves(k)
 
     cluster_candidates(_setting_of(fit), [2, 3], 2, 0)
 
-    assert max(found) <= max(1, os.cpu_count() // 2)
+    assert max(found, default=1) <= max(1, os.cpu_count() // 2)
 
 
 def test_a_limit_on_threads_is_respected():
@@ -273,31 +293,42 @@ def test_a_limit_on_threads_is_respected():
     assert found == {1}
 
 
-def test_threads_of_the_process_are_as_before():
-    """Though two algorithms limit them and let go in turns, as k-means may."""
-    began, ended = threading.Barrier(2, timeout=10), threading.Event()
+def test_threads_of_the_process_are_as_before(all_threads, monkeypatch):
+    """Though k-means limits those of BLAS, and a second begins before the first ends.
+
+    What the second finds when it begins, it leaves behind.
+    """
+    is_limited, has_begun, has_ended = (threading.Event() for _ in range(3))
+    limits, turns, calls = threadpool_limits, count(), count()
+
+    @contextmanager
+    def limit_in_turns(*args, **kwargs):
+        if threading.current_thread() is threading.main_thread():
+            turn = None
+        else:
+            turn = next(turns)
+        if turn == 1:
+            is_limited.wait(10)
+        with limits(*args, **kwargs):
+            yield
+            if turn == 1:
+                has_ended.wait(10)
+        if turn == 0:
+            has_ended.set()
 
     def fit(k):
-        if k == 3:
-            began.wait()
-        limit = threadpool_limits(1, user_api="blas")
-        if k == 2:
-            began.wait()
-            both.wait()
+        if next(calls) == 0:
+            with limits(1, user_api="blas"):
+                is_limited.set()
+                has_begun.wait(10)
         else:
-            both.wait()
-            ended.wait(10)
-        limit.restore_original_limits()
-        ended.set()
+            has_begun.set()
         return _halves(k)
 
-    both = threading.Barrier(2, timeout=10)
-    with threadpool_limits(2, user_api="blas"):
-        before = _n_threads("blas")
-        cluster_candidates(_setting_of(fit), [2, 3], 2, 0)
-        after = _n_threads("blas")
+    monkeypatch.setattr(_candidates, "threadpool_limits", limit_in_turns)
+    cluster_candidates(_setting_of(fit), [2, 3], 2, 0)
 
-    assert after == before
+    assert _n_threads("blas") == {all_threads}
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -54,8 +54,12 @@ def test_each_criterion_has_its_best(criterion, values, best_k):
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_of_equal_candidates_the_smallest_is_chosen(criterion):
-    """Fewer groups are easier to look through."""
-    assert choose(_table([0.5, 0.5, 0.5], criterion), criterion) == 0
+    """Fewer groups are easier to look through, but groups are stable in twos, too."""
+    chosen = choose(_table([0.5, 0.5, 0.4, 0.5], criterion), criterion)
+
+    assert chosen == {"stability": 3, "davies_bouldin": 2, "inertia": 2}.get(
+        criterion, 0
+    )
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
@@ -165,8 +169,9 @@ def test_candidates_as_good_as_the_best_are_named(silhouettes, rivals):
 
     message = _message(table, int(np.nanargmax(silhouettes)))
 
-    assert message.startswith("no clear maximum: the mean silhouette 0.800")
-    assert f"that of {rivals}. There may be groups of groups" in message
+    assert message.startswith("no clear maximum: the mean silhouette of k=")
+    assert f", 0.800, is hardly above that of {rivals}. There may be" in message
+    assert "groups of groups" in message
 
 
 def test_errors_add_up_as_squares():
@@ -179,7 +184,30 @@ def test_errors_add_up_as_squares():
 
 def test_neighbours_of_the_best_are_no_rivals():
     """A broad maximum is one maximum."""
-    assert _message(_table([0.5, 0.79, 0.8, 0.79, 0.5], errors=0.05), 2) == ""
+    assert _message(_table([0.5, 0.79, 0.8, 0.79, 0.5, 0.4], errors=0.05), 2) == ""
+
+
+@pytest.mark.parametrize(
+    ("silhouettes", "median"),
+    [
+        ([0.5, 0.79, 0.8, 0.79, 0.75], "0.790"),
+        ([0.30, 0.32, 0.31], "0.310"),
+        ([NAN, 0.60, 0.62, 0.65, NAN, 0.30, 0.60], "0.600"),
+    ],
+)
+def test_a_flat_curve_has_no_clear_maximum(silhouettes, median):
+    """However small the errors: half of the candidates are within a tenth."""
+    message = _message(_table(silhouettes), int(np.nanargmax(silhouettes)))
+
+    assert f"above that of half of the candidates, {median}. There may be" in message
+
+
+@pytest.mark.parametrize(
+    "silhouettes", [[0.70, 0.77, 0.5], [0.8, 0.79], [NAN, 0.8, 0.79]]
+)
+def test_a_curve_of_three_points_may_be_flat(silhouettes):
+    """Not of two, nor if the best is a tenth above the median."""
+    assert _message(_table(silhouettes), int(np.nanargmax(silhouettes))) == ""
 
 
 def test_the_largest_candidate_may_not_be_the_end():

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsim import ImageClusterer, copy_to_folders, list_images
+from imgsim import ImageClusterer, copy_to_folders
 
 # fmt: off
 IMPOSSIBLE_NAMES = [
