@@ -110,7 +110,7 @@ def bench_sample():
                 silhouette_score(X, labels, sample_size=2000, random_state=0)
                 for labels in labelings
             ],
-            0,
+            np.nan,
         ),
     }
 

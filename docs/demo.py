@@ -8,6 +8,7 @@ import argparse
 import os
 import socket
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib as mpl
@@ -26,8 +27,10 @@ from imgsim import (
 )
 from imgsim.datasets import load_digit_images, load_sample_photos
 from imgsim.display import ClusterDisplay, NeighborsDisplay, ReconstructionDisplay
-from imgsim.exceptions import WeightsUnavailableError
+from imgsim.exceptions import WeakGroupsWarning, WeightsUnavailableError
 from imgsim.metrics import precision_at_k, retrieval_report
+
+MANY_IMAGES = 200
 
 
 def main() -> None:
@@ -81,7 +84,9 @@ def group_digits(output: Path) -> None:
     X = embedder.fit_transform(digits.images)
     report_neighbors(X, digits.target)
 
-    clusterer = ImageClusterer(n_clusters=10, random_state=0).fit(X)
+    clusterer = ImageClusterer(
+        n_clusters=10, algorithm_params={"n_init": 10}, random_state=0
+    ).fit(X)
     rand_index = adjusted_rand_score(digits.target, clusterer.labels_)
     print(f"\n   In 10 groups, the adjusted Rand index is {rand_index:.3f}.")
     display = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
@@ -123,8 +128,7 @@ def explore_folder(folder: Path, output: Path) -> None:
     n_neighbors = min(5, int((~np.isnan(X[:, 0])).sum()) - 1)
     distances, indices = SimilarityIndex(n_neighbors).fit(X).kneighbors()
     readable = np.flatnonzero(indices[:, 0] >= 0)
-    clusterer = ImageClusterer(metric="cosine", random_state=0).fit(X)
-    print(f"   {clusterer.n_clusters_} groups of {clusterer.cluster_sizes_} images.")
+    clusterer = group_photographs(X)
     if target is not None:
         relevance = target[indices[readable]] == target[readable, None]
         precision = precision_at_k(relevance, k=n_neighbors)
@@ -168,6 +172,24 @@ def embed_photographs(paths: list[Path]) -> np.ndarray:
         )
         embedder = ColorHistogramEmbedder(on_error="nan", verbose=1)
     return embedder.fit_transform(paths)
+
+
+def group_photographs(X: np.ndarray) -> ImageClusterer:
+    """Group rows, and print how large the groups are, and how much they mean."""
+    # Leiden joins each image with 20 others: too many for the groups of a small folder.
+    algorithm = "leiden" if len(X) >= MANY_IMAGES else "kmeans"
+    clusterer = ImageClusterer(
+        algorithm=algorithm, metric="cosine", reduce="auto", random_state=0
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", WeakGroupsWarning)
+        clusterer.fit(X)
+    sizes = ", ".join(map(str, clusterer.cluster_sizes_))
+    print(f"   Groups by {algorithm}: {clusterer.n_clusters_}, of {sizes} images.")
+    for warning in caught:
+        print(f"   Take them with care: {warning.message}")
+    return clusterer
 
 
 def hub_is_reachable() -> bool:

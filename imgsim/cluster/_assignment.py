@@ -42,7 +42,7 @@ class OwnRule:
 
     def predict(self, rows: NDArray[Any]) -> Labels:
         """Return the group of each row."""
-        found = self.estimator.predict(rows)
+        found = self.estimator.predict(rows.astype(self.centers.dtype, copy=False))
         labels: Labels = self.number_of[np.minimum(found, len(self.number_of) - 1)]
         lost = labels < 0
         if lost.any():

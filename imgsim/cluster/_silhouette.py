@@ -73,11 +73,11 @@ def silhouette_samples_many(
     All labelings share one pass over the distances, computed in single precision
     where that suffices: results agree with double precision to 1e-5. It takes
     `n_samples ** 2 * n_features / 2` products, twice as many where sums of all rows to
-    all groups do not fit a quarter of scikit-learn's `working_memory`, and a few times
-    longer where most rows are near duplicates or groups far apart. Memory is that of a
-    centred copy of `X` and of these sums. For cosine there is no pass, only
-    `n_samples * n_groups * n_features` products, `n_groups` being those of all
-    labelings.
+    all groups do not fit a quarter of scikit-learn's `working_memory`; and twice the
+    time where groups are far apart, ten times where most rows are copies of each
+    other. Memory is that of a centred copy of `X` and of these sums. For cosine there
+    is no pass, only `n_samples * n_groups * n_features` products, `n_groups` being
+    those of all labelings.
 
     References
     ----------
