@@ -184,7 +184,10 @@ def group_photographs(X: np.ndarray) -> ImageClusterer:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", WeakGroupsWarning)
-        clusterer.fit(X)
+        try:
+            clusterer.fit(X)
+        except ValueError as error:  # too few images differ
+            sys.exit(f"   There are no groups to find: {error}")
     sizes = ", ".join(map(str, clusterer.cluster_sizes_))
     print(f"   Groups by {algorithm}: {clusterer.n_clusters_}, of {sizes} images.")
     for warning in caught:

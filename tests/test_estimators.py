@@ -31,6 +31,18 @@ FAST_METRICS = (
     "correlation",
     "inner_product",
 )
+# Each algorithm with the metric and the candidates to choose a number with, if any.
+CLUSTERING = {
+    "kmeans": ("cosine", None),
+    "minibatch_kmeans": ("euclidean", range(2, 4)),
+    "bisecting_kmeans": ("cosine", range(2, 4)),
+    "spectral": ("euclidean", range(2, 4)),
+    "agglomerative": ("cosine", range(2, 4)),
+    "gaussian_mixture": ("euclidean", range(2, 4)),
+    "dbscan": ("euclidean", None),
+    "hdbscan": ("cosine", None),
+    "leiden": ("euclidean", None),
+}
 ARRAY_ESTIMATORS = [
     # All fast metrics but two, which are for rows of booleans.
     *(SimilarityIndex(metric=metric) for metric in FAST_METRICS),
@@ -38,10 +50,19 @@ ARRAY_ESTIMATORS = [
     SimilarityIndex(expand_query=2, augment_database=2),
     SimilarityIndex(mode="connectivity"),
     *(
-        ImageClusterer(k, metric=m)
-        for k in (3, "auto")
-        for m in ("euclidean", "cosine")
+        ImageClusterer(3, algorithm=algorithm, metric=metric)
+        for algorithm in CLUSTERING
+        for metric in ("euclidean", "cosine")
     ),
+    *(
+        ImageClusterer(algorithm=algorithm, metric=metric, k_range=k_range)
+        for algorithm, (metric, k_range) in CLUSTERING.items()
+    ),
+    *(
+        ImageClusterer(3, algorithm=algorithm, reduce="auto")
+        for algorithm in ("kmeans", "dbscan", "hdbscan", "leiden")
+    ),
+    ImageClusterer(algorithm="leiden", metric="cosine", reduce="auto"),
 ]
 
 

@@ -15,7 +15,7 @@ CRITERIA = (
     "gap",
     "stability",
 )
-_WEAK = 0.1
+_WEAK, _STRONG, _ALIKE = 0.1, 0.5, 0.02  # mean silhouettes
 
 
 def choose(table: Table, criterion: str) -> int:
@@ -105,18 +105,19 @@ def warn_if_weak(table: Table, position: int, criterion: str) -> None:
 def _like_the_best(table: Table, position: int) -> str:
     """Name the candidates that are about as good as the best, "" if there are none.
 
-    These are others, but for the next ones, within the standard error; or half of all,
-    if the best is not a tenth above their median.
+    These are others, but for the next ones, within the standard error and 0.02; or half
+    of all, if the best is below 0.5 and not a tenth above their median.
     """
     silhouettes, errors = table["silhouette"], table["silhouette_se"]
     with np.errstate(invalid="ignore"):
         apart = silhouettes[position] - silhouettes
-        is_close = apart <= np.hypot(errors, errors[position])
+        is_close = apart <= np.minimum(np.hypot(errors, errors[position]), _ALIKE)
     is_far = np.abs(np.arange(len(apart)) - position) > 1
     rivals = table["k"][is_close & is_far]
     if len(rivals):
         return f"k={', '.join(map(str, rivals))}"
     median = np.nanmedian(silhouettes)
-    if np.isfinite(silhouettes).sum() > 2 and silhouettes[position] < 1.1 * median:
+    least = min(1.1 * median, _STRONG)
+    if np.isfinite(silhouettes).sum() > 2 and silhouettes[position] < least:
         return f"half of the candidates, {median:.3f}"
     return ""

@@ -908,15 +908,20 @@ def test_paths_are_no_rows():
 
 @st.composite
 def _small_rows(draw):
-    """Draw a few rows of a few values, so that many are equal."""
+    """Draw a few rows of a few values, so that many are equal, or have one direction.
+
+    Powers of two, of which unit rows have no rounding errors.
+    """
     n_rows, n_features = draw(st.integers(1, 14)), draw(st.integers(1, 3))
-    values = st.sampled_from([0.0, 1.0, -1.0, 2.0, 0.5, 1e3, np.nan])
+    values = st.sampled_from([0.0, 1.0, -1.0, 2.0, 0.5, 64.0, np.nan])
     row = st.lists(values, min_size=n_features, max_size=n_features)
     rows = draw(st.lists(row, min_size=n_rows, max_size=n_rows))
     return np.array(rows, dtype=draw(st.sampled_from([np.float32, np.float64])))
 
 
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+# A mixture of equal rows may go on and on.
+@pytest.mark.filterwarnings("ignore:Best performing initialization did not converge")
 @every_algorithm
 @settings(
     max_examples=25,
