@@ -106,8 +106,8 @@ plt.show()
 # %%
 # Digits lie on bent, connected regions, which Leiden follows: it is best without being
 # told the number, since it splits ones by the ways to write them. Its 20 neighbours are
-# too many for groups of six, with which it makes four groups of near copies; three
-# neighbours in turn are too few for digits.
+# too many for groups of six: copies of different pictures are joined. Three neighbours
+# in turn are too few for digits.
 #
 # HDBSCAN and DBSCAN want dense groups. Near copies are dense, and what HDBSCAN leaves
 # out of them is what changed most. Digits are not: a third and a fifth of them are left

@@ -35,6 +35,8 @@ _LEIDEN_PARAMS = {
     "tol_optimization",
 }
 _RESERVED = {"metric", "n_clusters", "n_components", "random_state"}
+# They leave no labels, or another number of them, or overwrite what others read.
+_IMPOSSIBLE = {"compute_labels", "copy_x", "distance_threshold"}
 
 Labels = NDArray[np.int64]
 
@@ -109,25 +111,35 @@ def _fits_rows(
     def fit(task: Task) -> tuple[Any, Labels]:
         params = {**presets, **task.params}
         fresh = estimator(task.n_clusters, random_state=task.seed, **params)
-        return _fit(fresh, task.rows)
+        # Variances are small beside squares, and lost in single precision.
+        is_mixture = estimator is GaussianMixture
+        return _fit(fresh, task.rows.astype(np.float64) if is_mixture else task.rows)
 
     return fit
 
 
 def _fit_spectral(task: Task) -> tuple[Any, Labels]:
     params = {"affinity": "neighbors", **task.params}
+    if str(params["affinity"]).startswith("precomputed"):
+        raise ValueError(
+            f"affinity={params['affinity']!r} takes a graph, and X are rows; leave it "
+            f"out for the graph of shared neighbours."
+        )
     data = task.rows
     if params["affinity"] == "neighbors":
         data = _graph(task)
         params["affinity"] = "precomputed"
         params.pop("n_neighbors", None)
-        params.setdefault("eigen_solver", _eigen_solver(len(task.rows)))
+        solver = _eigen_solver(len(task.rows), task.n_clusters or 1)
+        params.setdefault("eigen_solver", solver)
     spectral = SpectralClustering(task.n_clusters, random_state=task.seed, **params)
     return _fit(spectral, data)
 
 
-def _eigen_solver(n_rows: int) -> str:
-    return "arpack" if n_rows <= _MOST_ROWS_TO_FACTORISE else "lobpcg"
+def _eigen_solver(n_rows: int, n_clusters: int) -> str:
+    # Of few rows, where ARPACK fails, LOBPCG takes the whole matrix.
+    suits_arpack = 5 * n_clusters + 1 < n_rows <= _MOST_ROWS_TO_FACTORISE
+    return "arpack" if suits_arpack else "lobpcg"
 
 
 def _fit_agglomerative(task: Task) -> tuple[Any, Labels]:
@@ -166,6 +178,13 @@ def _checked_eps(eps: Any) -> float:
 
 
 def _fit_hdbscan(task: Task) -> tuple[Any, Labels]:
+    least = task.params.get("min_samples") or task.params.get("min_cluster_size", 5)
+    if isinstance(least, Integral) and len(task.rows) < int(least):
+        raise ValueError(
+            f"algorithm='hdbscan' needs at least min_cluster_size={least} readable "
+            f"rows; got n_samples={len(task.rows)}. Set a smaller one in "
+            f"algorithm_params."
+        )
     # Euclidean distances of unit rows rank as cosine does, and need no matrix.
     return _fit(HDBSCAN(**{"copy": True, **task.params}), task.rows)
 
@@ -182,7 +201,7 @@ def _graph(task: Task) -> Any:
 
 
 def _params_of(estimator: Any) -> set[str]:
-    return set(estimator().get_params()) - _RESERVED
+    return set(estimator().get_params()) - _RESERVED - _IMPOSSIBLE
 
 
 ALGORITHMS = {
@@ -251,11 +270,16 @@ def fit_algorithm(name: str, task: Task) -> tuple[Any, Labels]:
     ValueError
         If the algorithm has no parameter of a name, or refuses a value.
     """
-    algorithm = ALGORITHMS[name]
-    unknown = sorted(set(task.params) - algorithm.params)
+    check_params(name, task.params)
+    return ALGORITHMS[name].fit(task)
+
+
+def check_params(name: str, params: dict[str, Any]) -> None:
+    """Raise a ValueError if an algorithm has no parameter of a name."""
+    known = ALGORITHMS[name].params
+    unknown = sorted(set(map(str, params)) - known)
     if unknown:
         raise ValueError(
-            f"algorithm_params={task.params!r}: algorithm={name!r} has no parameter "
-            f"{unknown[0]!r} to set; it has {', '.join(sorted(algorithm.params))}."
+            f"algorithm_params={params!r}: algorithm={name!r} has no parameter "
+            f"{unknown[0]!r} to set; it has {', '.join(sorted(known))}."
         )
-    return algorithm.fit(task)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import DBSCAN
 from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.mixture import GaussianMixture
 
 from imgsim.cluster._algorithms import ALGORITHMS
 from imgsim.cluster._candidates import Setting
@@ -37,12 +38,14 @@ class OwnRule:
     ) -> None:
         self.estimator = estimator
         self.number_of = number_of
+        is_mixture = isinstance(estimator, GaussianMixture)
+        self.dtype = np.dtype(np.float64) if is_mixture else rows.dtype
         groups = range(labels.max() + 1)
         self.centers = np.stack([rows[labels == i].mean(axis=0) for i in groups])
 
     def predict(self, rows: NDArray[Any]) -> Labels:
         """Return the group of each row."""
-        found = self.estimator.predict(rows.astype(self.centers.dtype, copy=False))
+        found = self.estimator.predict(rows.astype(self.dtype, copy=False))
         labels: Labels = self.number_of[np.minimum(found, len(self.number_of) - 1)]
         lost = labels < 0
         if lost.any():

@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController, threadpool_limits
 from tqdm.auto import tqdm
 
-from imgsim.cluster._algorithms import Task, fit_algorithm
+from imgsim.cluster._algorithms import Task, check_params, fit_algorithm
 from imgsim.cluster._space import count_distinct
 
 CLUSTERING_ERRORS = (ValueError, np.linalg.LinAlgError, ArpackError)
@@ -110,6 +110,7 @@ def cluster_candidates(
     setting: Setting, candidates: Iterable[int], n_jobs: int | None, verbose: int
 ) -> list[Candidate]:
     """Cluster the rows for each candidate, several at a time in threads."""
+    check_params(setting.algorithm, setting.params)
     ks = list(candidates)
     # Rows of different length may be one for cosine, if rounding leaves them equal.
     n_distinct = min(
@@ -155,7 +156,7 @@ def _cluster(setting: Setting, k: int, n_distinct: int) -> Candidate:
     n_rows = len(setting.rows)
     none = np.full(n_rows, -1, dtype=np.int64)
     if k > n_distinct:
-        reason = f"k={k} exceeds the number of rows that differ, {n_distinct}"
+        reason = f"it exceeds the number of rows that differ, {n_distinct}"
         return Candidate(k, 0.0, none, reason=reason)
     start = perf_counter()
     try:

@@ -129,7 +129,9 @@ def _check_enough(
 def _find_given(setting: Setting, n_clusters: int) -> Found:
     if not ALGORITHMS[setting.algorithm].takes_n_clusters:
         estimator, labels = setting.fit(None)
-        return Found(estimator, _keep_largest(labels, n_clusters))
+        labels = _keep_largest(labels, n_clusters)
+        _warn_of_another_number(labels, n_clusters)
+        return Found(estimator, labels)
     n_distinct = min(
         count_distinct(rows, n_clusters) for rows in (setting.rows, setting.seen)
     )
@@ -139,7 +141,20 @@ def _find_given(setting: Setting, n_clusters: int) -> Found:
             f"are {n_distinct} groups at most.",
             WeakGroupsWarning,
         )
-    return Found(*setting.fit(min(n_clusters, n_distinct)))
+    possible = min(n_clusters, n_distinct)
+    found = Found(*setting.fit(possible))
+    _warn_of_another_number(found.labels, possible)
+    return found
+
+
+def _warn_of_another_number(labels: Labels, n_clusters: int) -> None:
+    n_found = len(np.unique(labels[labels >= 0]))
+    if n_found not in (0, n_clusters):
+        warn_caller(
+            f"n_clusters={n_clusters}, but {n_found} groups were found: there is no "
+            f"such number of groups for these rows and algorithm_params.",
+            WeakGroupsWarning,
+        )
 
 
 def _keep_largest(labels: Labels, n_clusters: int) -> Labels:

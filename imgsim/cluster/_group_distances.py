@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from sklearn import get_config
-from sklearn.preprocessing import normalize
 from threadpoolctl import ThreadpoolController
 
+from imgsim.cluster._space import unit_rows
 from imgsim.index._metric import ABSOLUTE, SQUARED, Metric
 from imgsim.index._scores import make_scorer
 
@@ -208,12 +208,12 @@ def _cosine_sums(
     """Sum distances of rows of unit length, which are linear."""
 
     def totals_of(part: slice) -> Floats:
-        directions = normalize(X[columns[part]].astype(np.float64))
+        directions = unit_rows(X[columns[part]].astype(np.float64))
         totals: Floats = groupings.members(columns[part]) @ directions
         return totals
 
     def sums_of(part: slice) -> tuple[slice, Floats]:
-        directions = normalize(X[rows[part]].astype(np.float64))
+        directions = unit_rows(X[rows[part]].astype(np.float64))
         sums = n_columns - total @ directions.T
         codes = groupings.codes[:, rows[part]]
         to_itself = 1 - np.einsum("ij,ij->i", directions, directions)

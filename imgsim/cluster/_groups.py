@@ -114,5 +114,6 @@ def distances_from(
     rows: NDArray[Any], centers: NDArray[Any], metric: str
 ) -> NDArray[Any]:
     """Return the distances of rows from centres, by the metric."""
-    distances: NDArray[Any] = pairwise_distances(rows, centers, metric=metric)
+    seen = to_euclidean(rows, metric)
+    distances: NDArray[Any] = pairwise_distances(seen, centers, metric=metric)
     return distances

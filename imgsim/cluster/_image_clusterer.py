@@ -44,8 +44,7 @@ class ImageClusterer(
 ):
     """Group images by their embeddings.
 
-    Groups are numbered by size, the largest 0, and each is represented by its most
-    typical image. Images in no group have the label -1.
+    Groups are numbered by size, the largest 0. Images in no group have the label -1.
 
     For embeddings of photographs, where nothing is known of the groups, begin with
     `ImageClusterer(algorithm="leiden", metric="cosine", reduce="auto")`: it finds the
@@ -148,8 +147,8 @@ class ImageClusterer(
     the 15 nearest rows, noise included, each weighted by the inverse of its distance;
     a training row keeps its label, unless an equal row has another.
 
-    Of more than 20,000 rows, silhouettes and medoids are estimated for the Euclidean
-    metric: distances are averaged over 20,000 rows, drawn from all groups.
+    Of more than 20,000 rows, silhouettes and medoids by Euclidean distance are means
+    over 20,000 rows, drawn from all groups.
     `agglomerative` joins only neighbours in the graph, if the distances of all pairs
     would not fit scikit-learn's `working_memory`.
 
@@ -251,6 +250,8 @@ class ImageClusterer(
             If there is no group, or fewer rows differ than groups were asked for, or
             silhouettes do not tell how many groups there are.
         """
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)  # so that a fit that fails leaves nothing behind
         X, readable = check_rows_to_fit(self, X)
         rows, seed = X[readable], as_seed(self.random_state)
         space = Space(self.metric, self.reduce, seed).fit(rows)
@@ -387,7 +388,7 @@ class ImageClusterer(
             its centre.
         """
         check_is_fitted(self)
-        return Table(self._table)
+        return Table({name: column.copy() for name, column in self._table.items()})
 
     @property
     def _n_features_out(self) -> int:

@@ -1,6 +1,9 @@
 """Leiden communities of a graph; the only importer of scikit-network."""
 
+import ctypes
+import sys
 from numbers import Real
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from scipy.sparse import csr_matrix
 from imgsim._optional import import_optional
 
 _N_STEPS = 30
+_LOCK = Lock()  # the C library has one sequence of random numbers for all threads
 
 
 def fit_leiden(
@@ -32,7 +36,7 @@ def fit_leiden(
         Parameters of scikit-network's Leiden.
 
     seed : int
-        Seeds the order of rows, if `shuffle_nodes` is set.
+        Seeds the refinement, and the order of rows if `shuffle_nodes` is set.
 
     Returns
     -------
@@ -60,7 +64,9 @@ def fit_leiden(
         )
     if n_clusters is None:
         return _communities(graph, {"resolution": resolution, **params}, seed)
-    return _search(graph, n_clusters, {"modularity": "potts", **params}, seed)
+    leiden, labels = _search(graph, n_clusters, {"modularity": "potts", **params}, seed)
+    # Far groups are not merged, whatever the resolution; but all is one group.
+    return leiden, labels if n_clusters > 1 else np.zeros_like(labels)
 
 
 def _search(
@@ -96,5 +102,13 @@ def _communities(
     leiden = clustering.Leiden(
         return_probs=False, return_aggregate=False, random_state=seed, **params
     )
-    labels = leiden.fit_predict(graph)
+    with _LOCK:
+        _seed_c_library(seed)
+        labels = leiden.fit_predict(graph)
     return leiden, np.asarray(labels, dtype=np.int64)
+
+
+def _seed_c_library(seed: int) -> None:
+    """Seed what scikit-network refines groups by, whatever its `random_state`."""
+    library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
+    library.srand(ctypes.c_uint(seed % 2**32))

@@ -11,6 +11,8 @@ from sklearn.metrics.pairwise import euclidean_distances
 from imgsim.index import SimilarityIndex
 
 N_NEIGHBORS = 20
+_RANK_OF_SCALE = 7
+_FAINT = 1e-6  # a weight that joins, and hardly counts
 _N_EDGES = 20_000  # compared at a time
 
 
@@ -20,8 +22,10 @@ def shared_neighbors_graph(
     """Connect each row with its nearest ones, by the share of neighbours in common.
 
     The weight of an edge is the Jaccard index of the two sets of nearest rows, each
-    row belonging to its own set [1]_, [2]_. Parts without an edge between them are
-    joined by edges of the least weight along a minimum spanning tree of their means.
+    row belonging to its own set [1]_, [2]_, times exp(-d² / (s t)), where d is the
+    distance of the rows, and s and t those to the seventh nearest row of each [3]_: so
+    that groups smaller than the sets stay apart. Parts without an edge between them
+    are joined by faint edges along a minimum spanning tree of their means.
 
     Parameters
     ----------
@@ -46,19 +50,23 @@ def shared_neighbors_graph(
 
     .. [2] J. H. Levine et al., "Data-driven phenotypic dissection of AML reveals
        progenitor-like cells that correlate with prognosis", Cell, 2015.
+
+    .. [3] L. Zelnik-Manor and P. Perona, "Self-tuning spectral clustering", NIPS 2004.
     """
     n_rows = len(rows)
     k = min(n_neighbors, n_rows - 1)
     index = SimilarityIndex(k, metric="euclidean", random_state=seed).fit(rows)
-    nearest = index.kneighbors(return_distance=False)
+    distances, nearest = index.kneighbors()
     own_set = np.column_stack([np.arange(n_rows), nearest])
     one, other = np.repeat(np.arange(n_rows), k), nearest.ravel()
     pairs = np.unique(
         np.minimum(one, other) * n_rows + np.maximum(one, other)
     )  # an edge that both ends have is one
     one, other = pairs // n_rows, pairs % n_rows
-    graph = _symmetric(one, other, _jaccard(own_set, one, other), n_rows)
-    return _joined(graph, rows, weight=1 / (2 * k + 1))
+    scales = distances[:, min(_RANK_OF_SCALE, k) - 1].astype(np.float64)
+    nearness = _nearness(rows, scales, one, other)
+    weights = np.maximum(_jaccard(own_set, one, other) * nearness, _FAINT)
+    return _joined(_symmetric(one, other, weights, n_rows), rows)
 
 
 def _jaccard(
@@ -74,6 +82,24 @@ def _jaccard(
     return weights
 
 
+def _nearness(
+    rows: NDArray[Any],
+    scales: NDArray[np.float64],
+    one: NDArray[np.int64],
+    other: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Compare squared distances with those usual about both rows; 1 for equal ones."""
+    squares = np.empty(len(one))
+    for start in range(0, len(one), _N_EDGES):
+        part = slice(start, start + _N_EDGES)
+        away = rows[one[part]].astype(np.float64) - rows[other[part]]
+        squares[part] = np.einsum("ij,ij->i", away, away)
+    usual = np.maximum(scales[one] * scales[other], np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore"):  # beside copies, everything is far
+        nearness: NDArray[np.float64] = np.exp(-squares / usual)
+    return nearness
+
+
 def _symmetric(
     one: NDArray[np.int64],
     other: NDArray[np.int64],
@@ -85,7 +111,7 @@ def _symmetric(
     return csr_matrix(coo_array((doubled, both), shape=(n_rows, n_rows)))
 
 
-def _joined(graph: csr_matrix, rows: NDArray[Any], weight: float) -> csr_matrix:
+def _joined(graph: csr_matrix, rows: NDArray[Any]) -> csr_matrix:
     """Add edges between parts, each from the row nearest to the other part's mean."""
     n_parts, part_of = connected_components(graph, directed=False)
     if n_parts == 1:
@@ -99,7 +125,7 @@ def _joined(graph: csr_matrix, rows: NDArray[Any], weight: float) -> csr_matrix:
         for a, b in zip(tree.row, tree.col, strict=True)
     ]
     one, other = np.array(ends, dtype=np.int64).T
-    bridges = _symmetric(one, other, np.full(len(ends), weight), len(rows))
+    bridges = _symmetric(one, other, np.full(len(ends), _FAINT), len(rows))
     return csr_matrix(graph + bridges)
 
 

@@ -2,17 +2,30 @@
 
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
 AUTO_COMPONENTS = 128
+_USUAL_EXPONENT = 16  # of 2: beyond, squares are too large or small for float32
 
 
 def to_euclidean(rows: NDArray[Any], metric: str) -> NDArray[Any]:
     """Return rows whose Euclidean distances rank pairs as `metric` does."""
-    unit_or_given: NDArray[Any] = normalize(rows) if metric == "cosine" else rows
-    return unit_or_given
+    return unit_rows(rows) if metric == "cosine" else rows
+
+
+def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return rows of unit length, however small or large the given ones are."""
+    if not len(rows):
+        return rows
+    exponents = np.frexp(np.abs(rows).max(axis=1))[1]
+    if np.abs(exponents).max() > _USUAL_EXPONENT:
+        # By powers of 2, which round nothing.
+        rows = np.ldexp(rows, -exponents[:, np.newaxis])
+    unit: NDArray[Any] = normalize(rows)
+    return unit
 
 
 class Space:
@@ -39,9 +52,10 @@ class Space:
     def fit(self, rows: NDArray[Any]) -> Self:
         """Learn the components of rows; of rows that are all equal there are none."""
         n_components = self._n_components(rows)
-        if n_components and (rows != rows[0]).any():
-            pca = PCA(n_components, random_state=self.seed)
-            self.pca = pca.fit(to_euclidean(rows, self.metric))
+        seen = to_euclidean(rows, self.metric)
+        # Rounding makes rows of one direction differ, but not by components.
+        if n_components and not np.allclose(seen, seen[0], rtol=1e-6, atol=0):
+            self.pca = PCA(n_components, random_state=self.seed).fit(seen)
         return self
 
     def apply(self, rows: NDArray[Any]) -> NDArray[Any]:

@@ -233,6 +233,12 @@ def test_a_threshold_beside_a_number_of_groups_is_refused(rows):
     assert "distance_threshold" not in ALGORITHMS["agglomerative"].params
 
 
+def test_rows_are_not_overwritten(rows):
+    """Candidates share them, in threads: k-means would centre them under the others."""
+    with pytest.raises(ValueError, match="copy_x"):
+        fit_algorithm("kmeans", _task(rows, copy_x=False))
+
+
 @pytest.mark.parametrize("n_rows", [2, 3, 7])
 def test_spectral_may_give_each_row_its_group(n_rows, rows):
     """As many eigenvectors as rows are more than the sparse solvers find."""

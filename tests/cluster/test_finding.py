@@ -57,10 +57,24 @@ def test_the_largest_groups_are_kept(n_clusters):
 
 
 def test_more_groups_than_there_are_keep_all(blobs):
-    """A density has as many peaks as it has."""
+    """A density has as many peaks as it has; the warning has both numbers."""
     every = _find(blobs[0], "hdbscan", "auto").labels
 
-    assert_array_equal(_find(blobs[0], "hdbscan", 50).labels, every)
+    with pytest.warns(WeakGroupsWarning, match="n_clusters=50, but 3 groups"):
+        found = _find(blobs[0], "hdbscan", 50)
+
+    assert_array_equal(found.labels, every)
+
+
+@pytest.mark.filterwarnings("ignore:n_clusters=.*, but")
+@pytest.mark.parametrize("n_clusters", [2, 3, 5, 6])
+def test_leiden_comes_as_near_as_it_can(n_clusters):
+    """Copies are in one group or apart, whatever is asked for."""
+    rows = np.repeat(np.eye(4) * 9, 30, axis=0) + np.arange(120)[:, np.newaxis] / 1e3
+
+    labels = _find(rows, "leiden", n_clusters).labels
+
+    assert abs(labels.max() + 1 - n_clusters) <= 1
 
 
 @pytest.mark.parametrize("algorithm", TOLD)

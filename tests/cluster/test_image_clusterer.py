@@ -425,8 +425,8 @@ def test_two_images_are_one_group_or_two(algorithm, metric):
 
 
 def test_two_images_are_too_few_for_hdbscan():
-    """In scikit-learn's words."""
-    with pytest.raises(ValueError, match=r"min_samples .* at most the number of"):
+    """Five make a group unless told otherwise."""
+    with pytest.raises(ValueError, match=r"min_cluster_size=5 .* got n_samples=2"):
         _make("hdbscan").fit(np.eye(2))
 
 
@@ -480,7 +480,7 @@ def test_equal_images_are_one_group_or_noise(algorithm, metric):
 @pytest.mark.parametrize("algorithm", COMPARED)
 def test_equal_images_leave_nothing_to_compare(algorithm):
     """The message says why."""
-    with pytest.raises(ValueError, match="k=2 exceeds the number of rows that differ"):
+    with pytest.raises(ValueError, match="exceeds the number of rows that differ, 1"):
         _make(algorithm, "auto").fit(np.ones((12, 3)))
 
 
@@ -965,7 +965,7 @@ def test_real_photographs_fall_into_their_classes(animals):
 
 
 def test_the_number_of_classes_of_real_photographs_is_found(animals):
-    """All the animals make 18 groups and agree by 0.83.
+    """All the animals make 18 groups, which agree by 0.83 with their classes.
 
     A third of them has classes as small as the neighbourhoods, of 20, which grow
     together: 13 to 15 groups by seed, and 0.57 to 0.71.
@@ -984,12 +984,10 @@ def test_every_algorithm_sees_classes_of_real_photographs(algorithm, animals):
     assert adjusted_rand_score(animals.target, clusterer.labels_) > 0.55
 
 
-@pytest.mark.parametrize(("algorithm", "least"), [("hdbscan", 0.5), ("dbscan", 0.0)])
-def test_density_finds_real_classes_among_noise(algorithm, least, animals):
-    """A third of the photographs is noise; the others agree by 0.6."""
-    clusterer = _make(algorithm, metric="cosine", reduce="auto").fit(animals.X)
+def test_density_finds_real_classes_among_noise(animals):
+    """A third of the photographs is noise; the others agree by 0.8."""
+    clusterer = _make("hdbscan", metric="cosine", reduce="auto").fit(animals.X)
 
-    grouped = clusterer.labels_ >= 0
-    assert 0 < clusterer.n_noise_ < len(grouped) / 2
-    agreement = adjusted_rand_score(animals.target[grouped], clusterer.labels_[grouped])
-    assert agreement > least
+    labels, grouped = clusterer.labels_, clusterer.labels_ >= 0
+    assert 0.2 < 1 - grouped.mean() < 0.5
+    assert adjusted_rand_score(animals.target[grouped], labels[grouped]) > 0.7

@@ -72,7 +72,7 @@ def test_the_table_prints_a_line_a_candidate(selection):
 
     assert len(lines) == 5
     assert lines[0].split() == list(selection.table)
-    assert lines[4].endswith("k=61 exceeds the number of rows that differ, 60")
+    assert lines[4].endswith("it exceeds the number of rows that differ, 60")
 
 
 def test_a_selection_is_not_changed(selection):

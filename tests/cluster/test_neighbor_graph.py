@@ -11,27 +11,31 @@ from imgsim.cluster._neighbor_graph import shared_neighbors_graph
 
 
 def _by_hand(rows, k):
-    """Return the Jaccard index of the sets of all pairs, 0 where there is no edge."""
+    """Return Jaccard indices times nearness of all pairs, 0 where there is no edge."""
     distances = pairwise_distances(rows.astype(np.float64))
     np.fill_diagonal(distances, -1)
+    fifth = np.sort(distances, axis=1)[:, min(5, k)]
     sets = [set(line) for line in distances.argsort(axis=1)[:, : k + 1].tolist()]
     graph = np.zeros(distances.shape)
     for i, one in enumerate(sets):
         for j, other in enumerate(sets):
             if i != j and (j in one or i in other):
-                graph[i, j] = len(one & other) / len(one | other)
+                nearness = np.exp(-(distances[i, j] ** 2) / fifth[i] / fifth[j])
+                shared = len(one & other) / len(one | other)
+                graph[i, j] = max(shared * nearness, 1e-6)
     return graph
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("n_rows", "k"), [(40, 5), (200, 20), (12, 11), (2, 1)])
-def test_weights_are_the_jaccard_indices_of_neighbourhoods(n_rows, k, dtype):
+def test_weights_are_shares_of_neighbours_times_nearness(n_rows, k, dtype):
     """Of rows near to either, each row belonging to its own set."""
     rows = np.random.default_rng(0).normal(size=(n_rows, 4)).astype(dtype)
 
     graph = shared_neighbors_graph(rows, k, seed=0)
 
-    assert_allclose(graph.toarray(), _by_hand(rows, k), rtol=1e-12)
+    rtol = 1e-5 if dtype == np.float32 else 1e-10  # of the distances
+    assert_allclose(graph.toarray(), _by_hand(rows, k), rtol=rtol)
 
 
 def test_pairs_are_compared_in_blocks(monkeypatch):
@@ -41,7 +45,7 @@ def test_pairs_are_compared_in_blocks(monkeypatch):
 
     graph = shared_neighbors_graph(rows, 6, seed=0)
 
-    assert_allclose(graph.toarray(), _by_hand(rows, 6), rtol=1e-12)
+    assert_allclose(graph.toarray(), _by_hand(rows, 6), rtol=1e-10)
 
 
 def test_permuted_rows_have_the_permuted_graph():
@@ -57,28 +61,43 @@ def test_permuted_rows_have_the_permuted_graph():
 
 @pytest.mark.parametrize("k", [9, 10, 1000])
 def test_neighbours_are_at_most_all_others(k):
-    """All sets are the same then, and say nothing."""
+    """All sets are the same then, and only nearness tells."""
     rows = np.random.default_rng(0).normal(size=(10, 3))
 
     graph = shared_neighbors_graph(rows, k, seed=0)
 
-    assert_array_equal(graph.toarray(), 1 - np.eye(10))
+    assert_allclose(graph.toarray(), _by_hand(rows, 9), rtol=1e-10)
+    assert (graph.toarray() > 0).sum() == 90
+
+
+@pytest.mark.parametrize(("n_groups", "size"), [(2, 10), (5, 6), (20, 8)])
+def test_groups_smaller_than_the_sets_stay_apart(n_groups, size):
+    """Their rows have the same neighbours as those of others, but far ones."""
+    rng = np.random.default_rng(0)
+    group_of = np.repeat(np.arange(n_groups), size)
+    rows = 10 * rng.normal(size=(n_groups, 16))[group_of]
+    rows += 0.1 * rng.normal(size=rows.shape)
+
+    graph = shared_neighbors_graph(rows, 20, seed=0).toarray()
+
+    is_own = group_of[:, np.newaxis] == group_of
+    assert graph[~is_own].max() <= 1e-6
+    assert graph[is_own].max() > 0.1
 
 
 def test_parts_are_joined_where_they_face_each_other():
-    """From the row nearest to the other's mean, by the least weight there is."""
+    """From the row nearest to the other's mean, by a weight that hardly counts."""
     rows = np.array([0.0, 1.0, 2.1, 10.0, 11.0, 12.1, 40.0, 41.0, 42.1])[:, np.newaxis]
 
     graph = shared_neighbors_graph(rows, 2, seed=0).toarray()
 
-    bridges = graph.copy()
-    for part in (slice(0, 3), slice(3, 6), slice(6, 9)):
-        assert_array_equal(graph[part, part], 1 - np.eye(3))
-        bridges[part, part] = 0
+    part_of = np.repeat([0, 1, 2], 3)
+    is_bridge = part_of[:, np.newaxis] != part_of
     expected = np.zeros((9, 9))
     for one, other in ((2, 3), (5, 6)):
-        expected[one, other] = expected[other, one] = 1 / 5
-    assert_allclose(bridges, expected)
+        expected[one, other] = expected[other, one] = 1e-6
+    assert_allclose(np.where(is_bridge, graph, 0), expected)
+    assert_allclose(np.where(is_bridge, 0, graph), _by_hand(rows, 2), rtol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -95,7 +114,7 @@ def test_the_graph_is_connected(n_parts, dtype):
     assert connected_components(graph)[0] == 1
     is_bridge = part_of[:, np.newaxis] != part_of
     assert graph.toarray()[is_bridge].astype(bool).sum() == 2 * (n_parts - 1)
-    assert graph.data.min() == pytest.approx(1 / 9)
+    assert graph.data.min() == pytest.approx(1e-6)
 
 
 @pytest.mark.parametrize("n_rows", [2, 3, 60])

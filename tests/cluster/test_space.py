@@ -105,6 +105,15 @@ def test_equal_rows_have_no_components(n_rows, metric, reduce):
     assert_array_equal(seen, to_euclidean(rows, metric))
 
 
+def test_rows_of_one_direction_have_no_components():
+    """By cosine they are equal, and have no variance to divide by."""
+    rows = np.outer(2.0 ** np.arange(6), [3.0, 4.0])
+
+    seen = Space("cosine", "auto", seed=0).fit(rows).apply(rows)
+
+    assert_allclose(seen, np.tile([0.6, 0.8], (6, 1)))
+
+
 @pytest.mark.parametrize(
     ("shape", "reduce", "most"), [((5, 8), 6, 5), ((9, 4), 5, 4), ((1, 4), 2, 1)]
 )
