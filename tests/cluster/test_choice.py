@@ -183,7 +183,7 @@ def test_errors_add_up_as_squares():
 
 
 def test_large_errors_of_few_images_do_not_hide_a_maximum():
-    """The rows are the same for every k, and so errors are too large for differences."""
+    """The rows are the same for every k: errors are too large for differences."""
     assert _message(_table([0.5, 0.8, 0.5, 0.76], errors=0.1), 1) == ""
 
 

@@ -66,17 +66,6 @@ def test_more_groups_than_there_are_keep_all(blobs):
     assert_array_equal(found.labels, every)
 
 
-@pytest.mark.filterwarnings("ignore:n_clusters=.*, but")
-@pytest.mark.parametrize("n_clusters", [2, 3, 5, 6])
-def test_leiden_comes_as_near_as_it_can(n_clusters):
-    """Copies are in one group or apart, whatever is asked for."""
-    rows = np.repeat(np.eye(4) * 9, 30, axis=0) + np.arange(120)[:, np.newaxis] / 1e3
-
-    labels = _find(rows, "leiden", n_clusters).labels
-
-    assert abs(labels.max() + 1 - n_clusters) <= 1
-
-
 @pytest.mark.parametrize("algorithm", TOLD)
 def test_fewer_distinct_rows_than_groups_warn(algorithm):
     """With both numbers, and in our words alone."""

@@ -1,5 +1,6 @@
 """Tests of communities of a graph."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -135,6 +136,25 @@ def test_or_the_nearest_that_any_resolution_yields(n_clusters):
 
     nearest = min(abs(n - n_clusters) for n in yielded)
     assert abs(n_found - n_clusters) == nearest
+
+
+def test_comes_to_an_end_where_all_rows_are_alike():
+    """On a turntable; in a process of its own, because a loop in C cannot be ended."""
+    code = """if True:
+        import numpy as np
+        from imgsim import ImageClusterer
+        angles = np.linspace(0, 2 * np.pi, 150, endpoint=False)
+        X = np.column_stack([np.cos(angles), np.sin(angles)])
+        for n_clusters in ("auto", 5):
+            clusterer = ImageClusterer(n_clusters, algorithm="leiden", random_state=0)
+            print(clusterer.fit(X).n_clusters_)
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], timeout=20, capture_output=True, check=True
+    )
+
+    assert all(1 < int(n) < 40 for n in done.stdout.split())
 
 
 def test_a_single_edge_is_no_limit():
