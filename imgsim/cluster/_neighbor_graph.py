@@ -12,7 +12,8 @@ from imgsim.index import SimilarityIndex
 
 N_NEIGHBORS = 20
 _RANK_OF_SCALE = 7
-_FAINT = 1e-6  # a weight that joins, and hardly counts
+# Smaller ones let the refinement of Leiden, in single precision, go on for ever.
+_LEAST_NEARNESS = 0.05
 _N_EDGES = 20_000  # compared at a time
 
 
@@ -22,10 +23,10 @@ def shared_neighbors_graph(
     """Connect each row with its nearest ones, by the share of neighbours in common.
 
     The weight of an edge is the Jaccard index of the two sets of nearest rows, each
-    row belonging to its own set [1]_, [2]_, times exp(-d² / (s t)), where d is the
-    distance of the rows, and s and t those to the seventh nearest row of each [3]_: so
-    that groups smaller than the sets stay apart. Parts without an edge between them
-    are joined by faint edges along a minimum spanning tree of their means.
+    row belonging to its own set [1]_, [2]_, times exp(-d² / (s t)) or at least 0.05,
+    where d is the distance of the rows, and s and t those to the seventh nearest row
+    of each [3]_: so that groups smaller than the sets stay apart. Parts without an edge
+    between them are joined by faint edges along a minimum spanning tree of their means.
 
     Parameters
     ----------
@@ -65,8 +66,9 @@ def shared_neighbors_graph(
     one, other = pairs // n_rows, pairs % n_rows
     scales = distances[:, min(_RANK_OF_SCALE, k) - 1].astype(np.float64)
     nearness = _nearness(rows, scales, one, other)
-    weights = np.maximum(_jaccard(own_set, one, other) * nearness, _FAINT)
-    return _joined(_symmetric(one, other, weights, n_rows), rows)
+    weights = _jaccard(own_set, one, other) * np.maximum(nearness, _LEAST_NEARNESS)
+    graph = _symmetric(one, other, weights, n_rows)
+    return _joined(graph, rows, weight=_LEAST_NEARNESS / (2 * k + 1))
 
 
 def _jaccard(
@@ -111,7 +113,7 @@ def _symmetric(
     return csr_matrix(coo_array((doubled, both), shape=(n_rows, n_rows)))
 
 
-def _joined(graph: csr_matrix, rows: NDArray[Any]) -> csr_matrix:
+def _joined(graph: csr_matrix, rows: NDArray[Any], weight: float) -> csr_matrix:
     """Add edges between parts, each from the row nearest to the other part's mean."""
     n_parts, part_of = connected_components(graph, directed=False)
     if n_parts == 1:
@@ -125,7 +127,7 @@ def _joined(graph: csr_matrix, rows: NDArray[Any]) -> csr_matrix:
         for a, b in zip(tree.row, tree.col, strict=True)
     ]
     one, other = np.array(ends, dtype=np.int64).T
-    bridges = _symmetric(one, other, np.full(len(ends), _FAINT), len(rows))
+    bridges = _symmetric(one, other, np.full(len(ends), weight), len(rows))
     return csr_matrix(graph + bridges)
 
 

@@ -72,7 +72,7 @@ def strangers():
 
 @every_metric
 @every_algorithm
-@pytest.mark.parametrize("reduce", [None, 2, "auto"])
+@pytest.mark.parametrize("reduce", [None, 4, "auto"])
 def test_finds_separated_groups(reduce, algorithm, metric, blobs):
     """Told their number or not; of density, only the fringe is noise."""
     X, y = blobs
