@@ -116,8 +116,8 @@ class ImageClusterer(
         smallest mean distance to the others.
 
     silhouette_samples_ : ndarray of shape (n_samples,), dtype float64
-        How much nearer each image is to its own group than to the next, in [-1, 1];
-        NaN for images in no group, and for all if there is only one group.
+        How much nearer each image is to its own group than to the next; NaN for images
+        in no group, and for all if there is only one group.
 
     n_noise_ : int
         Number of images in no group, unreadable ones included.
@@ -232,7 +232,6 @@ class ImageClusterer(
         Returns
         -------
         self : ImageClusterer
-            The fitted clusterer.
 
         Raises
         ------

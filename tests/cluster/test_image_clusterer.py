@@ -72,7 +72,7 @@ def strangers():
 
 @every_metric
 @every_algorithm
-@pytest.mark.parametrize("reduce", [None, 4, "auto"])
+@pytest.mark.parametrize("reduce", [None, 6, "auto"])
 def test_finds_separated_groups(reduce, algorithm, metric, blobs):
     """Told their number or not; of density, only the fringe is noise."""
     X, y = blobs
@@ -957,7 +957,7 @@ def test_whatever_the_rows_groups_are_well_formed(algorithm, data):
 
 
 def test_real_photographs_fall_into_their_classes(animals):
-    """Told 25, all the animals agree by 0.85; of a third, seeds give 0.77 and more."""
+    """Told 25, all the animals agree with them by 0.86, and a third of them by 0.77."""
     clusterer = _make("leiden", 25, metric="cosine", reduce="auto").fit(animals.X)
 
     assert clusterer.n_clusters_ == 25
@@ -965,15 +965,15 @@ def test_real_photographs_fall_into_their_classes(animals):
 
 
 def test_the_number_of_classes_of_real_photographs_is_found(animals):
-    """All the animals make 18 groups, which agree by 0.83 with their classes.
+    """All the animals make 19 groups, which agree by 0.86 with their classes.
 
-    A third of them has classes as small as the neighbourhoods, of 20, which grow
-    together: 13 to 15 groups by seed, and 0.57 to 0.71.
+    A third of them has classes as small as the neighbourhoods, of 20, some of which
+    grow together: 14 or 15 groups by seed, and 0.67 to 0.71.
     """
     clusterer = _make("leiden", metric="cosine", reduce="auto").fit(animals.X)
 
     assert 11 <= clusterer.n_clusters_ <= 33
-    assert adjusted_rand_score(animals.target, clusterer.labels_) > 0.5
+    assert adjusted_rand_score(animals.target, clusterer.labels_) > 0.55
 
 
 @pytest.mark.parametrize("algorithm", COMPARED)
