@@ -13,6 +13,8 @@ from imgsim._optional import import_optional
 
 __all__ = ["Table"]
 
+_MOST_SHOWN = 6  # numbers of a cell
+
 
 class Table(dict[str, NDArray[Any]]):
     """Columns of equal length by name; prints as a table.
@@ -74,7 +76,10 @@ class Table(dict[str, NDArray[Any]]):
         Path(path).write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
 
     def __str__(self) -> str:
-        """Return the columns beside each other, numbers with four digits."""
+        """Return the columns beside each other, numbers with four digits.
+
+        Of an array of more than six numbers in one place, the first four and the last.
+        """
         columns = [
             [_printable(name), *map(_in_short, column)] for name, column in self.items()
         ]
@@ -95,6 +100,8 @@ def _in_full(value: Any) -> Any:
 def _in_short(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.4g}"
+    if isinstance(value, np.ndarray) and len(value) > _MOST_SHOWN:
+        return f"{_in_full(value[: _MOST_SHOWN - 2])} … {value[-1]}"
     return _printable(str(_in_full(value)))
 
 

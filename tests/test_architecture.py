@@ -28,12 +28,17 @@ HEAVY = {
 }
 # Where networks and compiled loops are defined; only functions import them, so that
 # nothing is loaded early.
-LOADED_LATE = {"_conv_autoencoder.py", "_graph_kernels.py", "_kernels.py"}
+LOADED_LATE = {
+    "_bounded_leiden.py",
+    "_conv_autoencoder.py",
+    "_graph_kernels.py",
+    "_kernels.py",
+}
 ONLY_IMPORTERS = {
     "numba": "_kernels.py",
     "pynndescent": "_approximate.py",
     "sklearn._": "_validation.py",
-    "sknetwork": "_leiden.py",
+    "sknetwork": "_bounded_leiden.py",
     "timm": "_backbone.py",
 }
 

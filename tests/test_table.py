@@ -101,6 +101,16 @@ def test_a_csv_file_is_read_by_pandas(table, tmp_path):
     assert frame["size"].isna().tolist() == [False, False, True, False]
 
 
+def test_a_long_array_is_cut_when_printed():
+    """The sizes of forty groups would break the lines of a whole table."""
+    sizes = np.empty(2, dtype=object)
+    sizes[:] = np.arange(40), np.arange(6)
+
+    lines = str(Table(sizes=sizes)).splitlines()
+
+    assert [line.strip() for line in lines[1:]] == ["0 1 2 3 … 39", "0 1 2 3 4 5"]
+
+
 def test_a_csv_file_holds_whole_arrays(tmp_path):
     """Numpy would leave out the middle of a long one."""
     sizes = np.empty(1, dtype=object)

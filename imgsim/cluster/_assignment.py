@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import DBSCAN
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.mixture import GaussianMixture
@@ -134,3 +134,38 @@ def make_rule(
     if assigns == "cores":
         return NearestCore(estimator, setting.seen, labels, setting.metric)
     return NeighborVote(setting.seen, labels, setting.seed)
+
+
+def as_limits(
+    max_distance: ArrayLike | None, n_groups: int
+) -> NDArray[np.float64] | None:
+    """Return the largest distance from the centre of each group, None without limits.
+
+    Parameters
+    ----------
+    max_distance : float, array-like of shape (n_groups,) or None
+        One for all groups, or one for each.
+
+    n_groups : int
+        Number of groups.
+
+    Returns
+    -------
+    limits : ndarray of shape (n_groups,), dtype float64, or None
+        What was given, for each group.
+
+    Raises
+    ------
+    ValueError
+        If it is negative, no number or of another shape.
+    """
+    if max_distance is None:
+        return None
+    given = np.asarray(max_distance)
+    are_numbers = given.dtype.kind in "iuf" and given.shape in ((), (n_groups,))
+    if not are_numbers or not (given >= 0).all():
+        raise ValueError(
+            f"max_distance={max_distance!r} must be at least 0: one number, or one for "
+            f"each of the {n_groups} groups."
+        )
+    return np.broadcast_to(given.astype(np.float64), n_groups)

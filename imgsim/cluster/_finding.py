@@ -16,6 +16,9 @@ from imgsim.exceptions import WeakGroupsWarning
 
 Labels = NDArray[np.int64]
 
+_MOST_IN_ONE = 0.9  # of all rows
+_N_TO_TELL_APART = 20
+
 
 class Found(NamedTuple):
     """The groups of readable rows.
@@ -82,7 +85,9 @@ def find_groups(
     if not isinstance(n_clusters, str):
         return _find_given(setting, n_clusters)
     if not compared:
-        return Found(*setting.fit(None))
+        found = Found(*setting.fit(None))
+        _warn_of_one_group(found.labels, setting)
+        return found
     ks = check_candidates(range(2, 11) if k_range is None else k_range)
     candidates = cluster_candidates(setting, ks, n_jobs, verbose=0)
     selection = select(setting, candidates, readable, criterion, n_jobs)
@@ -155,6 +160,23 @@ def _warn_of_another_number(labels: Labels, n_clusters: int) -> None:
             f"such number of groups for these rows and algorithm_params.",
             WeakGroupsWarning,
         )
+
+
+def _warn_of_one_group(labels: Labels, setting: Setting) -> None:
+    """Warn if hardly anything was told apart, though many rows differ."""
+    largest = np.bincount(labels[labels >= 0], minlength=1).max()
+    if largest <= _MOST_IN_ONE * len(labels):
+        return
+    if count_distinct(setting.rows, _N_TO_TELL_APART) < _N_TO_TELL_APART:
+        return
+    remedy = "reduce=32, a smaller eps or min_cluster_size, or algorithm='leiden'"
+    if setting.algorithm == "leiden":
+        remedy = "a larger resolution"
+    warn_caller(
+        f"one group holds {largest} of {len(labels)} rows: hardly anything was told "
+        f"apart. Try {remedy}; or there are no groups.",
+        WeakGroupsWarning,
+    )
 
 
 def _keep_largest(labels: Labels, n_clusters: int) -> Labels:

@@ -79,7 +79,6 @@ class GroupDescription:
 
     silhouette: Floats
     own: Floats
-    between: Floats
 
 
 def describe_groups(
@@ -90,7 +89,7 @@ def describe_groups(
     max_columns: int = 20_000,
     seed: int = 0,
 ) -> GroupDescription:
-    """Return silhouettes, and mean distances within and between groups.
+    """Return silhouettes, and mean distances within groups.
 
     Parameters
     ----------
@@ -117,8 +116,7 @@ def describe_groups(
         `silhouette` of shape (n_samples,), NaN for a row in no group, and for all if
         there is one group or all are alone; `own` of shape (n_samples,), the mean
         distance from the other members of the group, 0 for a row that is alone and
-        NaN in no group; `between` of shape (n_groups, n_groups), the mean distance of
-        two members, 0 from a single one to itself.
+        NaN in no group.
     """
     groupings = Groupings(labels[np.newaxis], np.array([0, labels.max() + 1]))
     grouped = columns = groupings.grouped
@@ -126,19 +124,14 @@ def describe_groups(
         columns = _share_of_each_group(labels, grouped, max_columns, seed)
     n_columns, is_column = groupings.count(columns), np.isin(grouped, columns)
     silhouette, own = np.full((2, len(labels)), np.nan)
-    total = np.zeros((groupings.n_groups, groupings.n_groups))
     for part, sums in sum_distances(rows, metric, groupings, grouped, columns):
         some = grouped[part]
         own[some], silhouette[some] = own_and_silhouette(
             sums, labels[some], n_columns, is_column[part]
         )
-        total += groupings.members(some) @ sums.T
-    sizes = groupings.count(grouped)
-    n_pairs = np.outer(sizes, n_columns) - np.diag(n_columns)
-    between = total / np.maximum(n_pairs, 1)
     if not 2 <= groupings.n_groups < len(grouped):
         silhouette[:] = np.nan
-    return GroupDescription(silhouette, own, (between + between.T) / 2)
+    return GroupDescription(silhouette, own)
 
 
 def _share_of_each_group(labels: Ints, grouped: Ints, n_wanted: int, seed: int) -> Ints:

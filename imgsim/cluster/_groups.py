@@ -12,6 +12,7 @@ from imgsim._warning import warn_caller
 from imgsim.cluster._group_distances import describe_groups
 from imgsim.cluster._space import to_euclidean
 from imgsim.exceptions import WeakGroupsWarning
+from imgsim.index import SimilarityIndex
 
 Labels = NDArray[np.int64]
 
@@ -51,15 +52,11 @@ class Groups:
         centers = np.empty((len(sizes), rows.shape[1]), rows.dtype)
         means = np.empty(len(sizes))
         largest, mean_silhouette = means.copy(), means.copy()
-        medoids, nearest = np.empty(len(sizes), np.int64), np.full(len(sizes), -1)
-        if not len(sizes):
-            silhouettes = np.full(len(rows), np.nan)
-        else:
+        medoids = np.empty(len(sizes), np.int64)
+        silhouettes = np.full(len(rows), np.nan)
+        if len(sizes):
             told = describe_groups(rows, labels, metric, seed=seed)
             silhouettes = told.silhouette
-            between = told.between + np.diag(np.full(len(sizes), np.inf))
-            if len(sizes) > 1:
-                nearest = between.argmin(axis=1)
         for group, some in enumerate(members):
             centers[group] = seen[some].mean(axis=0)
             away = distances_from(rows[some], centers[group : group + 1], metric)
@@ -71,11 +68,19 @@ class Groups:
             size=sizes,
             medoid=medoids,
             silhouette=mean_silhouette,
-            nearest=nearest,
+            nearest=_nearest_of_each(centers, metric),
             mean_distance=means,
             max_distance=largest,
         )
         return cls(centers, medoids, silhouettes, table)
+
+
+def _nearest_of_each(centers: NDArray[Any], metric: str) -> Labels:
+    if len(centers) < 2:
+        return np.full(len(centers), -1)
+    index = SimilarityIndex(1, metric=metric, algorithm="exact").fit(centers)
+    nearest: Labels = index.kneighbors()[1][:, 0]
+    return nearest
 
 
 def number_by_size(found: Labels) -> tuple[Labels, Labels, Labels]:

@@ -1,7 +1,7 @@
 """Groups of similar images."""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,7 +26,7 @@ from imgsim._validation import (
     spread_labels,
 )
 from imgsim.cluster._algorithms import ALGORITHMS
-from imgsim.cluster._assignment import Rule, make_rule
+from imgsim.cluster._assignment import Rule, as_limits, make_rule
 from imgsim.cluster._candidates import Setting
 from imgsim.cluster._choice import CRITERIA
 from imgsim.cluster._finding import find_groups
@@ -148,9 +148,8 @@ class ImageClusterer(
     a training row keeps its label, unless an equal row has another.
 
     Of more than 20,000 rows, silhouettes and medoids by Euclidean distance are means
-    over 20,000 rows, drawn from all groups.
-    `agglomerative` joins only neighbours in the graph, if the distances of all pairs
-    would not fit scikit-learn's `working_memory`.
+    over 20,000 rows, drawn from all groups. `agglomerative` joins only neighbours in
+    the graph, if the distances of all pairs would exceed `working_memory`.
 
     References
     ----------
@@ -232,6 +231,7 @@ class ImageClusterer(
         Returns
         -------
         self : ImageClusterer
+            Fitted.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class ImageClusterer(
         return self
 
     def predict(
-        self, X: ArrayLike, max_distance: float | None = None
+        self, X: ArrayLike, max_distance: ArrayLike | None = None
     ) -> NDArray[np.int64]:
         """Assign images to groups.
 
@@ -291,10 +291,10 @@ class ImageClusterer(
         X : array-like of shape (n_samples, n_features)
             Embeddings.
 
-        max_distance : float, default=None
-            Largest distance from the centre of the group, as `transform` gives it;
-            an image beyond it is a stranger, and gets -1. None has no limit. The
-            distances of `report` tell what is usual.
+        max_distance : float or array-like of shape (n_clusters_,), default=None
+            Largest distance from the centre of the group, as `transform` gives it, or
+            one for each group, such as `report()["max_distance"]`; an image beyond it
+            is a stranger, and gets -1. None has no limit.
 
         Returns
         -------
@@ -304,23 +304,20 @@ class ImageClusterer(
         Raises
         ------
         ValueError
-            If `max_distance` is negative or no number.
+            If `max_distance` is negative, no number or of another shape.
         """
         check_is_fitted(self)
-        if max_distance is not None and (
-            not isinstance(max_distance, Real) or not max_distance >= 0
-        ):
-            raise ValueError(f"max_distance={max_distance!r} must be at least 0.")
+        limits = as_limits(max_distance, self.n_clusters_)
         X = check_rows(self, X, reset=False)
         readable = find_readable_rows(X)
         labels = np.full(len(X), -1, dtype=np.int64)
         if not readable.any() or not self.n_clusters_:
             return labels
         groups = self._rule.predict(self._space.apply(X[readable]))
-        if max_distance is not None:
+        if limits is not None:
             distances = distances_from(X[readable], self.cluster_centers_, self.metric)
             own = distances[np.arange(len(groups)), groups]
-            groups = np.where(own <= max_distance, groups, -1)
+            groups = np.where(own <= limits[groups], groups, -1)
         labels[readable] = groups
         return labels
 
@@ -382,9 +379,8 @@ class ImageClusterer(
             A row a group; `print` shows it, `to_frame()` makes a DataFrame of it and
             `to_csv(path)` a file. Columns: `group`; `size`; `medoid`, the row number
             of its most typical image; `silhouette`, the mean over its images;
-            `nearest`, the group with the smallest mean distance from its images, -1
-            if there is no other; `mean_distance` and `max_distance` of its images from
-            its centre.
+            `nearest`, the group with the nearest centre, -1 if there is no other;
+            `mean_distance` and `max_distance` of its images from its centre.
         """
         check_is_fitted(self)
         return Table({name: column.copy() for name, column in self._table.items()})

@@ -1,19 +1,18 @@
-"""Leiden communities of a graph; the only importer of scikit-network."""
+"""Leiden communities of a graph, at a resolution or in a number."""
 
-import ctypes
-import sys
 from numbers import Real
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, triu
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from imgsim._optional import import_optional
 
 _N_STEPS = 30
-_LOCK = Lock()  # the C library has one sequence of random numbers for all threads
+_TOLERANCES = ("tol_aggregation", "tol_optimization")
+_LEAST_TOLERANCE = 1e-6  # of a modularity in single precision
 
 
 def fit_leiden(
@@ -29,14 +28,15 @@ def fit_leiden(
     n_clusters : int or None
         Number of groups. Then the constant Potts model is optimised [2]_, which finds
         small groups beside large ones, at the resolution that yields this number, or
-        the nearest that a search of 30 steps meets. None optimises modularity at
-        `resolution`, 1 by default [1]_.
+        the nearest that a search of 30 steps meets; groups so far apart that no
+        resolution joins them are joined by the most weight between them. None
+        optimises modularity at `resolution`, 1 by default [1]_.
 
     params : dict
         Parameters of scikit-network's Leiden.
 
     seed : int
-        Seeds the refinement, and the order of rows if `shuffle_nodes` is set.
+        Seeds the order of rows if `shuffle_nodes` is set.
 
     Returns
     -------
@@ -57,6 +57,12 @@ def fit_leiden(
     resolution = params.get("resolution", 1.0)
     if not isinstance(resolution, Real) or not 0 < float(resolution) < np.inf:
         raise ValueError(f"resolution={resolution!r} must be a positive number.")
+    for name in _TOLERANCES:
+        value = params.get(name, 1e-3)
+        if not isinstance(value, Real) or not float(value) >= _LEAST_TOLERANCE:
+            raise ValueError(
+                f"{name}={value!r} must be a number of at least {_LEAST_TOLERANCE}."
+            )
     if n_clusters is not None and "resolution" in params:
         raise ValueError(
             f"resolution={resolution} and n_clusters={n_clusters} cannot both be had; "
@@ -64,9 +70,7 @@ def fit_leiden(
         )
     if n_clusters is None:
         return _communities(graph, {"resolution": resolution, **params}, seed)
-    leiden, labels = _search(graph, n_clusters, {"modularity": "potts", **params}, seed)
-    # Far groups are not merged, whatever the resolution; but all is one group.
-    return leiden, labels if n_clusters > 1 else np.zeros_like(labels)
+    return _search(graph, n_clusters, {"modularity": "potts", **params}, seed)
 
 
 def _search(
@@ -86,7 +90,24 @@ def _search(
         else:
             high = resolution
         resolution = _between(low, high)
-    return met[min(met)]
+    leiden, labels = met[min(met)]
+    return leiden, labels if low else _joined(labels, graph, n_clusters)
+
+
+def _joined(
+    labels: NDArray[np.int64], graph: csr_matrix, n_clusters: int
+) -> NDArray[np.int64]:
+    """Join groups too far apart for any resolution, by the most weight between them."""
+    n_found = int(labels.max()) + 1
+    member = csr_matrix((np.ones(len(labels)), (np.arange(len(labels)), labels)))
+    between = csr_matrix(member.T @ graph @ member)
+    between.data = 1 / between.data
+    tree = minimum_spanning_tree(between).tocoo()
+    heaviest = np.argsort(tree.data, kind="stable")[: n_found - n_clusters]
+    ends = tree.row[heaviest], tree.col[heaviest]
+    joints = csr_matrix((np.ones(len(heaviest)), ends), shape=(n_found, n_found))
+    _, group_of = connected_components(joints, directed=False)
+    return np.asarray(group_of[labels], dtype=np.int64)
 
 
 def _between(low: float, high: float) -> float:
@@ -98,29 +119,10 @@ def _between(low: float, high: float) -> float:
 def _communities(
     graph: csr_matrix, params: dict[str, Any], seed: int
 ) -> tuple[Any, NDArray[np.int64]]:
-    clustering = import_optional("sknetwork.clustering", caller="algorithm='leiden'")
-    graph = _without_ties(graph, seed)
-    leiden = clustering.Leiden(
+    import_optional("sknetwork.clustering", caller="algorithm='leiden'")
+    from imgsim.cluster._bounded_leiden import BoundedLeiden
+
+    leiden = BoundedLeiden(
         return_probs=False, return_aggregate=False, random_state=seed, **params
     )
-    with _LOCK:
-        _seed_c_library(seed)
-        labels = leiden.fit_predict(graph)
-    return leiden, np.asarray(labels, dtype=np.int64)
-
-
-def _without_ties(graph: csr_matrix, seed: int) -> csr_matrix:
-    """Change weights by up to a thousandth.
-
-    Between places that are equally good but for rounding, the refinement of
-    scikit-network moves rows to and fro for ever.
-    """
-    upper = triu(graph, k=1, format="csr")
-    upper.data *= 1 + 1e-3 * np.random.default_rng(seed).random(len(upper.data))
-    return csr_matrix(upper + upper.T)
-
-
-def _seed_c_library(seed: int) -> None:
-    """Seed what scikit-network refines groups by, whatever its `random_state`."""
-    library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
-    library.srand(ctypes.c_uint(seed % 2**32))
+    return leiden, np.asarray(leiden.fit_predict(graph), dtype=np.int64)

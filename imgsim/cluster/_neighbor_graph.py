@@ -12,7 +12,7 @@ from imgsim.index import SimilarityIndex
 
 N_NEIGHBORS = 20
 _RANK_OF_SCALE = 7
-# Smaller ones let the refinement of Leiden, in single precision, go on for ever.
+# Fainter edges are lost in the single precision in which Leiden sums them.
 _LEAST_NEARNESS = 0.05
 _N_EDGES = 20_000  # compared at a time
 

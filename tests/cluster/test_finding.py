@@ -97,3 +97,27 @@ def test_more_groups_than_rows_are_refused(algorithm, blobs):
         ValueError, match=r"n_clusters=6 must be at most .* n_samples=5"
     ):
         _find(blobs[0][:5], algorithm, 6)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "remedy"), [("leiden", "resolution"), ("dbscan", "reduce=32")]
+)
+def test_a_group_of_nearly_all_is_told(algorithm, remedy):
+    """As a single one is what a fixed radius makes of raw embeddings."""
+    X = np.random.default_rng(0).uniform(size=(30, 2))
+    params = {"leiden": {"resolution": 1e-3}, "dbscan": {"eps": 0.6}}[algorithm]
+
+    with pytest.warns(
+        WeakGroupsWarning, match=f"one group holds 30 of 30 rows.*{remedy}"
+    ):
+        _find(X, algorithm, "auto", params=params)
+
+
+@pytest.mark.parametrize("algorithm", ["leiden", "dbscan"])
+@pytest.mark.filterwarnings("error")
+def test_rows_that_are_all_copies_are_one_group(algorithm):
+    """There is nothing to tell apart."""
+    X = np.ones((25, 2))
+    params = {"eps": 0.1} if algorithm == "dbscan" else {}
+
+    assert set(_find(X, algorithm, "auto", params=params).labels) == {0}

@@ -309,7 +309,25 @@ def test_the_largest_distance_counts_from_the_own_center(metric, crowd, stranger
         assert_array_equal(found, np.where(own <= limit, labels, -1))
 
 
-@pytest.mark.parametrize("max_distance", [-1, -1e-9, np.nan, "far", [1.0]], ids=str)
+@every_metric
+def test_each_group_may_have_a_largest_distance_of_its_own(metric, crowd, strangers):
+    """A wide group has room for what would be a stranger to a narrow one."""
+    clusterer = _make("agglomerative", metric=metric).fit(crowd)
+    labels, distances = clusterer.predict(strangers), clusterer.transform(strangers)
+    own = distances[np.arange(40), labels]
+    limits = np.array([np.median(own[labels == group]) for group in range(4)])
+
+    found = clusterer.predict(strangers, max_distance=limits.tolist())
+
+    assert_array_equal(found, np.where(own <= limits[labels], labels, -1))
+    assert set(found) == {-1, 0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    "max_distance",
+    [-1, -1e-9, np.nan, "far", "3", [1.0], [1.0, 2.0, -1.0], [[1.0, 2.0, 3.0]]],
+    ids=str,
+)
 def test_a_largest_distance_that_is_none_is_refused(max_distance, blobs):
     """With the value."""
     clusterer = ImageClusterer(3, random_state=0).fit(blobs[0])
@@ -818,13 +836,12 @@ def test_the_report_is_a_row_a_group(algorithm, metric, crowd):
     k = clusterer.n_clusters_
     labels, distances = clusterer.labels_, clusterer.transform(crowd)
     members = [labels == group for group in range(k)]
-    between = pairwise_distances(crowd, metric=metric)
-    means = np.array([[between[i][:, j].mean() for j in members] for i in members])
-    np.fill_diagonal(means, np.inf)
+    between = pairwise_distances(clusterer.cluster_centers_, metric=metric)
+    np.fill_diagonal(between, np.inf)
     assert_array_equal(report["group"], np.arange(k))
     assert_array_equal(report["size"], clusterer.cluster_sizes_)
     assert_array_equal(report["medoid"], clusterer.medoid_indices_)
-    assert_array_equal(report["nearest"], means.argmin(axis=1))
+    assert_array_equal(report["nearest"], between.argmin(axis=1))
     for group, some in enumerate(members):
         own, silhouettes = distances[some, group], clusterer.silhouette_samples_[some]
         assert report["silhouette"][group] == pytest.approx(silhouettes.mean())
