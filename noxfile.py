@@ -38,10 +38,9 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run the test suite."""
+    """Run the test suite: `-- --cov` tells what it does not reach."""
     python = shared_python(session, "test")
-    args = session.posargs or ["--cov", "--cov-report=term:skip-covered"]
-    session.run(python, "-m", "pytest", *args)
+    session.run(python, "-m", "pytest", *session.posargs)
 
 
 @nox.session(python="3.11")

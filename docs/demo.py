@@ -104,8 +104,8 @@ def report_neighbors(X: np.ndarray, target: np.ndarray) -> None:
 
 def learn_digits(output: Path) -> None:
     """Learn the digits by an autoencoder, search them again, and give them back."""
-    digits = load_digit_images()
-    print("\n3. The same digits, learned by an autoencoder: about half a minute.")
+    digits = load_digit_images(n_per_class=60)
+    print(f"\n3. {len(digits.images)} of them, learned by an autoencoder.")
     embedder = AutoencoderEmbedder(
         latent_dim=32, image_size=32, color="gray", random_state=0, verbose=1
     )

@@ -1,7 +1,7 @@
 """The candidates among numbers of groups, clustered each."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from time import perf_counter
 from typing import Any
@@ -15,9 +15,11 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from tqdm.auto import tqdm
 
 from imgsim.cluster._algorithms import Task, check_params, fit_algorithm
+from imgsim.cluster._shared_seeds import SharedSeeds
 from imgsim.cluster._space import count_distinct
 
 CLUSTERING_ERRORS = (ValueError, np.linalg.LinAlgError, ArpackError)
+_ALONE = {"init": "k-means++", "n_init": "auto"}  # scikit-learn's k-means
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,23 @@ def cluster_candidates(
     n_distinct = min(
         count_distinct(rows, max(ks)) for rows in (setting.rows, setting.seen)
     )
-    return in_threads(
-        lambda k: _cluster(setting, k, n_distinct), ks, n_jobs, verbose=verbose
+    begun = _with_shared_seeds(setting, [k for k in ks if k <= n_distinct])
+    # The largest takes longest, and begins first: no thread waits for it at the end.
+    found = in_threads(
+        lambda k: _cluster(begun, k, n_distinct), ks[::-1], n_jobs, verbose=verbose
     )
+    for candidate in found:
+        if begun is not setting and candidate.estimator is not None:
+            candidate.estimator.set_params(**_ALONE)
+    return found[::-1]
+
+
+def _with_shared_seeds(setting: Setting, ks: Sequence[int]) -> Setting:
+    """Let k-means of several k, begun once each, share how they begin."""
+    if setting.algorithm != "kmeans" or setting.params.keys() & _ALONE.keys():
+        return setting
+    params = {**setting.params, "init": SharedSeeds(ks), "n_init": 1}
+    return replace(setting, params=params)
 
 
 def in_threads(

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 
 _N_PARTS = 10
-_N_ROWS = 4096
+_N_ROWS = 256  # at a time, which stay in the cache of a core
 
 
 class Criteria(NamedTuple):
@@ -159,7 +159,8 @@ def _sums_of_parts(
     codes = part_of * len(means) + labels
     moves = np.zeros((n_parts * len(means), rows.shape[1]))
     squares = np.empty(len(rows))
-    for some in _blocks(len(rows)):
+    # Each sum has the size of `moves`, which should not exceed that of the rows.
+    for some in _blocks(len(rows), max(_N_ROWS, len(moves))):
         away = rows[some] - means[labels[some]]
         squares[some] = np.einsum("ij,ij->i", away, away)
         moves += _sum_by(codes[some], away, len(moves))
@@ -182,5 +183,5 @@ def _sum_by(
     return sums
 
 
-def _blocks(n_rows: int) -> list[slice]:
-    return [slice(i, i + _N_ROWS) for i in range(0, n_rows, _N_ROWS)]
+def _blocks(n_rows: int, n_at_once: int) -> list[slice]:
+    return [slice(i, i + n_at_once) for i in range(0, n_rows, n_at_once)]

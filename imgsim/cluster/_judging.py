@@ -42,11 +42,11 @@ def judge_candidates(
     scores: dict[str, dict[int, Score]] = {
         "silhouette": _silhouettes(setting, judged, sample_size)
     }
-    sums = {c.k: _sums(setting, c) for c in judged}
+    sums = in_threads(partial(_sums, setting), judged, n_jobs)
     for name in ("calinski_harabasz", "davies_bouldin", "inertia"):
         scores[name] = {
-            k: (getattr(value, name), getattr(error, name))
-            for k, (value, error) in sums.items()
+            c.k: (getattr(value, name), getattr(error, name))
+            for c, (value, error) in zip(judged, sums, strict=True)
         }
     if criterion in ("gap", "stability"):
         scores[criterion] = {c.k: score for c, score in tried}
