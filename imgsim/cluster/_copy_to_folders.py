@@ -88,7 +88,7 @@ def copy_to_folders(
         If a file of `paths` does not exist.
 
     NotADirectoryError
-        If `folder` is a file.
+        If `folder` is a file, or a link to nowhere.
 
     TypeError
         If `paths` are not paths, `labels` not integers, or `names` not by integers.
@@ -221,8 +221,9 @@ def _n_bytes(name: str) -> int:
 
 
 def _check_folder(folder: Path, subfolders: Iterable[Path]) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"folder={str(folder)!r} is a file, not a folder.")
+    if os.path.lexists(folder) and not folder.is_dir():
+        kind = "a file" if folder.exists() else "a link to nowhere"
+        raise NotADirectoryError(f"folder={str(folder)!r} is {kind}, not a folder.")
     for subfolder in subfolders:
         if os.path.lexists(subfolder):  # a link to nowhere exists, too
             raise FileExistsError(

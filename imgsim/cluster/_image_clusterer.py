@@ -73,8 +73,9 @@ class ImageClusterer(
 
     reduce : int, "auto" or None, default=None
         Number of principal components that the algorithm is given, because distances
-        in a thousand dimensions are blunt. "auto" takes at most 128. Silhouettes,
-        medoids and distances are about the rows of X all the same.
+        in a thousand dimensions are blunt. "auto" takes at most 128; 32 suits
+        `hdbscan`, which is slow with more, and `dbscan`. Silhouettes, medoids and
+        distances are about the rows of X all the same.
 
     algorithm_params : dict, default=None
         Parameters of the algorithm, such as `{"n_init": 10}` for k-means. Beyond

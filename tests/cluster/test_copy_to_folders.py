@@ -337,6 +337,17 @@ def test_an_output_may_be_the_next_input(home, groups):
     assert [path.read_bytes() for path in written] == [b"a.jpg", b"b.jpg"]
 
 
+def test_a_link_to_nowhere_is_no_folder(home):
+    """Nothing is made where it points to."""
+    (path,) = _make(home, "a.jpg")
+    link = home / "link"
+    link.symlink_to(home / "nowhere")
+
+    with pytest.raises(NotADirectoryError, match="link' is a link to nowhere"):
+        copy_to_folders([path], [0], link)
+    assert not (home / "nowhere").exists()
+
+
 def test_a_file_is_no_folder(home):
     """It stays what it is."""
     (path,) = _make(home, "a.jpg")
