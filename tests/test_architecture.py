@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "imgsim"
 FLOORS = [
-    {"exceptions", "_validation", "_optional", "_warning"},
+    {"exceptions", "_html", "_validation", "_optional", "_warning"},
     {"_table"},
     {"images", "datasets", "metrics"},
     {"embedding"},
@@ -17,6 +17,7 @@ FLOORS = [
 ]
 FLOOR_OF = {part: n for n, floor in enumerate(FLOORS) for part in floor}
 HEAVY = {
+    "jinja2",
     "matplotlib",
     "numba",
     "pandas",
@@ -35,6 +36,7 @@ LOADED_LATE = {
     "_kernels.py",
 }
 ONLY_IMPORTERS = {
+    "jinja2": "_html.py",
     "numba": "_kernels.py",
     "pynndescent": "_approximate.py",
     "sklearn._": "_validation.py",

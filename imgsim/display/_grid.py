@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from imgsim._optional import import_optional
-from imgsim.images import ImageStream
+from imgsim.images._thumbnails import stream_thumbnails
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +23,7 @@ _CELL_INCHES = 1.35
 _THUMBNAIL_PIXELS = 192
 _CHARACTER_WIDTH = 0.62  # in font sizes
 _BOX_GREY = "0.88"
+_FADED = 0.45  # opacity
 
 
 class Tile(NamedTuple):
@@ -34,6 +34,7 @@ class Tile(NamedTuple):
     column: float
     row: float
     below: str = ""
+    is_faded: bool = False
 
 
 class Line(NamedTuple):
@@ -67,13 +68,13 @@ def draw_grid(
     for tile in tiles:
         if tile.caption:
             caption = (
-                _shortened(part, n_characters) for part in tile.caption.split("\n")
+                shortened(part, n_characters) for part in tile.caption.split("\n")
             )
             center, above = tile.column + 0.5, tile.row - 0.03
             _write(ax, center, above, "\n".join(caption), size=font_size, va="bottom")
         if tile.below:
             center, below = tile.column + 0.5, tile.row + 1 - GAP + 0.03
-            text = _shortened(tile.below, n_characters)
+            text = shortened(tile.below, n_characters)
             _write(ax, center, below, text, size=font_size, va="top")
     for line in lines:
         _write(ax, line.column, line.row, line.text, size=1.2 * font_size, ha="left")
@@ -113,7 +114,7 @@ def _cell_points(ax: "Axes", n_columns: float, n_rows: float) -> float:
 def _draw_pictures(
     ax: "Axes", tiles: Sequence[Tile], font_size: float, n_characters: int
 ) -> None:
-    for batch in ImageStream([tile.source for tile in tiles], prepare=_thumbnail):
+    for batch in stream_thumbnails([t.source for t in tiles], _THUMBNAIL_PIXELS):
         for i, thumbnail in zip(batch.rows, batch.images, strict=True):
             _draw_thumbnail(ax, thumbnail, tiles[i])
         for failure in batch.failures:
@@ -122,18 +123,13 @@ def _draw_pictures(
             _draw_placeholder(ax, text, tile, font_size, n_characters)
 
 
-def _thumbnail(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    image = Image.fromarray(rgb)
-    image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-    return np.asarray(image)
-
-
 def _draw_thumbnail(ax: "Axes", thumbnail: NDArray[np.uint8], tile: Tile) -> None:
     """Draw a picture as large as its cell allows, in the middle of the cell."""
     longest = max(thumbnail.shape[:2])
     height, width = (side / longest * (1 - GAP) for side in thumbnail.shape[:2])
     left, top = tile.column + (1 - width) / 2, tile.row + (1 - GAP - height) / 2
-    ax.imshow(thumbnail, extent=(left, left + width, top + height, top))
+    alpha = _FADED if tile.is_faded else 1
+    ax.imshow(thumbnail, extent=(left, left + width, top + height, top), alpha=alpha)
     _draw_box(ax, left, top, width, height, facecolor="none")  # for white pictures
 
 
@@ -154,7 +150,7 @@ def _draw_box(
     ax.fill(columns, rows, facecolor=facecolor, edgecolor=_BOX_GREY, linewidth=0.6)
 
 
-def _shortened(text: str, n_characters: int) -> str:
+def shortened(text: str, n_characters: int) -> str:
     """Cut the middle out of a text that is too long; a name's ends tell most."""
     if len(text) <= n_characters:
         return text
@@ -173,10 +169,10 @@ def _write(
     va: str = "center",
 ) -> None:
     # File names are no formulas, and may be in a script that the font lacks.
-    ax.text(column, row, _drawable(text), size=size, ha=ha, va=va, parse_math=False)
+    ax.text(column, row, drawable(text), size=size, ha=ha, va=va, parse_math=False)
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
     """Replace what the default font cannot draw, which matplotlib would warn about."""
     from matplotlib.font_manager import FontProperties, findfont
 

@@ -1,6 +1,7 @@
 """Queries with their nearest images beside them."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GUTTER = 0.35  # cells between a query and its neighbours
+_GUTTER = 0.35  # cells between a query, its neighbours and those left out
 
 
 class NeighborsDisplay:
     """Rows of pictures: a query on the left, its neighbours to the right.
 
     Each neighbour bears its rank and its distance. A query without neighbours is
-    answered in words. Create it by :meth:`from_index` or :meth:`from_estimator`.
+    answered in words. Nearest images that a threshold leaves out stand at the end,
+    faded, with the distance that is too large. Create it by :meth:`from_index` or
+    :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -45,6 +48,15 @@ class NeighborsDisplay:
 
     distances : list of n_queries array-like
         Their distances.
+
+    left_out_images : list of n_queries lists of image sources, default=None
+        The nearest images that are no neighbours, being farther than `max_distance`.
+
+    left_out_distances : list of n_queries array-like, default=None
+        Their distances.
+
+    max_distance : float, default=None
+        Largest distance of a neighbour.
 
     Attributes
     ----------
@@ -79,10 +91,16 @@ class NeighborsDisplay:
         query_images: Sequence[Any],
         neighbor_images: Sequence[Sequence[Any] | None],
         distances: Sequence[ArrayLike],
+        left_out_images: Sequence[Sequence[Any]] | None = None,
+        left_out_distances: Sequence[ArrayLike] | None = None,
+        max_distance: float | None = None,
     ) -> None:
         self.query_images = query_images
         self.neighbor_images = neighbor_images
         self.distances = distances
+        self.left_out_images = left_out_images
+        self.left_out_distances = left_out_distances
+        self.max_distance = max_distance
 
     @classmethod
     def from_index(
@@ -92,6 +110,7 @@ class NeighborsDisplay:
         *,
         images: Any,
         query_images: Any = None,
+        rows: ArrayLike | None = None,
         n_neighbors: int | None = None,
         max_distance: float | None = None,
     ) -> Self:
@@ -112,11 +131,17 @@ class NeighborsDisplay:
         query_images : sequence of image sources of length n_queries, default=None
             The queries as images. May be left out if X is None.
 
+        rows : array-like of int, default=None
+            Which rows of the index, or of X if that is given, are queries. None takes
+            all.
+
         n_neighbors : int, default=None
-            Largest number of neighbours of a query. None takes that of the index.
+            Number of nearest images looked for, or as many as there are. None takes
+            that of the index.
 
         max_distance : float, default=None
-            Largest distance of a neighbour. None sets no limit.
+            Largest distance of a neighbour; the nearest images beyond it are shown as
+            left out. None sets no limit.
 
         Returns
         -------
@@ -126,24 +151,40 @@ class NeighborsDisplay:
         Raises
         ------
         ValueError
-            If there are not as many images as rows, or no images of the queries.
+            If there are not as many images as rows, or no images of the queries; if
+            `max_distance` is negative.
+
+        IndexError
+            If one of `rows` does not exist.
         """
         check_is_fitted(index)
         if X is not None and query_images is None:
             raise ValueError("query_images must be given, one for each row of X.")
         images = check_image_sources(images)
-        query_images = images if X is None else check_image_sources(query_images)
         check_length("images", images, index.n_samples_fit_, "rows of the index")
-        rows, distances = _search_rows(index, X, n_neighbors, max_distance)
-        check_length("query_images", query_images, len(rows), "rows of X")
+        query_images = images if X is None else check_image_sources(query_images)
         readable = index.readable_ if X is None else find_readable_rows(np.asarray(X))
+        check_length("query_images", query_images, len(readable), "rows of X")
+        queries = np.arange(len(readable))
+        if rows is not None:
+            queries = np.atleast_1d(queries[np.asarray(rows)])
+        found, distances = _search_rows(index, X, queries, n_neighbors)
+        n_near = [_n_within(some, max_distance) for some in distances]
         return cls(
-            query_images=query_images,
+            query_images=[query_images[i] for i in queries],
             neighbor_images=[
-                [images[i] for i in found] if searched else None
-                for found, searched in zip(rows, readable, strict=True)
+                [images[j] for j in found[i][:n]] if readable[query] else None
+                for i, (query, n) in enumerate(zip(queries, n_near, strict=True))
             ],
-            distances=distances,
+            distances=[some[:n] for some, n in zip(distances, n_near, strict=True)],
+            left_out_images=[
+                [images[j] for j in some[n:]]
+                for some, n in zip(found, n_near, strict=True)
+            ],
+            left_out_distances=[
+                some[n:] for some, n in zip(distances, n_near, strict=True)
+            ],
+            max_distance=max_distance,
         )
 
     @classmethod
@@ -171,10 +212,12 @@ class NeighborsDisplay:
             The images that the pipeline was fitted on.
 
         n_neighbors : int, default=None
-            Largest number of neighbours of a query. None takes that of the index.
+            Number of nearest images looked for, or as many as there are. None takes
+            that of the index.
 
         max_distance : float, default=None
-            Largest distance of a neighbour. None sets no limit.
+            Largest distance of a neighbour; the nearest images beyond it are shown as
+            left out. None sets no limit.
 
         Returns
         -------
@@ -225,20 +268,23 @@ class NeighborsDisplay:
         lines: list[Line] = []
         named = any(map(source_name, self.query_images))
         caption_height = (2 if named else 1) * LINE_HEIGHT + GAP
+        n_columns = 1 + _GUTTER + 2.0
         for i, query in enumerate(self.query_images):
             top = i * (1 + caption_height) + caption_height
-            tiles.append(Tile(query, f"query\n{source_name(query)}".strip(), 0, top))
-            neighbors = self.neighbor_images[i]
-            if neighbors:
-                tiles += self._neighbor_tiles(i, top)
-            else:
-                answer = "not searched" if neighbors is None else "no similar images"
+            tiles.append(Tile(query, _caption("query", query), 0, top))
+            neighbors = self._neighbor_tiles(i, top)
+            if not neighbors:
+                answer = "not searched"
+                if self.neighbor_images[i] is not None:
+                    answer = "no similar images"
                 lines.append(Line(answer, 1 + _GUTTER + GAP / 2, top + 0.45))
-        n_shown = max([2, *(len(images or ()) for images in self.neighbor_images)])
+            left_out = self._left_out_tiles(i, 1 + _GUTTER + (len(neighbors) or 2), top)
+            tiles += neighbors + left_out
+            n_columns = max(n_columns, 1 + (neighbors + left_out or tiles)[-1].column)
         self.ax_ = draw_grid(
             tiles,
             lines,
-            n_columns=1 + _GUTTER + n_shown,
+            n_columns=n_columns,
             n_rows=len(self.query_images) * (1 + caption_height),
             ax=ax,
             caller=f"{type(self).__name__}.plot",
@@ -247,26 +293,66 @@ class NeighborsDisplay:
         return self
 
     def _neighbor_tiles(self, i: int, top: float) -> list[Tile]:
-        neighbors = self.neighbor_images[i] or ()
-        pairs = zip(neighbors, np.asarray(self.distances[i]), strict=True)
+        pairs = zip(
+            self.neighbor_images[i] or (), np.asarray(self.distances[i]), strict=True
+        )
         return [
             Tile(
                 image,
-                f"#{rank}   {distance:.3f}\n{source_name(image)}".strip(),
+                _caption(f"#{rank}   {distance:.3f}", image),
                 _GUTTER + rank,
                 top,
             )
             for rank, (image, distance) in enumerate(pairs, start=1)
         ]
 
+    def _left_out_tiles(self, i: int, column: float, top: float) -> list[Tile]:
+        """Tell why nearest images are no neighbours."""
+        if self.left_out_images is None or self.left_out_distances is None:
+            return []
+        pairs = zip(
+            self.left_out_images[i], np.asarray(self.left_out_distances[i]), strict=True
+        )
+        return [
+            Tile(
+                image,
+                _caption(_beyond(distance, self.max_distance), image),
+                column + _GUTTER + n,
+                top,
+                is_faded=True,
+            )
+            for n, (image, distance) in enumerate(pairs)
+        ]
+
+
+def _caption(text: str, image: Any) -> str:
+    return f"{text}\n{source_name(image)}".strip()
+
+
+def _beyond(distance: float, limit: float | None) -> str:
+    shown, bound = f"{distance:.3f}", f"{limit:.3f}"
+    return f"just > {bound}" if shown == bound else f"{shown} > {bound}"
+
+
+def _n_within(distances: NDArray[Any], limit: float | None) -> int:
+    """Return how many of increasing distances are within a limit."""
+    if limit is None:
+        return len(distances)
+    if not isinstance(limit, Real) or np.isnan(limit):
+        raise ValueError(f"max_distance={limit!r} must be a number.")
+    return int(np.searchsorted(distances, limit, side="right"))
+
 
 def _search_rows(
     index: SimilarityIndex,
     X: ArrayLike | None,
+    queries: NDArray[np.int64],
     n_neighbors: int | None,
-    max_distance: float | None,
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[Any]]]:
     """Search for row numbers, whatever ids the index gives its rows."""
     row_of = {name: row for row, name in enumerate(index.ids_)}
-    ids, distances = index.search(X, n_neighbors, max_distance)
+    asking = None if X is None else np.asarray(X)[queries]
+    ids, distances = index.search(asking, n_neighbors)
+    if X is None:
+        ids, distances = ([some[i] for i in queries] for some in (ids, distances))
     return [np.array([row_of[name] for name in found], int) for found in ids], distances

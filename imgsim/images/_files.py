@@ -5,6 +5,7 @@ import unicodedata
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -90,6 +91,13 @@ def list_images(
         if path.suffix.lower() in wanted
     )
     return sorted(paths, key=lambda path: _sort_key(path.relative_to(root)))
+
+
+def is_image_path(source: Any) -> bool:
+    """Tell whether this is a path with one of the usual extensions."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    return Path(source).suffix.lower() in _normalized_extensions(None)
 
 
 def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:

@@ -15,6 +15,7 @@ from imgsim.index._excluding import allowed_slots, excluded_slots, without
 from imgsim.index._metric import KINDS, OTHER_NAMES, SLOW_METRICS
 from imgsim.index._neighbors_queries import NeighborsQueries
 from imgsim.index._saving import Saving
+from imgsim.index._search_result import SearchResult
 from imgsim.index._threshold import threshold_by_coverage, threshold_by_precision
 from imgsim.metrics import precision_at_k
 
@@ -190,7 +191,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
         where: ArrayLike | None = None,
         exclude_ids: Sequence[Any] | None = None,
         fingerprint: str | None = None,
-    ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    ) -> SearchResult:
         """Find which images are similar to each query, perhaps none.
 
         Parameters
@@ -220,7 +221,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
         -------
         ids : list of n_queries ndarray, each of shape (n_found,)
             Ids of the neighbours, the nearest first; empty where nothing is near
-            enough, or the query is unreadable.
+            enough, or the query is unreadable. Notebooks show a :class:`SearchResult`.
 
         distances : list of n_queries ndarray, each of shape (n_found,)
             Their distances, increasing.
@@ -248,11 +249,10 @@ class SimilarityIndex(Saving, NeighborsQueries):
         distances, rows = self._answer(X, k_and_excluded, fingerprint, allowed)
         near = (rows >= 0) & ~(distances > limit)
         near = without(near, rows, excluded, int(k), self._store)
+        found = [row[some] for row, some in zip(rows, near, strict=True)]
+        away = [row[some] for row, some in zip(distances, near, strict=True)]
         ids = self.ids_
-        return (
-            [ids[row[found]] for row, found in zip(rows, near, strict=True)],
-            [row[found] for row, found in zip(distances, near, strict=True)],
-        )
+        return SearchResult([ids[row] for row in found], away, found)
 
     def _searched_singly(
         self,
@@ -261,13 +261,16 @@ class SimilarityIndex(Saving, NeighborsQueries):
         max_distance: float | None,
         where: ArrayLike | None,
         exclude_ids: Any,
-    ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    ) -> SearchResult:
         """Search for each query alone, that not all look for what one leaves out."""
         answers = [
             self.search(X[[i]], n_neighbors, max_distance, where=where, exclude_ids=own)
             for i, own in enumerate(map(list, exclude_ids))
         ]
-        return [ids for (ids,), _ in answers], [found for _, (found,) in answers]
+        parts = ((answer.ids, answer.distances, answer.rows) for answer in answers)
+        return SearchResult(
+            *([p for (p,) in part] for part in zip(*parts, strict=True))
+        )
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Return the precision among the first `n_neighbors` neighbours.

@@ -31,7 +31,9 @@ def _setting(X, algorithm="kmeans", metric="euclidean", seed=0, **params):
 def _setting_of(fit, n_rows=20):
     """Return a setting whose algorithm is a function of k."""
     rows = np.arange(float(n_rows))[:, np.newaxis]
-    return SimpleNamespace(rows=rows, seen=rows, algorithm="agglomerative", params={}, fit=fit)
+    return SimpleNamespace(
+        rows=rows, seen=rows, algorithm="agglomerative", params={}, fit=fit
+    )
 
 
 def _halves(k):

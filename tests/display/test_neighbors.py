@@ -61,7 +61,96 @@ def test_an_empty_answer_is_given_in_words(index, pictures):
         max_distance=0.5,
     ).plot()
 
-    assert _texts(display) == ["query", "query", "#1   0.000", "no similar images"]
+    assert display.neighbor_images[0] == []
+    assert [text for text in _texts(display) if ">" not in text] == [
+        "query",
+        "query",
+        "#1   0.000",
+        "no similar images",
+    ]
+
+
+def test_what_the_threshold_leaves_out_is_shown_with_the_reason(index, pictures):
+    """Faded, right of the neighbours: of the three nearest of 2.2, one is too far."""
+    display = NeighborsDisplay.from_index(
+        index,
+        [[2.2]],
+        query_images=pictures[5:6],
+        images=pictures[:5],
+        max_distance=1.0,
+    ).plot()
+
+    assert _texts(display) == ["query", "#1   0.200", "#2   0.800", "1.200 > 1.000"]
+    *near, far = display.ax_.images
+    assert {image.get_alpha() for image in near} == {1}
+    assert far.get_alpha() < 0.5
+    np.testing.assert_array_equal(far.get_array(), pictures[1])
+    gaps = np.diff([image.get_extent()[0] for image in (*near[1:], far)])
+    assert gaps[-1] > gaps[0]
+
+
+def test_nothing_is_left_out_without_a_threshold(index, pictures):
+    """All of the nearest are neighbours."""
+    display = NeighborsDisplay.from_index(index, images=pictures[:5])
+
+    assert display.left_out_images == [[]] * 5
+    assert [len(found) for found in display.neighbor_images] == [3] * 5
+
+
+def test_a_distance_just_beyond_the_threshold_is_told_from_it():
+    """0.350 > 0.350 would be a riddle."""
+    display = NeighborsDisplay(
+        query_images=[np.zeros((4, 4), np.uint8)],
+        neighbor_images=[[]],
+        distances=[[]],
+        left_out_images=[[np.zeros((4, 4), np.uint8)] * 2],
+        left_out_distances=[[0.35004, 12.0]],
+        max_distance=0.35,
+    ).plot()
+
+    assert _texts(display)[1:3] == ["just > 0.350", "12.000 > 0.350"]
+
+
+def test_some_rows_of_the_collection_may_ask(index, pictures):
+    """Each without itself, whatever the ids are."""
+    display = NeighborsDisplay.from_index(
+        index, images=pictures[:5], rows=[4, 0], n_neighbors=2
+    )
+
+    assert [id(image) for image in display.query_images] == [
+        id(pictures[4]),
+        id(pictures[0]),
+    ]
+    assert [[id(image) for image in found] for found in display.neighbor_images] == [
+        [id(pictures[3]), id(pictures[2])],
+        [id(pictures[1]), id(pictures[2])],
+    ]
+    with pytest.raises(IndexError):
+        NeighborsDisplay.from_index(index, images=pictures[:5], rows=[5])
+
+
+def test_some_of_the_queries_may_be_shown(index, pictures):
+    """Chosen by the same parameter."""
+    display = NeighborsDisplay.from_index(
+        index,
+        [[0.0], [9.0], [3.0]],
+        images=pictures[:5],
+        query_images=pictures[5:8],
+        rows=[2],
+        n_neighbors=1,
+    )
+
+    assert display.query_images[0] is pictures[7]
+    assert display.neighbor_images[0][0] is pictures[3]
+
+
+@pytest.mark.parametrize("max_distance", [np.nan, "near"], ids=str)
+def test_a_threshold_that_is_none_is_refused(max_distance, index, pictures):
+    """With the value."""
+    with pytest.raises(ValueError, match=r"max_distance=.* must be a number"):
+        NeighborsDisplay.from_index(
+            index, images=pictures[:5], max_distance=max_distance
+        )
 
 
 def test_an_unreadable_query_was_not_searched(index, pictures):

@@ -1,0 +1,173 @@
+"""Answers of an index, which a notebook shows as pictures."""
+
+import os
+from itertools import islice
+from typing import Any, NamedTuple, Self
+
+from numpy.typing import NDArray
+
+from imgsim._html import render_html
+from imgsim.images._files import is_image_path
+from imgsim.images._sources import check_image_sources
+from imgsim.images._thumbnails import as_data_uri, stream_thumbnails
+
+_MOST_QUERIES = 20  # shown by a notebook
+_MOST_NEIGHBORS = 10
+_THUMBNAIL_PIXELS = 96
+
+
+class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
+    """What :meth:`SimilarityIndex.search` finds: the pair of ids and distances.
+
+    `ids, distances = result` takes it apart. Notebooks show it as a table of pictures,
+    if the ids are paths of images, or if they are told by :meth:`with_images`.
+
+    Parameters
+    ----------
+    ids : list of n_queries ndarray, each of shape (n_found,)
+        Ids of the neighbours, the nearest first.
+
+    distances : list of n_queries ndarray, each of shape (n_found,)
+        Their distances.
+
+    rows : list of n_queries ndarray, each of shape (n_found,), dtype int64
+        Their rows in the index.
+
+    See Also
+    --------
+    imgsim.display.NeighborsDisplay : The same as a figure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgsim import SimilarityIndex
+    >>> index = SimilarityIndex(n_neighbors=2).fit(np.eye(3), ids=["a", "b", "c"])
+    >>> result = index.search([[3.0, 2.0, 1.0]])
+    >>> [found.tolist() for found in result.ids]
+    [['a', 'b']]
+    >>> ids, distances = result
+    """
+
+    rows: list[NDArray[Any]]
+    _images: Any = None
+    _query_images: Any = None
+
+    def __new__(
+        cls,
+        ids: list[NDArray[Any]],
+        distances: list[NDArray[Any]],
+        rows: list[NDArray[Any]],
+    ) -> Self:
+        """Make the pair."""
+        result = super().__new__(cls, (ids, distances))
+        result.rows = rows
+        return result
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """Return what a copy is made from."""
+        return self.ids, self.distances, self.rows
+
+    @property
+    def ids(self) -> list[NDArray[Any]]:
+        """Return the ids of the neighbours of each query."""
+        return self[0]
+
+    @property
+    def distances(self) -> list[NDArray[Any]]:
+        """Return the distances of the neighbours of each query."""
+        return self[1]
+
+    def with_images(self, images: Any, query_images: Any = None) -> "SearchResult":
+        """Return the same result, shown with these pictures.
+
+        Parameters
+        ----------
+        images : sequence of image sources
+            The images of the index, in the order of its rows.
+
+        query_images : sequence of image sources of length n_queries, default=None
+            The queries as images.
+
+        Returns
+        -------
+        result : SearchResult
+            With the same ids and distances.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many queries, or too few images.
+        """
+        images = check_image_sources(images)
+        n_least = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
+        if len(images) < n_least:
+            raise ValueError(
+                f"images holds {len(images)} images; the index has {n_least} rows or "
+                f"more."
+            )
+        if query_images is not None:
+            query_images = check_image_sources(query_images)
+            if len(query_images) != len(self.ids):
+                raise ValueError(
+                    f"query_images holds {len(query_images)} images for "
+                    f"{len(self.ids)} queries."
+                )
+        shown = SearchResult(self.ids, self.distances, self.rows)
+        shown._images, shown._query_images = images, query_images
+        return shown
+
+    def _repr_html_(self) -> str:
+        n_shown = min(len(self.ids), _MOST_QUERIES)
+        answers = [[self._query(i), *self._neighbors(i)] for i in range(n_shown)]
+        cells = [cell for answer in answers for cell in answer]
+        pictures = iter(_pictures([cell.source for cell in cells]))
+        return render_html(
+            "search_result.html",
+            answers=[[(cell, next(pictures)) for cell in answer] for answer in answers],
+            n_more=len(self.ids) - n_shown,
+            size=_THUMBNAIL_PIXELS,
+        )
+
+    def _query(self, i: int) -> "_Cell":
+        return _Cell(f"query {i}", self._query_images and self._query_images[i])
+
+    def _neighbors(self, i: int) -> "list[_Cell]":
+        found = zip(self.ids[i], self.distances[i], self.rows[i], strict=True)
+        return [
+            _Cell(f"{distance:.3f}", self._image(name, int(row)), _shown(name))
+            for name, distance, row in islice(found, _MOST_NEIGHBORS)
+        ]
+
+    def _image(self, name: Any, row: int) -> Any:
+        if self._images is not None:
+            return self._images[row]
+        return name if is_image_path(name) else None
+
+
+class _Cell(NamedTuple):
+    title: str
+    source: Any
+    name: str = ""
+
+
+def _shown(name: Any) -> str:
+    return os.path.basename(name) if isinstance(name, str | os.PathLike) else str(name)
+
+
+class _Picture(NamedTuple):
+    address: str = ""
+    fault: str = ""
+
+
+def _pictures(sources: list[Any]) -> list[_Picture]:
+    """Return the picture of each source, an empty one for None."""
+    pictures = [_Picture()] * len(sources)
+    known = [i for i, source in enumerate(sources) if source is not None]
+    if not known:
+        return pictures
+    for batch in stream_thumbnails([sources[i] for i in known], _THUMBNAIL_PIXELS):
+        for row, image in zip(batch.rows, batch.images, strict=True):
+            pictures[known[row]] = _Picture(as_data_uri(image))
+        for failure in batch.failures:
+            pictures[known[failure.index]] = _Picture(fault=failure.reason)
+    return pictures

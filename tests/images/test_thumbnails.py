@@ -1,0 +1,62 @@
+"""Tests of small copies of pictures."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgsim import read_image
+from imgsim.images._thumbnails import as_data_uri, make_thumbnail, stream_thumbnails
+
+
+@pytest.fixture
+def photo():
+    """Return 300 by 200 pixels of soft colours."""
+    coarse = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((300, 200), Image.BICUBIC))
+
+
+def test_the_longer_side_is_what_is_asked_for(photo):
+    """And the other in proportion."""
+    assert make_thumbnail(photo, 96).shape == (64, 96, 3)
+    assert make_thumbnail(photo.swapaxes(0, 1), 96).shape == (96, 64, 3)
+
+
+def test_small_pictures_stay_as_they_are(photo):
+    """Enlarging them would take space for nothing."""
+    np.testing.assert_array_equal(make_thumbnail(photo[:8, :9], 96), photo[:8, :9])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_photograph_is_the_same_but_smaller(orientation, photo, tmp_path):
+    """The decoder reduces it before it is turned upright."""
+    large = Image.fromarray(photo).resize((3000, 2000), Image.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    large.save(tmp_path / "large.jpg", quality=95, exif=exif)
+
+    [batch] = stream_thumbnails([tmp_path / "large.jpg"], 96)
+
+    expected = make_thumbnail(read_image(tmp_path / "large.jpg"), 96)
+    assert batch.images[0].shape == expected.shape
+    assert np.abs(batch.images[0].astype(int) - expected).max() <= 8
+
+
+def test_an_unreadable_image_is_carried():
+    """With its reason, for a placeholder."""
+    [batch] = stream_thumbnails(["missing.jpg"], 96)
+
+    assert [failure.reason for failure in batch.failures] == ["no such file."]
+
+
+def test_a_page_carries_a_picture(photo):
+    """Whoever decodes the address sees it."""
+    head, _, content = as_data_uri(photo, quality=90).partition(",")
+
+    assert head == "data:image/webp;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content, validate=True))) as image:
+        shown = np.asarray(image.convert("RGB"))
+    assert shown.shape == photo.shape
+    assert np.abs(shown.astype(int) - photo).mean() < 4
