@@ -1,6 +1,7 @@
 """Everything a developer runs: `nox -s NAME`, or `nox` for lint, types and tests."""
 
 import re
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -41,6 +42,20 @@ def tests(session: nox.Session) -> None:
     """Run the test suite: `-- --cov` tells what it does not reach."""
     python = shared_python(session, "test")
     session.run(python, "-m", "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def browser(session: nox.Session) -> None:
+    """Try the pages of pictures in Chromium, which has to be there."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if not any(map(shutil.which, names)) or not shutil.which("chromedriver"):
+        session.error(
+            "needs Chromium and its driver on the PATH, one of "
+            f"{', '.join(names)} and chromedriver; on Debian: "
+            "apt install chromium chromium-driver"
+        )
+    python = shared_python(session, "browser")
+    session.run(python, "-m", "pytest", "tests/browser", *session.posargs)
 
 
 @nox.session(python="3.11")

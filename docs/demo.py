@@ -10,6 +10,7 @@ import socket
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -26,7 +27,13 @@ from imgsim import (
     load_image_folder,
 )
 from imgsim.datasets import load_digit_images, load_sample_photos
-from imgsim.display import ClusterDisplay, NeighborsDisplay, ReconstructionDisplay
+from imgsim.display import (
+    ClusterDisplay,
+    EmbeddingMapDisplay,
+    NeighborsDisplay,
+    ReconstructionDisplay,
+    write_gallery,
+)
 from imgsim.exceptions import WeakGroupsWarning, WeightsUnavailableError
 from imgsim.metrics import precision_at_k, retrieval_report
 
@@ -91,6 +98,27 @@ def group_digits(output: Path) -> None:
     print(f"\n   In 10 groups, the adjusted Rand index is {rand_index:.3f}.")
     display = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
     save(display, output / "digit_groups.png")
+    look_through(digits.images, X, clusterer, output, "digit_map", "digits")
+
+
+def look_through(
+    images: Any, X: np.ndarray, clusterer: ImageClusterer, output: Path, *names: str
+) -> None:
+    """Draw a map, and write a page of all pictures with their groups."""
+    chart = EmbeddingMapDisplay.from_estimator(
+        clusterer, X, images=images, random_state=0
+    )
+    map_name, page_name = names
+    save(chart, output / f"{map_name}.png")
+    page = write_gallery(
+        output / f"{page_name}.html",
+        images,
+        X,
+        labels=clusterer.labels_,
+        positions=chart.positions,
+        title=page_name.capitalize(),
+    )
+    print(f"   Written: {page}, to be opened in a browser.")
 
 
 def report_neighbors(X: np.ndarray, target: np.ndarray) -> None:
@@ -126,7 +154,8 @@ def explore_folder(folder: Path, output: Path) -> None:
     print(f"\n{len(paths)} images in {folder}.")
     X = embed_photographs(paths)
     n_neighbors = min(5, int((~np.isnan(X[:, 0])).sum()) - 1)
-    distances, indices = SimilarityIndex(n_neighbors).fit(X).kneighbors()
+    index = SimilarityIndex(n_neighbors).fit(X)
+    _, indices = index.kneighbors()
     readable = np.flatnonzero(indices[:, 0] >= 0)
     clusterer = group_photographs(X)
     if target is not None:
@@ -139,14 +168,11 @@ def explore_folder(folder: Path, output: Path) -> None:
     shown = readable[
         np.linspace(0, len(readable) - 1, min(6, len(readable)), dtype=int)
     ]
-    neighbors = NeighborsDisplay(
-        query_images=[paths[i] for i in shown],
-        neighbor_images=[[paths[j] for j in indices[i]] for i in shown],
-        distances=[distances[i] for i in shown],
-    )
+    neighbors = NeighborsDisplay.from_index(index, images=paths, rows=shown)
     save(neighbors, output / "neighbors.png")
     groups = ClusterDisplay.from_estimator(clusterer, X, images=paths)
     save(groups, output / "groups.png")
+    look_through(paths, X, clusterer, output, "map", "gallery")
 
 
 def list_with_classes(folder: Path) -> tuple[list[Path], np.ndarray | None]:

@@ -6,7 +6,7 @@ from types import ModuleType
 __all__ = ["import_optional"]
 
 _EXTRA_OF = {"matplotlib": "plot", "sknetwork": "graph"}
-_NAME_OF = {"sknetwork": "scikit-network"}
+_NAME_OF = {"sknetwork": "scikit-network", "umap": "umap-learn"}
 
 
 def import_optional(name: str, *, caller: str) -> ModuleType:

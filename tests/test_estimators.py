@@ -512,3 +512,18 @@ def test_the_given_images_are_not_changed(make_embedder, pictures):
 
     for picture, original in zip(pictures, before, strict=True):
         assert_array_equal(picture, original)
+
+
+def test_notebooks_show_the_diagram_of_scikit_learn(make_embedder):
+    """Of a pipeline and of each of its steps, fitted or not."""
+    embedder = make_embedder()
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    for last in (SimilarityIndex(2), ImageClusterer(2, random_state=0)):
+        pipeline = make_pipeline(embedder, last)
+        for _ in range(2):
+            for shown in (pipeline, embedder, last):
+                page = shown._repr_html_()
+
+                assert "sk-container" in page
+                assert type(shown).__name__ in page
+            pipeline.fit(images)

@@ -53,13 +53,14 @@ def draw_grid(
     n_rows: float,
     ax: "Axes | None",
     caller: str,
+    cell_inches: float = _CELL_INCHES,
 ) -> "Axes":
     """Draw pictures and text on axes of `n_columns` by `n_rows` cells.
 
     New axes of a fitting size are made if `ax` is None.
     """
     if ax is None:
-        ax = _new_axes(n_columns, n_rows, caller)
+        ax = _new_axes(n_columns * cell_inches, n_rows * cell_inches, caller)
     cell_points = _cell_points(ax, n_columns, n_rows)
     font_size = min(max(cell_points, 1) / 11, 10)
     n_characters = int(cell_points * (1 - GAP) / (font_size * _CHARACTER_WIDTH))
@@ -98,9 +99,9 @@ def check_length(name: str, images: Any, n_expected: int, of_what: str) -> None:
         )
 
 
-def _new_axes(n_columns: float, n_rows: float, caller: str) -> "Axes":
+def _new_axes(width: float, height: float, caller: str) -> "Axes":
     pyplot = import_optional("matplotlib.pyplot", caller=caller)
-    figure = pyplot.figure(figsize=(n_columns * _CELL_INCHES, n_rows * _CELL_INCHES))
+    figure = pyplot.figure(figsize=(width, height))
     axes: Axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     return axes
 

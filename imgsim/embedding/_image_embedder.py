@@ -20,13 +20,10 @@ from imgsim.embedding._base import BaseImageEmbedder, Start
 from imgsim.embedding._cache import EmbeddingCache
 from imgsim.embedding._checkpoint import Checkpoint
 from imgsim.embedding._device import resolve_device
+from imgsim.embedding._feature_maps import FeatureMaps
 from imgsim.embedding._network import Network
 from imgsim.embedding._own_module import backbone_of, refuse_with_module
-from imgsim.embedding._passes import (
-    CpuPasses,
-    DevicePasses,
-    n_images_in_pass,
-)
+from imgsim.embedding._passes import n_images_in_pass, open_passes
 from imgsim.embedding._precision import resolve_precision
 from imgsim.embedding._preparation import least_side, make_preparation
 from imgsim.embedding._preprocessing import OVERRIDING, overridden
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class ImageEmbedder(BaseImageEmbedder):
+class ImageEmbedder(FeatureMaps):
     """Embed images by a network pretrained on photographs.
 
     The classifier of a timm model [1]_ is cut off, and its last feature map is pooled
@@ -179,6 +176,7 @@ class ImageEmbedder(BaseImageEmbedder):
     --------
     ColorHistogramEmbedder : Embed by colour, without weights.
     imgsim.SimilarityIndex : Find the nearest rows.
+    imgsim.display.SimilarityMapDisplay : See which places make two images alike.
     clear_models : Free the networks that are kept.
 
     Notes
@@ -336,10 +334,7 @@ class ImageEmbedder(BaseImageEmbedder):
         return partial(read_image_fast, least_side=least_side(self.preprocessing_))
 
     def _passes(self) -> AbstractContextManager[Start]:
-        network = self._network()
-        on_cpu = network.device.partition(":")[0] == "cpu"
-        kind = CpuPasses if on_cpu else DevicePasses
-        return kind(network, self._n_images_in_pass)
+        return open_passes(self._network(), self._n_images_in_pass)
 
     def _network(self) -> Network:
         device, precision = self._device_and_precision()

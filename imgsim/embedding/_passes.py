@@ -160,6 +160,12 @@ class DevicePasses(Passes):
         self._n_images = ceil(n_tried / 2)
 
 
+def open_passes(network: Network, n_images: int) -> Passes:
+    """Return passes of at most `n_images` on the device of the network."""
+    on_cpu = network.device.partition(":")[0] == "cpu"
+    return (CpuPasses if on_cpu else DevicePasses)(network, n_images)
+
+
 def n_images_in_pass(n_bytes_an_image: int, batch_size: int) -> int:
     """Return how many images a CPU takes at once, given the largest map of one."""
     n_most = max(1, _LARGEST_MAP // n_bytes_an_image)

@@ -16,24 +16,37 @@ def pool_last(
     if pooling is None:
         rows: Tensor = module(pixels)
         return rows
+    features, prefix = last_features(module, pixels, otherwise="set pooling=None")
+    if prefix is None:
+        pooled = _pool_map(features, pooling, gem_p)
+    else:
+        pooled = _pool_tokens(features, prefix, pooling, gem_p)
+    is_flat = pooling == "flatten"
+    return pooled if is_flat else _normalized_as_before_classifier(module, pooled)
+
+
+def last_features(
+    module: "nn.Module", pixels: "Tensor", *, otherwise: str
+) -> "tuple[Tensor, Tensor | None]":
+    """Run the network; return what it computes last, float32.
+
+    That is a map of (n_images, n_features, height, width), and None; or tokens of
+    (n_images, n_places, n_features), and those before the places. `otherwise` is the
+    advice for a network that computes neither.
+    """
     features: Any = getattr(module, "forward_features", module)(pixels)
     n_axes = getattr(features, "ndim", 0)
     if n_axes == 2:
-        raise ValueError("the model returns rows by itself; set pooling=None.")
+        raise ValueError(f"the model returns rows by itself; {otherwise}.")
     if n_axes not in (3, 4):
-        raise ValueError("the model has no single feature map; set pooling=None.")
+        raise ValueError(f"the model has no single feature map; {otherwise}.")
     if n_axes == 4:
         is_nhwc = str(getattr(module, "output_fmt", "NCHW")).endswith("NHWC")
         maps = features.permute(0, 3, 1, 2) if is_nhwc else features
-        pooled = _pool_map(maps.float(), pooling, gem_p)
-    else:
-        n_prefix = _n_prefix_tokens(module)
-        tokens = features.float()
-        pooled = _pool_tokens(
-            tokens[:, n_prefix:], tokens[:, :n_prefix], pooling, gem_p
-        )
-    is_flat = pooling == "flatten"
-    return pooled if is_flat else _normalized_as_before_classifier(module, pooled)
+        return maps.float(), None
+    n_prefix = _n_prefix_tokens(module)
+    tokens = features.float()
+    return tokens[:, n_prefix:], tokens[:, :n_prefix]
 
 
 def pool_stages(
@@ -47,21 +60,33 @@ def pool_stages(
     import torch
 
     needed = sorted(set(stages))
+    pooled = {}
+    outputs = stage_features(module, pixels, needed)
+    for stage, (maps, prefix) in zip(needed, outputs, strict=True):
+        if _has_tokens(module):
+            tokens = maps.flatten(2).transpose(1, 2)
+            pooled[stage] = _pool_tokens(tokens, prefix, pooling, gem_p)
+        else:
+            pooled[stage] = _pool_map(maps, pooling, gem_p)
+    return torch.cat([pooled[stage] for stage in stages], dim=1)
+
+
+def stage_features(
+    module: "nn.Module", pixels: "Tensor", stages: list[int]
+) -> "list[tuple[Tensor, Tensor | None]]":
+    """Run the network as far as need be; return its maps at increasing stages.
+
+    Each is float32 of (n_images, n_features, height, width), with the tokens before
+    the places, if there are any.
+    """
     take: Any = module.forward_intermediates
     options: dict[str, Any] = {"stop_early": True, "intermediates_only": True}
     with_prefix = "return_prefix_tokens" in inspect.signature(take).parameters
     if with_prefix and _n_prefix_tokens(module):
         options["return_prefix_tokens"] = True
-    pooled = {}
-    outputs = take(pixels, indices=needed, **options)
-    for stage, output in zip(needed, outputs, strict=True):
-        maps, prefix = output if isinstance(output, tuple) else (output, None)
-        if _has_tokens(module):
-            tokens = maps.float().flatten(2).transpose(1, 2)
-            pooled[stage] = _pool_tokens(tokens, prefix, pooling, gem_p)
-        else:
-            pooled[stage] = _pool_map(maps.float(), pooling, gem_p)
-    return torch.cat([pooled[stage] for stage in stages], dim=1)
+    outputs = take(pixels, indices=stages, **options)
+    pairs = (out if isinstance(out, tuple) else (out, None) for out in outputs)
+    return [(maps.float(), prefix) for maps, prefix in pairs]
 
 
 def _pool_map(maps: "Tensor", pooling: str, gem_p: float) -> "Tensor":

@@ -140,7 +140,7 @@ class ImageStream:
         self,
         X: Any,
         *,
-        prepare: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None,
+        prepare: Callable[[NDArray[np.uint8]], Any] | None = None,
         batch_size: int = 32,
         n_jobs: int | None = None,
         on_error: Literal["carry", "raise"] = "carry",
@@ -211,10 +211,10 @@ class ImageStream:
 
 
 def prepare_or_explain(
-    prepare: Callable[[NDArray[np.uint8]], NDArray[Any]],
+    prepare: Callable[[NDArray[np.uint8]], Any],
     image: NDArray[np.uint8],
     source: Any,
-) -> NDArray[Any]:
+) -> Any:
     """Prepare an image; whatever goes wrong is an ImageReadError that names it."""
     try:
         return prepare(image)

@@ -1,0 +1,235 @@
+"""What a page of pictures shows of each image, as plain lists for JSON."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import column_or_1d
+
+from imgsim._validation import find_readable_rows
+from imgsim.display._grid import check_length
+from imgsim.images import ImageStream
+from imgsim.images._read import read_image_small
+from imgsim.images._thumbnails import as_data_uri, make_thumbnail
+from imgsim.index import SimilarityIndex
+from imgsim.index._metric import JACCARD, make_metric
+
+NO_GROUP = "no group"
+
+
+class Groups(NamedTuple):
+    """The names of groups, and the position among them of each image's own.
+
+    `outside` is the position of what stands for no group, or None.
+    """
+
+    names: list[str]
+    of_image: NDArray[np.int64]
+    outside: int | None = None
+
+
+class Pictures(NamedTuple):
+    """Where a page finds each picture, and what is wrong with those it cannot show."""
+
+    addresses: list[str | None]
+    reasons: dict[int, str]
+
+
+def image_names(sources: Sequence[Any], what: str = "image") -> list[str]:
+    """Return the file names of paths, and a number for each image in memory."""
+    return [_file_name(s) or f"{what} {i}" for i, s in enumerate(sources)]
+
+
+def as_text(value: Any) -> str:
+    """Return a line of text that can be written in UTF-8, whatever a file is called."""
+    line = " ".join(str(value).splitlines())
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def embedded_pictures(shown: Mapping[str, Sequence[Any]], size: int) -> Pictures:
+    """Return thumbnails that are their own addresses, and why others are missing."""
+    sources = [source for part in shown.values() for source in part]
+    addresses: list[str | None] = [None] * len(sources)
+    reasons: dict[int, str] = {}
+    for batch in ImageStream(
+        sources,
+        prepare=partial(_thumbnail_address, size=size),
+        read=partial(read_image_small, least_side=2 * size),
+    ):
+        for i, address in zip(batch.rows, batch.images, strict=True):
+            addresses[i] = address
+        for failure in batch.failures:
+            reasons[failure.index] = as_text(failure.reason)
+    return Pictures(addresses, reasons)
+
+
+def linked_pictures(shown: Mapping[str, Sequence[Any]], page: Path) -> Pictures:
+    """Return the addresses of files as seen from a page."""
+    folder = page.absolute().parent
+    addresses: list[str | None] = []
+    for name, sources in shown.items():
+        for i, source in enumerate(sources):
+            if not isinstance(source, str | os.PathLike):
+                raise ValueError(
+                    f"thumbnails='link' refers to files, but {name}[{i}] is of type "
+                    f"{type(source).__name__}: pass paths, or thumbnails='embed'."
+                )
+            addresses.append(_address(Path(os.fsdecode(source)), folder))
+    return Pictures(addresses, {})
+
+
+def make_groups(
+    labels: ArrayLike | None,
+    names: Mapping[int, str] | Sequence[str] | None,
+    n_images: int,
+) -> Groups | None:
+    """Return the groups, sorted by label; label -1, for no group, is the last."""
+    if labels is None:
+        return None
+    column = np.asarray(column_or_1d(labels))
+    check_length("images", range(n_images), len(column), "labels")
+    if column.dtype.kind == "O" and all(isinstance(label, str) for label in column):
+        column = column.astype(str)
+    if column.dtype.kind in "iu" and len(column) and column.min() < -1:
+        raise ValueError(
+            f"labels has {column.min()}, and must be at least -1, for no group."
+        )
+    if column.dtype.kind not in "iuU":
+        raise ValueError(
+            f"labels must be integers or strings; got dtype {column.dtype}."
+        )
+    found, group_of = np.unique(column, return_inverse=True)
+    if column.dtype.kind == "U":
+        if names is not None:
+            raise ValueError("label_names are for integers, but labels are strings.")
+        return Groups([as_text(label) for label in found], group_of)
+    order = np.argsort(found < 0, kind="stable")
+    rank = np.argsort(order, kind="stable")
+    named = [
+        _group_name(found[i].item(), {} if names is None else names) for i in order
+    ]
+    outside = len(found) - 1 if found[0] < 0 else None
+    return Groups(named, rank[group_of], outside)
+
+
+def make_index(
+    X: ArrayLike | None, metric: Any, n_images: int
+) -> SimilarityIndex | None:
+    """Return an index of the rows, or None where no image has an embedding."""
+    if X is None:
+        return None
+    rows = np.asarray(X)
+    check_length("images", range(n_images), len(rows), "rows of X")
+    if rows.ndim == 2 and rows.dtype.kind == "f" and np.isnan(rows).any(axis=1).all():
+        return None
+    index: SimilarityIndex = SimilarityIndex(metric=metric).fit(X)
+    return index
+
+
+def find_neighbors(
+    index: SimilarityIndex | None,
+    n_queries: int,
+    queries: ArrayLike | None = None,
+    *,
+    k: int,
+    max_distance: float | None,
+) -> list[list[list[Any]] | None]:
+    """Return rows and distances of the neighbours of each query, None if unreadable.
+
+    Without queries each row of the index is one, and not its own neighbour.
+    """
+    if index is None:
+        return [None] * n_queries
+    readable = index.readable_
+    if queries is not None:
+        readable = find_readable_rows(np.asarray(queries))
+    row_of = {name: row for row, name in enumerate(index.ids_.tolist())}
+    ids, distances = index.search(queries, k, max_distance)
+    return [
+        [[row_of[name] for name in found.tolist()], rounded(near)] if known else None
+        for found, near, known in zip(ids, distances, readable, strict=True)
+    ]
+
+
+def center_distances(
+    X: ArrayLike | None, group_of: NDArray[np.int64], metric: Any
+) -> list[float | None] | None:
+    """Return the distance of each image from the mean of its group.
+
+    A mean says nothing by a metric of sets or of SciPy's; then there are none.
+    """
+    if X is None:
+        return None
+    rows = np.asarray(X)
+    means = make_metric(metric, None, rows)
+    if means.kind is None or means.kind == JACCARD:
+        return None
+    distances = np.full(len(rows), np.nan)
+    readable = find_readable_rows(rows)
+    for group in np.unique(group_of[readable]):
+        members = np.flatnonzero(readable & (group_of == group))
+        inside, terms = rows[members], means.describe(rows[members])
+        center = means.seen(inside, terms).mean(axis=0, keepdims=True)
+        to_center = means.between(inside, terms, center, means.describe(center))
+        distances[members] = to_center[:, 0]
+    return rounded(distances)
+
+
+def scaled_positions(
+    positions: ArrayLike | None, n_images: int
+) -> list[list[float] | None] | None:
+    """Return places in the unit square, in proportion; None for images without one."""
+    if positions is None:
+        return None
+    places = np.asarray(positions, dtype=np.float64)
+    if places.ndim != 2 or places.shape[1] != 2:
+        raise ValueError(
+            f"positions must have the shape (n_images, 2); got {places.shape}."
+        )
+    check_length("images", range(n_images), len(places), "positions")
+    placed = np.asarray(np.isfinite(places).all(axis=1))
+    known = places[placed]
+    if len(known):
+        low, high = known.min(axis=0), known.max(axis=0)
+        extent = (high - low).max()
+        places = (places - (low + high) / 2) / (extent if extent > 0 else 1) + 0.5
+    return [
+        [round(x, 4), round(y, 4)] if is_placed else None
+        for (x, y), is_placed in zip(places.tolist(), placed.tolist(), strict=True)
+    ]
+
+
+def rounded(values: NDArray[Any]) -> list[float | None]:
+    """Return numbers with five digits; None for what JSON has no word for."""
+    return [float(f"{v:.5g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def _file_name(source: Any) -> str:
+    if isinstance(source, str | os.PathLike):
+        with suppress(TypeError):  # a path-like object that returns no path
+            return as_text(Path(os.fsdecode(source)).name)
+    return ""
+
+
+def _thumbnail_address(rgb: NDArray[np.uint8], size: int) -> str:
+    return as_data_uri(make_thumbnail(rgb, size))
+
+
+def _address(path: Path, folder: Path) -> str:
+    try:
+        relative = Path(os.path.relpath(path.absolute(), folder))
+    except ValueError:  # on another drive of Windows
+        return path.absolute().as_uri()
+    return "/".join(quote(os.fsencode(part), safe="") for part in relative.parts)
+
+
+def _group_name(label: int, names: Mapping[int, str] | Sequence[str]) -> str:
+    given = names if isinstance(names, Mapping) else dict(enumerate(names))
+    return as_text(given.get(label, NO_GROUP if label < 0 else f"group {label}"))

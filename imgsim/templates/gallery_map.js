@@ -1,0 +1,202 @@
+"use strict";
+
+// Okabe and Ito's colours that stand out on light and on dark; a shape for every six.
+const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"];
+const SHAPES = [
+  "M0-6A6 6 0 1 1 0 6A6 6 0 1 1 0-6Z",
+  "M-5-5H5V5H-5Z",
+  "M0-7L7 5H-7Z",
+  "M0-7L7 0L0 7L-7 0Z",
+  "M0 7L7-5H-7Z",
+  "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z",
+  "M-7-4L-4-7L0-3L4-7L7-4L3 0L7 4L4 7L0 3L-4 7L-7 4L-3 0Z",
+];
+const OUTSIDE = { color: "#888d93", shape: "M0-4A4 4 0 1 1 0 4A4 4 0 1 1 0-4Z" };
+
+const BELOW = 40; // pixels left to the buttons
+
+function markOf(group, outside) {
+  if (group === outside) return OUTSIDE;
+  const shape = Math.floor(group / COLORS.length) % SHAPES.length;
+  return { color: COLORS[group % COLORS.length], shape: SHAPES[shape] };
+}
+
+/**
+ * Draw points on a canvas, which can be moved and enlarged.
+ *
+ * `points` is a list of [x, y] in the unit square, or null; `marks` their marks.
+ * `onHover(i, x, y)` is told of the point under the pointer (null for none), and
+ * `onOpen(i)` of a click on one; a finger's first tap only hovers.
+ */
+function makeMap(canvas, points, marks, { onHover, onOpen }) {
+  const context = canvas.getContext("2d");
+  const paths = new Map(marks.map((mark) => [mark.shape, new Path2D(mark.shape)]));
+  const view = { zoom: 1, x: 0.5, y: 0.5 };
+  const extent = [0, 1].map((axis) =>
+    points.reduce((most, at) => Math.max(most, at ? 2 * Math.abs(at[axis] - 0.5) : 0), 0.1),
+  );
+  let size = { width: 0, height: 0, side: 0 };
+  let shown = new Set(points.keys());
+  let chosen = null;
+  let near = [];
+  let hovered = null;
+  let pressed = null;
+
+  const toScreen = ([x, y]) => [
+    size.width / 2 + (x - view.x) * size.side * view.zoom,
+    size.height / 2 - (y - view.y) * size.side * view.zoom,
+  ];
+
+  function resize() {
+    const width = canvas.clientWidth;
+    const height = canvas.clientHeight - BELOW;
+    const scale = window.devicePixelRatio || 1;
+    canvas.width = width * scale;
+    canvas.height = canvas.clientHeight * scale;
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    const side = Math.min((width - 32) / extent[0], (height - 32) / extent[1]);
+    size = { width, height, side };
+    draw();
+  }
+
+  function drawPoint(i, enlarged, outline) {
+    const [x, y] = toScreen(points[i]);
+    const path = paths.get(marks[i].shape);
+    const usual = points.length > 2000 ? 0.5 : 0.7;
+    context.save();
+    context.translate(x, y);
+    context.scale(usual * enlarged, usual * enlarged);
+    context.fillStyle = marks[i].color;
+    if (outline) {
+      context.lineWidth = 5;
+      context.strokeStyle = outline;
+      context.stroke(path);
+    }
+    context.fill(path);
+    context.restore();
+  }
+
+  function draw() {
+    const style = getComputedStyle(canvas);
+    context.clearRect(0, 0, size.width, size.height + BELOW);
+    context.globalAlpha = 0.12;
+    points.forEach((point, i) => point && !shown.has(i) && drawPoint(i, 0.7));
+    context.globalAlpha = 0.85;
+    points.forEach((point, i) => point && shown.has(i) && drawPoint(i, 1));
+    context.globalAlpha = 1;
+    if (chosen !== null && points[chosen]) drawNeighbors(style.color);
+    if (hovered !== null) drawPoint(hovered, 1.5, style.color);
+  }
+
+  function drawNeighbors(ink) {
+    context.strokeStyle = ink;
+    context.lineWidth = 1;
+    for (const i of near.filter((i) => points[i])) {
+      context.beginPath();
+      context.moveTo(...toScreen(points[chosen]));
+      context.lineTo(...toScreen(points[i]));
+      context.stroke();
+      drawPoint(i, 1.3, ink);
+    }
+    drawPoint(chosen, 2, ink);
+  }
+
+  function pointAt(event, reach) {
+    const box = canvas.getBoundingClientRect();
+    const [left, top] = [event.clientX - box.left, event.clientY - box.top];
+    let best = null;
+    let least = reach * reach;
+    for (const i of shown) {
+      if (!points[i]) continue;
+      const [x, y] = toScreen(points[i]);
+      const squared = (x - left) ** 2 + (y - top) ** 2;
+      if (squared < least) [best, least] = [i, squared];
+    }
+    return best;
+  }
+
+  function hover(i) {
+    if (i === hovered) return;
+    hovered = i;
+    canvas.style.cursor = i === null ? "grab" : "pointer";
+    onHover(i, ...(i === null ? [0, 0] : toScreen(points[i])));
+    draw();
+  }
+
+  function zoomBy(factor, event) {
+    hover(null);
+    const zoom = Math.min(Math.max(view.zoom * factor, 1), 60);
+    if (event) {
+      // What is under the pointer stays there.
+      const box = canvas.getBoundingClientRect();
+      const dx = (event.clientX - box.left - size.width / 2) / size.side;
+      const dy = (event.clientY - box.top - size.height / 2) / size.side;
+      view.x += dx / view.zoom - dx / zoom;
+      view.y -= dy / view.zoom - dy / zoom;
+    }
+    view.zoom = zoom;
+    if (factor === 0 || zoom === 1) Object.assign(view, { zoom: 1, x: 0.5, y: 0.5 });
+    draw();
+  }
+
+  function drag(event) {
+    view.x -= (event.clientX - pressed.x) / (size.side * view.zoom);
+    view.y += (event.clientY - pressed.y) / (size.side * view.zoom);
+    Object.assign(pressed, { x: event.clientX, y: event.clientY });
+    draw();
+  }
+
+  canvas.addEventListener("pointerdown", (event) => {
+    const { clientX: x, clientY: y } = event;
+    pressed = { x, y, startX: x, startY: y, moved: false };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!pressed) {
+      hover(pointAt(event, 14));
+      return;
+    }
+    const far = Math.hypot(event.clientX - pressed.startX, event.clientY - pressed.startY);
+    pressed.moved ||= far > 5;
+    if (pressed.moved) {
+      hover(null);
+      drag(event);
+    }
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    const isTap = pressed && !pressed.moved;
+    pressed = null;
+    if (!isTap) return;
+    const isMouse = event.pointerType === "mouse";
+    const i = pointAt(event, isMouse ? 14 : 24);
+    const opens = i !== null && (isMouse || i === hovered);
+    hover(i);
+    if (opens) onOpen(i);
+  });
+  canvas.addEventListener("pointercancel", () => (pressed = null));
+  canvas.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse") hover(null);
+  });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      zoomBy(Math.exp(-event.deltaY / 400), event);
+    },
+    { passive: false },
+  );
+
+  return {
+    resize,
+    zoomBy,
+    show(indices) {
+      shown = new Set(indices);
+      hover(null);
+      draw();
+    },
+    choose(i, neighbors) {
+      [chosen, near] = [i, neighbors];
+      draw();
+    },
+  };
+}

@@ -1,0 +1,353 @@
+"""Tests of the page of pictures in a browser: it works, and asks nobody for anything.
+
+They need Chromium and are run by `nox -s browser`.
+"""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("selenium", reason="selenium is missing: run `nox -s browser`")
+
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.support.select import Select
+
+from imgsim import ColorHistogramEmbedder, read_image
+from imgsim.datasets import load_sample_photos
+from imgsim.display import write_gallery
+
+EVIL = "<img src=x onerror=alert(1)>.jpg"
+EVIL_LABEL = "</script><script>alert(2)</script>"
+IS_LOADED = "return [...document.images].every((i) => i.complete && i.naturalWidth)"
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    """Return paths of 24 photographs, one of them ill-named, and their embeddings."""
+    folder = tmp_path_factory.mktemp("photos")
+    photos = load_sample_photos(n_crops=4, n_copies=2)
+    paths = [folder / f"photo {i:02}.png" for i in range(24)]
+    paths[5] = folder / EVIL
+    for path, image in zip(paths, photos.images, strict=True):
+        Image.fromarray(image).save(path, "png")
+    return paths, ColorHistogramEmbedder().fit_transform(photos.images), photos.target
+
+
+@pytest.fixture(scope="module")
+def written(collection, tmp_path_factory):
+    """Return a page with all it can have: 25 images, of which the last is broken."""
+    paths, X, target = collection
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    X = np.vstack([X, X[:1] * np.nan])
+    labels = [EVIL_LABEL if kind == 1 else f"kind {kind}" for kind in target]
+    return write_gallery(
+        folder / "page.html",
+        [*paths, folder / "broken.jpg"],
+        X,
+        labels=[*labels, "kind 0"],
+        positions=np.random.default_rng(0).normal(size=(25, 2)),
+        queries=[X[0], -X[0], X[24]],
+        query_images=[paths[0], paths[1], folder / "broken.jpg"],
+        n_neighbors=5,
+        max_distance=0.9,
+        title="Photos",
+    )
+
+
+@pytest.fixture
+def page(written, open_page):
+    """Return that page, open."""
+    return open_page(written)
+
+
+def test_it_loads_without_complaints(page, written):
+    """And shows each picture, asking for nothing but itself."""
+    page.wait(IS_LOADED)
+
+    assert page.complaints() == []
+    assert len(page.names()) == 25
+    asked = [url for url in page.requests() if not url.startswith("data:")]
+    assert asked == [written.as_uri()]
+    summary = page.texts("#summary")[0].replace("\N{NO-BREAK SPACE}", " ")
+    assert summary == "25 images · 8 groups · 3 queries"
+
+
+def test_nothing_is_asked_for_in_use(page, written):
+    """Whatever is opened and shown."""
+    page.click(".card button")
+    for view in ("map", "queries", "pictures"):
+        page.click(f"[data-view={view}]")
+    page.wait(IS_LOADED)
+
+    asked = {url for url in page.requests() if not url.startswith("data:")}
+    assert asked == {written.as_uri()}
+    assert page.complaints() == []
+
+
+def test_nothing_could_be_asked_for(page):
+    """The policy stands in the way of what the page itself would never do."""
+    script = (
+        "const image = new Image();"
+        "image.onerror = () => (window.refused = true);"
+        "image.src = 'https://example.invalid/x.png'"
+    )
+    page.run(script)
+
+    page.wait("return window.refused")
+    assert any("Content Security Policy" in text for text in page.complaints())
+
+
+def test_names_and_labels_are_text(page):
+    """A file called like a tag is no tag."""
+    assert EVIL in page.names()
+    assert EVIL_LABEL in page.texts("#groups bdi")
+    assert page.all("main img[src=x]") == []
+    page.run("document.querySelectorAll('.card button')[5].click()")
+    assert page.texts("#name") == [EVIL]
+    assert page.texts("#group") == [EVIL_LABEL]
+    assert page.complaints() == []  # selenium would have raised of an open alert
+
+
+def test_the_search_is_by_name(page):
+    """At once, whatever the case."""
+    page.one("#search").send_keys("PHOTO 1")
+
+    assert page.names() == [f"photo {i}.png" for i in range(10, 20)]
+    assert page.one("#status").text.startswith("10 of 25 images")
+    page.one("#search").send_keys("xyz")
+    assert page.names() == []
+    assert page.one("#status").text.startswith("No picture")
+
+
+def test_a_group_is_chosen_and_left(page):
+    """Its size stands beside its name."""
+    assert page.texts("#groups .size") == ["25", "3", "4", *["3"] * 6]
+    page.run("document.querySelectorAll('.group')[3].click()")
+    assert page.names() == [f"photo {i:02}.png" for i in (6, 7, 8)]
+    assert page.one(".group[aria-pressed=true]").text.startswith("kind 2")
+    page.click(".group")
+    assert len(page.names()) == 25
+
+
+def test_pictures_are_sorted(page):
+    """By name, by group, by distance from the open one, or as they came."""
+    sort = Select(page.one("#sort"))
+
+    sort.select_by_value("name")
+    assert page.names()[:3] == [EVIL, "broken.jpg", "photo 00.png"]
+    sort.select_by_value("group")
+    assert page.names()[0] == "photo 03.png"
+    page.run("document.querySelectorAll('.card button')[9].click()")
+    name = page.texts("#name")[0]
+    neighbors = page.run(
+        "return [...document.querySelectorAll('#neighbors button')].map((b) => b.title)"
+    )
+    sort.select_by_value("distance")
+    assert page.names()[: 1 + len(neighbors)] == [name, *neighbors]
+    sort.select_by_value("given")
+    assert page.names()[0] == "photo 00.png"
+
+
+def test_without_an_open_picture_the_typical_ones_come_first(page, collection):
+    """The nearest to the mean of their group."""
+    _, X, target = collection
+    Select(page.one("#sort")).select_by_value("distance")
+
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    means = np.stack([unit[target == k].mean(0) for k in range(8)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    distances = 1 - (unit * means[target]).sum(axis=1)
+    expected = [f"photo {i:02}.png" if i != 5 else EVIL for i in np.argsort(distances)]
+    shown = page.names()
+    assert shown[-1] == "broken.jpg"
+    ranks = [expected.index(name) for name in shown[:-1]]
+    assert np.abs(np.diff(np.sort(distances)[ranks])).min() >= 0
+    assert (np.diff(np.sort(distances)[ranks]) > -1e-5).all()
+
+
+def test_neighbours_lead_on_and_back(page, collection):
+    """Each shows its own, the nearest first."""
+    _, X, _ = collection
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    nearest = np.argsort(-unit @ unit[0])[1]
+
+    page.click(".card button")
+    assert page.texts("#name") == ["photo 00.png"]
+    assert page.texts("#near") == ["Neighbours"]
+    assert not page.one("#back").is_enabled()
+    page.click("#neighbors button")
+    assert page.texts("#name") == [f"photo {nearest:02}.png"]
+    page.click("#back")
+    assert page.texts("#name") == ["photo 00.png"]
+    page.click("#close")
+    assert page.one("#hint").is_displayed()
+
+
+def test_a_broken_image_says_so(page):
+    """In its card and when it is opened; it was not searched."""
+    page.run("document.querySelectorAll('.card button')[24].click()")
+
+    assert page.texts(".card .reason")[0].startswith("unreadable: ")
+    assert page.texts("#near") == ["Not searched"]
+
+
+def test_it_works_by_keyboard(page):
+    """Arrows, Enter, Backspace, Escape and the slash."""
+    page.press(Keys.ARROW_RIGHT)
+    page.press(Keys.ARROW_RIGHT)
+    page.press(Keys.ARROW_RIGHT)
+    focused = "return document.activeElement.textContent"
+    assert page.run(focused) == "photo 02.png"
+    columns = page.run("return grid.columns")
+    page.press(Keys.ARROW_DOWN)
+    assert page.run("return state.current") == 2 + columns
+    page.press(Keys.ARROW_UP, Keys.ENTER)
+    assert page.texts("#name") == ["photo 02.png"]
+    page.click("#neighbors button")
+    page.press(Keys.BACKSPACE)
+    assert page.texts("#name") == ["photo 02.png"]
+    page.press(Keys.ESCAPE)
+    assert not page.one("#chosen").is_displayed()
+    assert page.run(focused) == "photo 02.png"
+    page.press(Keys.END)
+    assert page.run(focused).endswith("broken.jpg")
+    page.press("/")
+    page.press("photo 03")
+    assert page.names() == ["photo 03.png"]
+
+
+def test_keys_are_explained(page):
+    """By the question mark, or the button."""
+    page.press("?")
+
+    assert page.one("#help").is_displayed()
+    page.press(Keys.ESCAPE)
+    assert not page.one("#help").is_displayed()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_light_or_dark(scheme, page):
+    """As the system prefers, until the button is used."""
+    page.prefer(scheme)
+    brightness = (
+        "return getComputedStyle(document.body).backgroundColor"
+        ".match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 765"
+    )
+
+    assert (page.run(brightness) > 0.5) == (scheme == "light")
+    page.click("#theme")
+    assert (page.run(brightness) > 0.5) == (scheme == "dark")
+
+
+def test_points_of_the_map_open_pictures(page):
+    """Under the pointer the picture is shown, a click opens it."""
+    page.click("[data-view=map]")
+    x, y = page.run(
+        "const box = document.querySelector('canvas').getBoundingClientRect();"
+        "for (let y = box.top; y < box.bottom; y += 6)"
+        " for (let x = box.left; x < box.right; x += 6) {"
+        "  const options = {clientX: x, clientY: y, pointerType: 'mouse'};"
+        "  document.querySelector('canvas').dispatchEvent("
+        "   new PointerEvent('pointermove', options));"
+        "  if (!document.getElementById('tip').hidden) return [x, y];"
+        " }"
+    )
+    pointer = ActionChains(page.driver)
+    pointer.move_by_offset(int(x) + 2, int(y) + 2).perform()
+    name = page.texts("#tip bdi")[0]
+    page.wait(IS_LOADED)
+    pointer.click().perform()
+    assert page.texts("#name") == [name]
+    pointer.reset_actions()
+    assert page.complaints() == []
+
+
+def test_queries_show_their_answers(page):
+    """Or say that there are none."""
+    page.click("[data-view=queries]")
+    page.wait("return document.querySelectorAll('.query figure').length === 3")
+
+    assert page.texts(".query figcaption") == [
+        "photo 00.png",
+        "photo 01.png",
+        "broken.jpg",
+    ]
+    assert page.texts(".query > p") == ["no similar images", "not searched"]
+    page.click(".query li button")
+    assert page.texts("#name") == ["photo 00.png"]
+
+
+def test_it_fits_on_a_phone(page):
+    """Nothing is wider than the screen, and fingers find the buttons."""
+    page.resize(390, 844, is_phone=True)
+    page.driver.refresh()
+
+    width = "return document.documentElement.scrollWidth"
+    for view in ("pictures", "map", "queries"):
+        page.click(f"[data-view={view}]")
+        assert page.run(width) == 390
+    page.click("[data-view=pictures]")
+    page.click(".card button")
+    assert page.run(width) == 390
+    sides = page.run(
+        "return [...document.querySelectorAll('button, select, input')]"
+        ".map((part) => part.getBoundingClientRect())"
+        ".filter((box) => box.width).map((box) => Math.min(box.width, box.height))"
+    )
+    assert min(sides) >= 40
+    assert page.one("#panel").rect["y"] > 200
+    page.click("#close")
+    assert not page.one("#panel").is_displayed()
+
+
+def test_links_show_the_originals(collection, open_page):
+    """And nothing outside their folder is asked for."""
+    paths, _, _ = collection
+    folder = paths[0].parent
+    page = open_page(
+        write_gallery(
+            folder / "links.html",
+            [*paths, folder / "missing.png"],
+            thumbnails="link",
+        )
+    )
+
+    page.wait("return document.querySelectorAll('.card .reason').length === 1")
+    page.wait(IS_LOADED)
+    widths = page.run("return [...document.images].map((i) => i.naturalWidth)")
+    assert widths == [read_image(path).shape[1] for path in paths]
+    requests = [url for url in page.requests() if not url.startswith("data:")]
+    assert all(url.startswith(folder.as_uri()) for url in requests)
+
+
+def test_of_many_pictures_few_are_in_the_document(tmp_path, open_page):
+    """Those near the window, also after scrolling; so a large page opens at once."""
+    picture = np.full((16, 16, 3), 128, dtype=np.uint8)
+    page = open_page(write_gallery(tmp_path / "many.html", [picture] * 5000))
+
+    page.wait(IS_LOADED)
+    assert 20 < len(page.names()) < 120
+    page.press(Keys.ARROW_DOWN)
+    page.run("window.scrollTo(0, document.documentElement.scrollHeight)")
+    page.wait("return document.body.textContent.includes('image 4999')")
+    page.wait(IS_LOADED)
+    assert 20 < len(page.names()) < 120
+    assert page.run("return document.images.length") < 120
+    page.press(Keys.ARROW_DOWN)
+    assert page.run("return state.current") > 4900  # and not back at the top
+
+
+@pytest.mark.parametrize("n_images", [1, 2])
+def test_few_pictures_are_a_page_too(n_images, pictures, tmp_path, open_page):
+    """Without groups, neighbours or a map there are no controls for them."""
+    page = open_page(write_gallery(tmp_path / "few.html", pictures[:n_images]))
+
+    page.wait(IS_LOADED)
+    assert len(page.names()) == n_images
+    assert not page.one("#groups").is_displayed()
+    assert not page.one("#views").is_displayed()
+    assert page.texts("#sort option:not([hidden])") == ["given order", "name"]
+    page.click(".card button")
+    assert not page.one("#near").is_displayed()
+    assert page.complaints() == []

@@ -1,0 +1,105 @@
+"""Tests of names and styles of groups on a map."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from imgsim.display import _map_groups
+from imgsim.display._map_groups import make_groups, name_labels
+
+# Of linear red, green and blue: G. M. Machado et al., "A physiologically-based model
+# for simulation of color vision deficiency", 2009, severity 1.
+SIGHTS = {
+    "usual": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+}
+TO_XYZ = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+)
+
+
+def _lab(color, sight):
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.asarray(sight) @ linear, 0, 1)
+    x, y, z = np.cbrt(np.maximum(TO_XYZ @ seen / TO_XYZ.sum(axis=1), 0.01))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", SIGHTS.values(), ids=SIGHTS)
+def test_colours_are_told_apart(sight):
+    """By colour-blind eyes, too; and from white paper and the grey of no group."""
+    colors = [*_map_groups._COLORS, "white", "0.75", "0.1"]
+
+    distances = [
+        np.linalg.norm(_lab(a, sight) - _lab(b, sight))
+        for a, b in combinations(colors, 2)
+    ]
+
+    assert min(distances) > 10
+
+
+def _groups(labels, label_names=None):
+    return make_groups(*name_labels(labels, label_names))
+
+
+@pytest.mark.parametrize("n_groups", [1, 7, 8, 40, 49, 50, 200])
+def test_each_group_has_a_style_of_its_own(n_groups):
+    """Beyond 49, the smallest share one; every image is in one group."""
+    labels = np.r_[np.repeat(np.arange(n_groups), 2), np.arange(n_groups), -1, -2]
+
+    groups = _groups(labels)
+
+    styles = {(group.color, group.marker) for group in groups}
+    rows = np.concatenate([group.rows for group in groups])
+    assert len(styles) == len(groups) == min(n_groups, 50) + 1
+    assert np.sort(rows).tolist() == [*range(len(labels))]
+    assert groups[-1].name == "no group"
+    assert groups[-1].rows.tolist() == [len(labels) - 2, len(labels) - 1]
+
+
+def test_the_largest_groups_keep_their_names():
+    """Whatever their numbers."""
+    labels = np.r_[np.arange(60), np.full(5, 59), np.full(3, 30)]
+
+    groups = _groups(labels)
+
+    assert groups[-1].name == "11 others"
+    assert "group 59" in {group.name for group in groups}
+    assert "group 48" not in {group.name for group in groups}
+
+
+def test_names_follow_each_other_by_number():
+    """And by alphabet, where the labels are names."""
+    numbered = _groups([3, 1, 3, -1], ["a", "z", "b", "c"])
+    named = _groups(np.array(["pear", "apple", "pear"], dtype=object))
+
+    assert [g.name for g in numbered] == ["z", "c", "no group"]
+    assert [g.short for g in _groups([10, 2])] == ["2", "10"]
+    assert [(g.name, g.rows.tolist()) for g in named] == [
+        ("apple", [1]),
+        ("pear", [0, 2]),
+    ]
+
+
+def test_labels_that_name_nothing_are_refused():
+    """The message says what they may be."""
+    with pytest.raises(ValueError, match="labels must be integers or strings; got"):
+        name_labels([0.5, 1.5])
+    with pytest.raises(
+        ValueError, match="label_names holds 2 names for labels up to 2"
+    ):
+        name_labels([0, 2], ["a", "b"])
+    with pytest.raises(ValueError, match="label_names are for integer labels"):
+        name_labels(["a", "b"], ["a", "b"])

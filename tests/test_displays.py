@@ -1,0 +1,210 @@
+"""What all displays promise, whatever they show."""
+
+import io
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from conftest import make_trained_autoencoder
+from PIL import Image
+
+from imgsim import ImageClusterer, ImageEmbedder, select_k
+from imgsim.display import (
+    ClusterDisplay,
+    EmbeddingMapDisplay,
+    NeighborsDisplay,
+    ReconstructionDisplay,
+    SelectionDisplay,
+    SilhouetteDisplay,
+    SimilarityMapDisplay,
+)
+
+ROWS = np.repeat([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], 6, axis=0) + np.linspace(
+    0, 0.1, 36
+).reshape(18, 2)
+
+
+def _neighbors(images):
+    return NeighborsDisplay(
+        query_images=images[:1],
+        neighbor_images=[images],
+        distances=[np.arange(len(images))],
+    )
+
+
+def _clusters(images):
+    return ClusterDisplay.from_predictions(images, np.arange(len(images)) % 2)
+
+
+def _map(images):
+    places = np.column_stack([np.arange(len(images)), np.arange(len(images))])
+    return EmbeddingMapDisplay.from_predictions(
+        places, np.arange(len(images)) % 2, images=images, method=places
+    )
+
+
+def _reconstructions(images):
+    embedder = make_trained_autoencoder(on_error="nan")
+    return ReconstructionDisplay.from_estimator(embedder, images, n_images=len(images))
+
+
+def _similarity_maps(images):
+    embedder = ImageEmbedder(
+        "resnet18", pretrained=False, image_size=64, device="cpu", on_error="nan"
+    )
+    return SimilarityMapDisplay.from_estimator(embedder, images, images[::-1])
+
+
+def _silhouettes(images):
+    clusterer = ImageClusterer(3, random_state=0).fit(ROWS)
+    return SilhouetteDisplay.from_estimator(clusterer)
+
+
+def _selection(images):
+    selection = select_k(ROWS, [2, 3, 4], random_state=0)
+    return SelectionDisplay.from_selection(selection)
+
+
+OF_IMAGES = {
+    "ClusterDisplay": _clusters,
+    "EmbeddingMapDisplay": _map,
+    "NeighborsDisplay": _neighbors,
+    "ReconstructionDisplay": _reconstructions,
+    "SimilarityMapDisplay": _similarity_maps,
+}
+DISPLAYS = {
+    **OF_IMAGES,
+    "SelectionDisplay": _selection,
+    "SilhouetteDisplay": _silhouettes,
+}
+
+every_display = pytest.mark.parametrize("make", DISPLAYS.values(), ids=DISPLAYS)
+of_images = pytest.mark.parametrize("make", OF_IMAGES.values(), ids=OF_IMAGES)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def _texts(figure):
+    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return " ".join(text.get_text() for text in found).replace("\n", " ")
+
+
+def _thumbnails(display):
+    figure = display.figure_
+    return [np.asarray(image.get_array()) for ax in figure.axes for image in ax.images]
+
+
+@every_display
+def test_is_drawn_and_never_shown(make, pictures, monkeypatch):
+    """The caller decides where a figure goes."""
+    monkeypatch.setattr(plt, "show", lambda *args: pytest.fail("it was shown"))
+    display = make(pictures[:4])
+
+    assert display.plot() is display
+    assert display.ax_ in display.figure_.axes
+    display.figure_.savefig(io.BytesIO())
+
+
+@every_display
+def test_is_drawn_on_given_axes(make, pictures):
+    """In a figure of the caller's own, which keeps its size."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 5))
+
+    display = make(pictures[:4]).plot(ax=left)
+
+    assert display.figure_ is figure
+    assert plt.get_fignums() == [figure.number]
+    assert figure.get_size_inches().tolist() == [9, 5]
+    assert not right.has_data()
+    figure.savefig(io.BytesIO())
+
+
+@every_display
+def test_is_drawn_twice_alike(make, pictures):
+    """Drawing changes nothing of what is kept."""
+    display = make(pictures[:4])
+
+    texts = [_texts(display.plot().figure_) for _ in range(2)]
+
+    assert texts[0] == texts[1]
+
+
+@every_display
+def test_needs_matplotlib_when_it_is_drawn(make, pictures, monkeypatch):
+    """And not before; the message names the extra."""
+    display = make(pictures[:4])
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    with pytest.raises(
+        ModuleNotFoundError, match=r"needs matplotlib: .*'scikit-imgsim\[plot\]'"
+    ):
+        display.plot()
+
+
+@of_images
+def test_takes_every_kind_of_image(make, pictures, tmp_path):
+    """As embedders do."""
+    path = tmp_path / "a.png"
+    Image.fromarray(pictures[0]).save(path)
+    images = [
+        path,
+        str(path),
+        path.read_bytes(),
+        Image.fromarray(pictures[1]),
+        pictures[2][..., 0],
+        pictures[3] / 255,
+    ]
+
+    display = make(images).plot()
+
+    assert "unreadable" not in _texts(display.figure_)
+    assert len(_thumbnails(display)) >= len(images)
+
+
+@of_images
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.ImageReadWarning")
+def test_an_unreadable_image_is_a_placeholder(make, pictures):
+    """That says why, beside those that can be read."""
+    images = [*pictures[:3], "missing.jpg"]
+
+    display = make(images).plot()
+
+    assert "no such file" in _texts(display.figure_)
+    assert len(_thumbnails(display)) >= 3
+
+
+@of_images
+def test_a_single_image_is_enough(make, pictures):
+    """Fewer than there are cells."""
+    display = make(pictures[:1]).plot()
+
+    assert _thumbnails(display)
+    display.figure_.savefig(io.BytesIO())
+
+
+@of_images
+def test_draws_thumbnails(make):
+    """A wall of photographs fits into memory."""
+    photo = np.zeros((1500, 2000, 3), dtype=np.uint8)
+    photo[::50] = 255
+
+    display = make([photo] * 3).plot()
+
+    assert max(max(image.shape[:2]) for image in _thumbnails(display)) <= 256
+
+
+@of_images
+def test_names_are_text(make, pictures, tmp_path):
+    """No formula, and no warning for what the font lacks."""
+    paths = [tmp_path / f"$a_{i}$ \N{HIRAGANA LETTER A}.png" for i in range(3)]
+    for path, picture in zip(paths, pictures, strict=False):
+        Image.fromarray(picture).save(path)
+
+    make(paths).plot().figure_.savefig(io.BytesIO())
