@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 
@@ -78,6 +79,18 @@ def find_near_copies(output: Path) -> None:
         finder, shown, images=collection, max_distance=1.0
     )
     save(display, output / "near_copies.png")
+    page = write_gallery(
+        output / "near_copies.html",
+        collection,
+        index=finder[-1],
+        labels=[photos.target_names[i] for i in photos.target[copies]],
+        positions=PCA(2).fit_transform(finder[:-1].transform(collection)),
+        queries=finder[:-1].transform(shown),
+        query_images=shown,
+        max_distance=1.0,
+        title="Near copies",
+    )
+    print(f"   Written: {page}, to be opened in a browser.")
 
 
 def group_digits(output: Path) -> None:

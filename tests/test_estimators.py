@@ -31,7 +31,8 @@ FAST_METRICS = (
     "correlation",
     "inner_product",
 )
-# Each algorithm with the metric and the candidates to choose a number with, if any.
+# Each algorithm with the metric and the candidates to choose a number with, if any; told
+# the number, it is tried with the other metric.
 CLUSTERING = {
     "kmeans": ("cosine", None),
     "minibatch_kmeans": ("euclidean", range(2, 4)),
@@ -43,6 +44,7 @@ CLUSTERING = {
     "hdbscan": ("cosine", None),
     "leiden": ("euclidean", None),
 }
+OTHER_METRIC = {"cosine": "euclidean", "euclidean": "cosine"}
 ARRAY_ESTIMATORS = [
     # All fast metrics but two, which are for rows of booleans.
     *(SimilarityIndex(metric=metric) for metric in FAST_METRICS),
@@ -50,9 +52,8 @@ ARRAY_ESTIMATORS = [
     SimilarityIndex(expand_query=2, augment_database=2),
     SimilarityIndex(mode="connectivity"),
     *(
-        ImageClusterer(3, algorithm=algorithm, metric=metric)
-        for algorithm in CLUSTERING
-        for metric in ("euclidean", "cosine")
+        ImageClusterer(3, algorithm=algorithm, metric=OTHER_METRIC[metric])
+        for algorithm, (metric, _) in CLUSTERING.items()
     ),
     *(
         ImageClusterer(algorithm=algorithm, metric=metric, k_range=k_range)

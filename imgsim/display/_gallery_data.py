@@ -150,11 +150,12 @@ def find_neighbors(
     readable = index.readable_
     if queries is not None:
         readable = find_readable_rows(np.asarray(queries))
-    row_of = {name: row for row, name in enumerate(index.ids_.tolist())}
-    ids, distances = index.search(queries, k, max_distance)
+    result = index.search(queries, k, max_distance)
     return [
-        [[row_of[name] for name in found.tolist()], rounded(near)] if known else None
-        for found, near, known in zip(ids, distances, readable, strict=True)
+        [found.tolist(), rounded(away)] if known else None
+        for found, away, known in zip(
+            result.rows, result.distances, readable, strict=True
+        )
     ]
 
 

@@ -349,10 +349,9 @@ def _search_rows(
     queries: NDArray[np.int64],
     n_neighbors: int | None,
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[Any]]]:
-    """Search for row numbers, whatever ids the index gives its rows."""
-    row_of = {name: row for row, name in enumerate(index.ids_)}
-    asking = None if X is None else np.asarray(X)[queries]
-    ids, distances = index.search(asking, n_neighbors)
-    if X is None:
-        ids, distances = ([some[i] for i in queries] for some in (ids, distances))
-    return [np.array([row_of[name] for name in found], int) for found in ids], distances
+    """Search for rows of the index, some of which or of X are the queries."""
+    if X is not None:
+        result = index.search(np.asarray(X)[queries], n_neighbors)
+        return result.rows, result.distances
+    result = index.search(n_neighbors=n_neighbors)
+    return [result.rows[i] for i in queries], [result.distances[i] for i in queries]

@@ -464,11 +464,19 @@ def many_paths(tmp_path):
     return paths
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_was_killed_goes_on(cache, many_paths, tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "moments"),
+    [
+        (signal.SIGKILL, (0.3, 0.7, 0.45)),
+        (signal.SIGINT, (0.7,)),
+        (signal.SIGTERM, (0.7,)),
+    ],
+    ids=["SIGKILL", "SIGINT", "SIGTERM"],
+)
+def test_a_run_that_was_killed_goes_on(cache, many_paths, tmp_path, kind, moments):
     """At any moment, several times; and ends with the rows of a run in one go."""
     n_kept = []
-    for seconds in (0.3, 0.7, 0.45):
+    for seconds in moments:
         process = _start(cache, many_paths, tmp_path / "X.npy")
         time.sleep(seconds)
         process.send_signal(kind)
