@@ -31,8 +31,8 @@ FAST_METRICS = (
     "correlation",
     "inner_product",
 )
-# Each algorithm with the metric and the candidates to choose a number with, if any; told
-# the number, it is tried with the other metric.
+# Each algorithm with the metric and the candidates to choose a number with, if any. The
+# number being told, it is tried with the other metric.
 CLUSTERING = {
     "kmeans": ("cosine", None),
     "minibatch_kmeans": ("euclidean", range(2, 4)),
