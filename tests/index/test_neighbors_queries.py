@@ -231,6 +231,8 @@ def test_groups_are_found_by_dbscan_in_a_pipeline(pictures):
     assert_array_equal(labels, alone)
 
 
+# scikit-learn 1.6 remarks on the diagonal that it adds to the graph by itself.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.EfficiencyWarning")
 def test_an_unreadable_picture_is_noise_in_a_pipeline(pictures):
     """It is in no group, and ends nothing."""
     grouper = make_pipeline(
