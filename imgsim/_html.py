@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render_html"]
+__all__ = ["as_text", "render_html"]
 
 
 def render_html(template: str, **context: Any) -> str:
@@ -15,6 +15,12 @@ def render_html(template: str, **context: Any) -> str:
     Every value is escaped, whatever the file is called that it names.
     """
     return _environment().get_template(template).render(**context)
+
+
+def as_text(value: Any) -> str:
+    """Return a line of text that can be written in UTF-8, whatever a file is called."""
+    line = " ".join(str(value).splitlines())
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @cache

@@ -201,6 +201,28 @@ def test_draws_thumbnails(make):
 
 
 @of_images
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.ImageReadWarning")
+def test_looks_alike_whatever_the_style(make, pictures):
+    """Pictures stand upright, and reasons are read, on black too."""
+    upright = np.zeros((60, 60), dtype=np.uint8)
+    upright[:30] = 255
+
+    with (
+        plt.style.context("dark_background"),
+        plt.rc_context({"image.origin": "lower"}),
+    ):
+        display = make([upright, *pictures[:2], "missing.jpg"]).plot()
+
+    figure = display.figure_
+    images = [image for ax in figure.axes for image in ax.images]
+    assert {image.origin for image in images} == {"upper"}
+    reasons = figure.findobj(
+        lambda artist: "unreadable" in getattr(artist, "get_text", str)()
+    )
+    assert {text.get_color() for text in reasons} == {"black"}
+
+
+@of_images
 def test_names_are_text(make, pictures, tmp_path):
     """No formula, and no warning for what the font lacks."""
     paths = [tmp_path / f"$a_{i}$ \N{HIRAGANA LETTER A}.png" for i in range(3)]

@@ -130,7 +130,8 @@ def _draw_thumbnail(ax: "Axes", thumbnail: NDArray[np.uint8], tile: Tile) -> Non
     height, width = (side / longest * (1 - GAP) for side in thumbnail.shape[:2])
     left, top = tile.column + (1 - width) / 2, tile.row + (1 - GAP - height) / 2
     alpha = _FADED if tile.is_faded else 1
-    ax.imshow(thumbnail, extent=(left, left + width, top + height, top), alpha=alpha)
+    extent = (left, left + width, top + height, top)
+    ax.imshow(thumbnail, extent=extent, alpha=alpha, origin="upper")
     _draw_box(ax, left, top, width, height, facecolor="none")  # for white pictures
 
 
@@ -140,7 +141,8 @@ def _draw_placeholder(
     side = 1 - GAP
     _draw_box(ax, tile.column + GAP / 2, tile.row, side, side, facecolor=_BOX_GREY)
     text = textwrap.fill(text, n_characters, max_lines=7, placeholder=" …")
-    _write(ax, tile.column + 0.5, tile.row + side / 2, text, size=font_size)
+    center = tile.column + 0.5, tile.row + side / 2
+    _write(ax, *center, text, size=font_size, color="black")
 
 
 def _draw_box(
@@ -168,16 +170,21 @@ def _write(
     size: float,
     ha: str = "center",
     va: str = "center",
+    color: str | None = None,
 ) -> None:
     # File names are no formulas, and may be in a script that the font lacks.
-    ax.text(column, row, drawable(text), size=size, ha=ha, va=va, parse_math=False)
+    text = drawable(text)
+    shown = ax.text(column, row, text, size=size, ha=ha, va=va, parse_math=False)
+    if color is not None:
+        shown.set_color(color)
 
 
-def drawable(text: str) -> str:
+def drawable(text: str, weight: str = "normal") -> str:
     """Replace what the default font cannot draw, which matplotlib would warn about."""
     from matplotlib.font_manager import FontProperties, findfont
 
-    drawable = _characters_of_font(findfont(FontProperties())) | {"\n"}
+    font = findfont(FontProperties(weight=weight))
+    drawable = _characters_of_font(font) | {"\n"}
     return "".join(c if c in drawable else "\N{WHITE SQUARE}" for c in text)
 
 

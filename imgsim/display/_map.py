@@ -1,6 +1,7 @@
 """A collection on a plane."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -45,7 +46,7 @@ class EmbeddingMapDisplay:
         Group of each image, as a number, negative for none, or as a name. None draws
         all alike.
 
-    label_names : sequence of str, default=None
+    label_names : mapping of int to str or sequence of str, default=None
         Name of each number in `labels`.
 
     query_positions : array-like of shape (n_queries, 2), default=None
@@ -96,7 +97,7 @@ class EmbeddingMapDisplay:
         positions: ArrayLike,
         images: Any = None,
         labels: ArrayLike | None = None,
-        label_names: Sequence[str] | None = None,
+        label_names: Mapping[int, str] | Sequence[str] | None = None,
         query_positions: ArrayLike | None = None,
         query_images: Any = None,
     ) -> None:
@@ -114,7 +115,7 @@ class EmbeddingMapDisplay:
         X: Any,
         *,
         images: Any = None,
-        label_names: Sequence[str] | None = None,
+        label_names: Mapping[int, str] | Sequence[str] | None = None,
         queries: Any = None,
         query_images: Any = None,
         method: str | ArrayLike = "tsne",
@@ -137,7 +138,7 @@ class EmbeddingMapDisplay:
             The pictures. None takes X, if the estimator is a pipeline, and otherwise
             draws points only.
 
-        label_names : sequence of str, default=None
+        label_names : mapping of int to str or sequence of str, default=None
             Name of each group. None calls them by their number.
 
         queries : array-like of shape (n_queries, n_features), or sequence of image \
@@ -211,7 +212,7 @@ default="tsne"
         labels: ArrayLike | None = None,
         *,
         images: Any = None,
-        label_names: Sequence[str] | None = None,
+        label_names: Mapping[int, str] | Sequence[str] | None = None,
         queries: ArrayLike | None = None,
         query_images: Any = None,
         method: str | ArrayLike = "tsne",
@@ -233,7 +234,7 @@ default="tsne"
         images : sequence of image sources of length n_samples, default=None
             The pictures. None draws points only.
 
-        label_names : sequence of str, default=None
+        label_names : mapping of int to str or sequence of str, default=None
             Name of each number in `labels`. None calls groups by their number.
 
         queries : array-like of shape (n_queries, n_features), default=None
@@ -353,8 +354,8 @@ default="tsne"
         ValueError
             If `n_thumbnails` is negative.
         """
-        if n_thumbnails < 0:
-            raise ValueError(f"n_thumbnails={n_thumbnails} must be at least 0.")
+        if not isinstance(n_thumbnails, int | np.integer) or n_thumbnails < 0:
+            raise ValueError(f"n_thumbnails={n_thumbnails!r} must be at least 0.")
         asked = self.query_positions
         scene = Scene.of(
             check_places("positions", self.positions),
@@ -377,14 +378,16 @@ def _check_choices(method: str | ArrayLike, metric: str, perplexity: float) -> N
         )
     if metric not in METRICS:
         raise ValueError(f"metric={metric!r} must be one of {METRICS}.")
-    if not perplexity >= 1:
-        raise ValueError(f"perplexity={perplexity} must be at least 1.")
+    if not isinstance(perplexity, Real) or not float(perplexity) >= 1:
+        raise ValueError(f"perplexity={perplexity!r} must be a number, at least 1.")
 
 
 def _check_attached(
     n_rows: int, labels: ArrayLike | None, label_names: Any, images: Any
 ) -> None:
     """Raise an error that names what does not go with the rows."""
+    if labels is None and label_names is not None:
+        raise ValueError("label_names are given without labels.")
     if labels is not None:
         n_labels = len(name_labels(labels, label_names)[0])
         if n_labels != n_rows:

@@ -107,6 +107,7 @@ def _draw_thumbnail(
         extent=(left, left + width, top - height, top),
         zorder=_PICTURES,
         interpolation="antialiased",
+        origin="upper",
     )
     _draw_frame(ax, picture, width, height, "none")
     return left, top
@@ -128,6 +129,7 @@ def _draw_reason(
         picture.y,
         text,
         size=size,
+        color="black",
         ha="center",
         va="center",
         zorder=_PICTURES,
@@ -170,9 +172,10 @@ def draw_names(ax: "Axes", places: Places, groups: Sequence[Group], view: View) 
         ax.text(
             anchor[0],
             anchor[1],
-            drawable(shortened(group.short, _NAME_LENGTH)),
+            drawable(shortened(group.short, _NAME_LENGTH), weight="bold"),
             size=size,
             weight="bold",
+            color="black",
             ha="center",
             va="center",
             zorder=_NAMES,

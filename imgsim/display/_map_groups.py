@@ -1,6 +1,7 @@
 """The groups of a map: their names, and a colour and a marker for each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class Group(NamedTuple):
 
 
 def name_labels(
-    labels: ArrayLike, label_names: Sequence[str] | None = None
+    labels: ArrayLike, label_names: Mapping[int, str] | Sequence[str] | None = None
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
     """Give each label a number, and each number a name at length and in short.
 
@@ -45,7 +46,10 @@ def name_labels(
     names, shorts : list of str
         By number.
     """
-    given = np.asarray(column_or_1d(labels))
+    given = np.asarray(labels)
+    if given.dtype.kind == "O" and all(isinstance(n, Integral) for n in given.flat):
+        given = given.astype(np.int64)  # pandas' own integers
+    given = np.asarray(column_or_1d(given))
     if given.dtype.kind in "iu":
         return _name_integers(given, label_names)
     if given.dtype.kind in "US" or all(isinstance(label, str) for label in given):
@@ -58,19 +62,17 @@ def name_labels(
 
 
 def _name_integers(
-    labels: NDArray[Any], label_names: Sequence[str] | None
+    labels: NDArray[Any], label_names: Mapping[int, str] | Sequence[str] | None
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
     present = np.unique(labels[labels >= 0])
     numbers = np.where(labels >= 0, np.searchsorted(present, labels), -1)
     if label_names is None:
         shorts = [str(label) for label in present]
         return numbers, [f"group {short}" for short in shorts], shorts
-    if len(present) and present[-1] >= len(label_names):
-        raise ValueError(
-            f"label_names holds {len(label_names)} names for labels up to "
-            f"{present[-1]}."
-        )
-    names = [str(label_names[label]) for label in present]
+    given = dict(
+        label_names if isinstance(label_names, Mapping) else enumerate(label_names)
+    )
+    names = [str(given.get(label, f"group {label}")) for label in present.tolist()]
     return numbers, names, names
 
 
@@ -94,10 +96,10 @@ def make_groups(
         )
         for i, number in enumerate(n for n in shown if sizes[n])
     ]
-    small = by_size[_MOST_GROUPS:]
-    if len(small):
+    small = [number for number in by_size[_MOST_GROUPS:] if sizes[number]]
+    if small:
         rows = np.flatnonzero(np.isin(numbers, small))
-        groups.append(Group(f"{len(small)} others", "", "0.1", "h", rows))
+        groups.append(Group(f"{len(small)} others", "", "0.35", "h", rows))
     if (numbers < 0).any():
         rows = np.flatnonzero(numbers < 0)
         groups.append(Group("no group", "", "0.75", "o", rows, is_group=False))

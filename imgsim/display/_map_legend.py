@@ -26,6 +26,7 @@ class Entry(NamedTuple):
     color: str
     marker: str
     edge: str = "white"
+    is_query: bool = False
 
 
 def make_entries(groups: Sequence[Group], n_queries: int) -> list[Entry]:
@@ -33,7 +34,7 @@ def make_entries(groups: Sequence[Group], n_queries: int) -> list[Entry]:
     entries = [Entry(g.name, len(g.rows), g.color, g.marker) for g in groups]
     if n_queries:
         name = "queries" if n_queries > 1 else "query"
-        entries.append(Entry(name, n_queries, QUERY_COLOR, "*", "black"))
+        entries.append(Entry(name, n_queries, QUERY_COLOR, "*", "black", is_query=True))
     return entries
 
 
@@ -61,14 +62,17 @@ def draw_legend(ax: "Axes", entries: list[Entry], width: float, height: float) -
 
 
 def _without_smallest(entries: list[Entry], n_left: int) -> list[Entry]:
-    """Return `n_left` lines, the last of which counts the groups left out."""
+    """Return `n_left` lines, one of which counts the groups left out."""
     if n_left < 2:
         return []
-    largest = sorted(entries, key=lambda entry: -entry.n_images)[: n_left - 1]
-    kept = [entry for entry in entries if entry in largest]
-    n_images = sum(entry.n_images for entry in entries if entry not in largest)
-    n_groups = len(entries) - len(kept)
-    return [*kept, Entry(f"{n_groups} more", n_images, "none", "o", "none")]
+    groups = [entry for entry in entries if not entry.is_query]
+    queries = [entry for entry in entries if entry.is_query]
+    by_size = sorted(groups, key=lambda entry: -entry.n_images)
+    n_kept = max(n_left - 1 - len(queries), 0)
+    largest, others = by_size[:n_kept], by_size[n_kept:]
+    n_images = sum(entry.n_images for entry in others)
+    more = Entry(f"{len(others)} more", n_images, "none", "o", "none")
+    return [*(entry for entry in groups if entry in largest), more, *queries]
 
 
 def _make_legend(

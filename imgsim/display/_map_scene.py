@@ -1,6 +1,6 @@
 """What a map shows, put together from what its display keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -34,7 +34,6 @@ _SMALL_AREA = 9.0  # square points, of a point among pictures
 _BADGE_SHARE = 0.22  # of the side of a cell
 _CHARACTER_WIDTH = 0.6  # in font sizes
 _MOST_BADGE = 9.0  # points
-_QUERY_FRAME = "#000000"
 
 
 class Scene(NamedTuple):
@@ -53,7 +52,7 @@ class Scene(NamedTuple):
         positions: Places,
         images: Any,
         labels: ArrayLike | None,
-        label_names: Sequence[str] | None,
+        label_names: Mapping[int, str] | Sequence[str] | None,
         query_positions: Places | None,
         query_images: Any,
     ) -> Self:
@@ -96,8 +95,10 @@ class Scene(NamedTuple):
 
     @property
     def colors(self) -> NDArray[Any]:
-        """Colour of each image's group; queries are black."""
-        colors = np.full(len(self.places), _QUERY_FRAME, dtype=object)
+        """Colour of each image's group; queries have that of text."""
+        matplotlib = import_optional("matplotlib", caller="EmbeddingMapDisplay.plot")
+        color = matplotlib.rcParams["text.color"]
+        colors = np.full(len(self.places), color, dtype=object)
         for group in self.groups:
             colors[group.rows] = group.color
         return colors
@@ -114,7 +115,7 @@ class Scene(NamedTuple):
             )
             if n
         ]
-        note = f"\nleft out: {', '.join(left_out)} unreadable" if left_out else ""
+        note = f"\nwithout a place: {', '.join(left_out)}" if left_out else ""
         return f"{_counted(n_images, 'image')}{note}"
 
 

@@ -152,7 +152,7 @@ class NeighborsDisplay:
         ------
         ValueError
             If there are not as many images as rows, or no images of the queries; if
-            `max_distance` is negative.
+            `max_distance` is no number of at least 0.
 
         IndexError
             If one of `rows` does not exist.
@@ -167,8 +167,9 @@ class NeighborsDisplay:
         check_length("query_images", query_images, len(readable), "rows of X")
         queries = np.arange(len(readable))
         if rows is not None:
-            queries = np.atleast_1d(queries[np.asarray(rows)])
+            queries = np.atleast_1d(queries[_as_rows(rows)])
         found, distances = _search_rows(index, X, queries, n_neighbors)
+        _check_limit(max_distance, index)
         n_near = [_n_within(some, max_distance) for some in distances]
         return cls(
             query_images=[query_images[i] for i in queries],
@@ -330,16 +331,28 @@ def _caption(text: str, image: Any) -> str:
 
 
 def _beyond(distance: float, limit: float | None) -> str:
+    if limit is None:
+        return f"{distance:.3f}"
     shown, bound = f"{distance:.3f}", f"{limit:.3f}"
     return f"just > {bound}" if shown == bound else f"{shown} > {bound}"
+
+
+def _check_limit(limit: Any, index: SimilarityIndex) -> None:
+    least = -np.inf if index.metric == "inner_product" else 0
+    if limit is not None and (not isinstance(limit, Real) or not float(limit) >= least):
+        raise ValueError(f"max_distance={limit!r} must be a number, at least 0.")
+
+
+def _as_rows(rows: ArrayLike) -> NDArray[Any]:
+    """Return row numbers, or a mask, for indexing; an empty list is no row."""
+    chosen = np.asarray(rows)
+    return chosen if chosen.size else chosen.astype(np.int64)
 
 
 def _n_within(distances: NDArray[Any], limit: float | None) -> int:
     """Return how many of increasing distances are within a limit."""
     if limit is None:
         return len(distances)
-    if not isinstance(limit, Real) or np.isnan(limit):
-        raise ValueError(f"max_distance={limit!r} must be a number.")
     return int(np.searchsorted(distances, limit, side="right"))
 
 

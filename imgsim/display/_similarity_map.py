@@ -299,9 +299,8 @@ class SimilarityMapDisplay:
             return
         left, right = (place.column + edge for edge in _BAR)
         top, bottom = (place.line + side * _BAR_HEIGHT / 2 for side in (-1, 1))
-        self.ax_.imshow(
-            color_bar(scale), extent=(left, right, bottom, top), aspect="equal"
-        )
+        extent = (left, right, bottom, top)
+        self.ax_.imshow(color_bar(scale), extent=extent, aspect="equal", origin="upper")
 
 
 def _check_splits_by_places(embedder: Any) -> None:

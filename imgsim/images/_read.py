@@ -96,17 +96,23 @@ def read_image_fast(source: Any, least_side: int) -> RGB:
     return _read_or_explain(source, partial(rgb_from_file, least_side=least_side))
 
 
-def read_image_small(source: Any, least_side: int) -> RGB:
-    """Read one image like `read_image`, but a large JPEG reduced by its decoder.
+def read_image_small(source: Any, side: int) -> RGB:
+    """Read one image like `read_image`, but a large file reduced.
 
-    Its sides stay at least `least_side` pixels, and nearly in proportion.
+    Its longer side stays at least `side` pixels. A JPEG is reduced by its decoder;
+    others are decoded whole, but one at a time.
     """
-    return _read_or_explain(source, partial(_rgb_reduced, least_side=least_side))
+    return _read_or_explain(source, partial(_rgb_reduced, side=side))
 
 
-def _rgb_reduced(image: Image.Image, file: Any, least_side: int) -> RGB:
-    image.draft(None, (least_side, least_side))
-    return rgb_from_pillow(image)
+def _rgb_reduced(image: Image.Image, file: Any, side: int) -> RGB:
+    image.draft(None, (side, side))
+    if image.width * image.height <= _MANY_PIXELS:
+        return rgb_from_pillow(image)
+    with _large_image_lock:
+        small = Image.fromarray(rgb_from_pillow(image))
+        small.thumbnail((side, side))
+        return np.asarray(small)
 
 
 def read_content(source: Any) -> bytes | None:
@@ -182,6 +188,8 @@ class _QuietPillow:
 _quiet_pillow = _QuietPillow()
 _N_TRIES = 5
 _shared_source_lock = threading.Lock()
+_MANY_PIXELS = 4_000_000  # take 30 MB while they are decoded
+_large_image_lock = threading.Lock()
 
 
 def _read_or_explain(source: Any, from_file: FromFile) -> RGB:

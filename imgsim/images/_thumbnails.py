@@ -18,7 +18,7 @@ def stream_thumbnails(X: Any, size: int) -> ImageStream:
     return ImageStream(
         X,
         prepare=partial(make_thumbnail, size=size),
-        read=partial(read_image_small, least_side=2 * size),
+        read=partial(read_image_small, side=2 * size),
     )
 
 

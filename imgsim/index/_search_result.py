@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 
 from numpy.typing import NDArray
 
-from imgsim._html import render_html
+from imgsim._html import as_text, render_html
 from imgsim.images._files import is_image_path
 from imgsim.images._sources import check_image_sources
 from imgsim.images._thumbnails import as_data_uri, stream_thumbnails
@@ -67,6 +67,10 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         """Return what a copy is made from."""
         return self.ids, self.distances, self.rows
 
+    def __repr__(self) -> str:
+        n_found = sum(map(len, self.ids))
+        return f"<SearchResult: {len(self.ids)} queries, {n_found} neighbours>"
+
     @property
     def ids(self) -> list[NDArray[Any]]:
         """Return the ids of the neighbours of each query."""
@@ -124,12 +128,14 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         return render_html(
             "search_result.html",
             answers=[[(cell, next(pictures)) for cell in answer] for answer in answers],
+            n_found=[len(found) for found in self.ids],
             n_more=len(self.ids) - n_shown,
             size=_THUMBNAIL_PIXELS,
         )
 
     def _query(self, i: int) -> "_Cell":
-        return _Cell(f"query {i}", self._query_images and self._query_images[i])
+        images = self._query_images
+        return _Cell(f"query {i}", None if images is None else images[i])
 
     def _neighbors(self, i: int) -> "list[_Cell]":
         found = zip(self.ids[i], self.distances[i], self.rows[i], strict=True)
@@ -151,7 +157,8 @@ class _Cell(NamedTuple):
 
 
 def _shown(name: Any) -> str:
-    return os.path.basename(name) if isinstance(name, str | os.PathLike) else str(name)
+    is_path = isinstance(name, str | os.PathLike)
+    return as_text(os.path.basename(name) if is_path else name)
 
 
 class _Picture(NamedTuple):
@@ -169,5 +176,5 @@ def _pictures(sources: list[Any]) -> list[_Picture]:
         for row, image in zip(batch.rows, batch.images, strict=True):
             pictures[known[row]] = _Picture(as_data_uri(image))
         for failure in batch.failures:
-            pictures[known[failure.index]] = _Picture(fault=failure.reason)
+            pictures[known[failure.index]] = _Picture(fault=as_text(failure.reason))
     return pictures

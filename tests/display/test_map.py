@@ -276,7 +276,7 @@ def test_queries_are_stars(places):
     assert_allclose(_queries(display), [[0, 5], [7, 1]])
     assert _legend(display) == ["images (300)", "queries (2)"]
     assert _styles(display)[1][1] == "*"
-    assert display.ax_.get_title() == "300 images\nleft out: 1 query unreadable"
+    assert display.ax_.get_title() == "300 images\nwithout a place: 1 query"
 
 
 def test_pictures_of_queries_come_first(places, many, picture):
@@ -306,7 +306,7 @@ def test_what_has_no_place_is_left_out_and_counted(pictures):
     ).plot(n_thumbnails=0)
 
     assert np.isnan(display.positions).any(axis=1).nonzero()[0].tolist() == [1, 5]
-    assert display.ax_.get_title() == "10 images\nleft out: 2 images unreadable"
+    assert display.ax_.get_title() == "10 images\nwithout a place: 2 images"
     assert _legend(display) == ["a (3)", "b (7)"]
 
 
@@ -419,7 +419,9 @@ def test_bad_parameters_are_refused(blobs, pictures):
         make(X, method="som")
     with pytest.raises(ValueError, match="metric='manhattan' must be one of"):
         make(X, metric="manhattan")
-    with pytest.raises(ValueError, match=r"perplexity=0.5 must be at least 1"):
+    with pytest.raises(
+        ValueError, match=r"perplexity=0.5 must be a number, at least 1"
+    ):
         make(X, perplexity=0.5)
     with pytest.raises(ValueError, match="labels holds 3 labels for 60 rows of X"):
         make(X, y[:3])

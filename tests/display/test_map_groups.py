@@ -97,9 +97,30 @@ def test_labels_that_name_nothing_are_refused():
     """The message says what they may be."""
     with pytest.raises(ValueError, match="labels must be integers or strings; got"):
         name_labels([0.5, 1.5])
-    with pytest.raises(
-        ValueError, match="label_names holds 2 names for labels up to 2"
-    ):
-        name_labels([0, 2], ["a", "b"])
     with pytest.raises(ValueError, match="label_names are for integer labels"):
         name_labels(["a", "b"], ["a", "b"])
+
+
+@pytest.mark.parametrize("names", [["a", "b"], {0: "a", 5: "z"}], ids=str)
+def test_a_label_without_a_name_has_its_number(names):
+    """Whether names are listed or looked up."""
+    assert name_labels([2, 0, -1], names)[1] == ["a", "group 2"]
+
+
+def test_integers_of_pandas_are_integers():
+    """They come as objects, or as floats if one is not careful."""
+    pd = pytest.importorskip("pandas")
+
+    numbers, names, _ = name_labels(pd.Series([3, 0, -1], dtype="Int64"))
+
+    assert numbers.tolist() == [1, 0, -1]
+    assert names == ["group 0", "group 3"]
+
+
+def test_groups_without_a_place_are_not_counted():
+    """Of 60, the last eleven have no image on the map."""
+    names = [str(i) for i in range(60)]
+
+    groups = make_groups(np.arange(49), names, names)
+
+    assert [group.name for group in groups] == names[:49]

@@ -144,7 +144,7 @@ def test_some_of_the_queries_may_be_shown(index, pictures):
     assert display.neighbor_images[0][0] is pictures[3]
 
 
-@pytest.mark.parametrize("max_distance", [np.nan, "near"], ids=str)
+@pytest.mark.parametrize("max_distance", [np.nan, "near", -1], ids=str)
 def test_a_threshold_that_is_none_is_refused(max_distance, index, pictures):
     """With the value."""
     with pytest.raises(ValueError, match=r"max_distance=.* must be a number"):

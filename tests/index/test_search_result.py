@@ -7,6 +7,7 @@ import re
 from copy import copy, deepcopy
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
@@ -121,6 +122,27 @@ def test_an_empty_answer_is_given_in_words(rows):
     assert page.count("no similar images") == 1
 
 
+@pytest.mark.parametrize("collection", [np.stack, list, pd.Series], ids=str)
+def test_takes_every_collection_of_pictures(collection, rows):
+    """An array has no truth value."""
+    images = collection([np.full((8, 8), 50 * i, np.uint8) for i in range(5)])
+    result = SimilarityIndex(1).fit(rows).search(rows[:2])
+
+    page = result.with_images(images, images[:2])._repr_html_()
+
+    assert [round(image.mean() / 50) for image in _pictures_of(page)] == [0, 0, 1, 1]
+
+
+def test_text_is_short_and_can_be_saved(rows):
+    """Notebooks keep both, in UTF-8."""
+    index = SimilarityIndex(2).fit(rows, ids=["bad\udcff.jpg", *"bcde"])
+
+    result = index.search(rows)
+
+    assert repr(result) == "<SearchResult: 5 queries, 10 neighbours>"
+    assert b"bad\\udcff.jpg" in result._repr_html_().encode("utf-8")
+
+
 def test_many_answers_are_cut_short():
     """A notebook is no gallery."""
     rows = np.random.default_rng(0).normal(size=(70, 3))
@@ -129,6 +151,7 @@ def test_many_answers_are_cut_short():
 
     assert page.count("<figure") == 20 * 11
     assert "and 50 more queries" in page
+    assert page.count("and 20 more<") == 20
 
 
 @pytest.mark.parametrize(
