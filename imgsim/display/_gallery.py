@@ -5,10 +5,11 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._html import render_html
+from imgsim._html import as_text, render_html
 from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.display._gallery_data import (
     Pictures,
-    as_text,
     center_distances,
     embedded_pictures,
     find_neighbors,
@@ -31,6 +31,7 @@ from imgsim.display._gallery_data import (
     scaled_positions,
 )
 from imgsim.display._grid import check_length
+from imgsim.display._projection import check_embeddings
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
 
@@ -50,6 +51,7 @@ _BLOCK = 64  # pictures that the page decodes at a time
         "index": [SimilarityIndex, None],
         "label_names": [Mapping, list, tuple, np.ndarray, None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "max_distance": [Interval(Real, 0, None, closed="both"), None],
         "thumbnails": [StrOptions({"embed", "link"})],
         "thumbnail_size": [Interval(Integral, 16, 1024, closed="both")],
         "title": [str],
@@ -83,8 +85,8 @@ def write_gallery(
     Parameters
     ----------
     path : str or path-like
-        The file, which ends in ".html" or ".htm". It is replaced if it exists; its
-        folder must exist.
+        The file, which ends in ".html" or ".htm". If it exists it is replaced, with
+        the same rights, and a link to it stays one; its folder must exist.
 
     images : sequence of image sources of length n_images
         The pictures. Those given as paths bear their file names.
@@ -97,7 +99,8 @@ def write_gallery(
         A fitted index of the same rows, instead of X.
 
     labels : array-like of shape (n_images,), default=None
-        Group of each image: integers, of which -1 stands for no group, or strings.
+        Group of each image: integers, of which those below 0 stand for no group, or
+        strings.
 
     label_names : mapping of int to str or sequence of str, default=None
         Name of each group, by its label, if labels are integers. None counts them.
@@ -116,7 +119,7 @@ def write_gallery(
         Largest number of neighbours of an image or a query.
 
     max_distance : float, default=None
-        Largest distance of a neighbour. None sets no limit.
+        Largest distance of a neighbour, at least 0. None sets no limit.
 
     metric : str or callable, default="cosine"
         Distance between rows of X, as in :class:`~imgsim.SimilarityIndex`. An index
@@ -140,9 +143,13 @@ def write_gallery(
     Raises
     ------
     ValueError
-        If lengths differ, labels are neither integers nor strings, X and `index` are
-        both given, queries come without images or without anything to be looked up in,
-        or images are linked to that are no paths.
+        If lengths differ, labels are neither integers nor strings or some are missing,
+        names come without labels, X and `index` are both given, or neither while there
+        are queries or a `max_distance`, queries come without images, X or queries have
+        another shape, or images are linked to that are no paths.
+
+    TypeError
+        If X or queries are sparse.
 
     OSError
         If the file cannot be written. Then the old one stays as it is.
@@ -161,7 +168,8 @@ def write_gallery(
 
     Every image is read once, and its copies take about 5 KB each at 128 pixels; the
     page is made in memory. Images are sorted by distance from the mean of their group,
-    where X and labels are given and the metric has means.
+    where X and labels are given and the metric has means; from an open picture only
+    its `n_neighbors` neighbours have a distance, and come first.
 
     Examples
     --------
@@ -182,6 +190,8 @@ def write_gallery(
     """
     target, images = _checked_target(path), check_image_sources(images)
     groups = make_groups(labels, label_names, len(images))
+    if X is None and index is None and max_distance is not None:
+        raise ValueError("max_distance is of neighbours in X or index; pass one.")
     if index is None:
         index = make_index(X, metric, len(images))
     elif X is not None:
@@ -235,7 +245,8 @@ def _checked_queries(queries: Any, query_images: Any, has_rows: Any) -> Sequence
     if has_rows is None:
         raise ValueError("queries are looked up in X or index; pass one of them.")
     asked = check_image_sources(query_images)
-    check_length("query_images", asked, len(np.asarray(queries)), "queries")
+    n_queries = len(check_embeddings("queries", queries))
+    check_length("query_images", asked, n_queries, "queries")
     return asked
 
 
@@ -265,10 +276,13 @@ def _hash(template: str) -> str:
 
 def _replace(target: Path, content: bytes) -> None:
     """Write a file that takes its place only when it is complete."""
+    target = Path(os.path.realpath(target))  # a link stays, and leads to the new page
     new = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
     try:
         with open(new, "xb") as file:
             file.write(content)
+        if target.exists():
+            shutil.copymode(target, new)
         os.replace(new, target)
     except BaseException:
         with suppress(OSError):

@@ -2,9 +2,11 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -13,8 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
+from imgsim._html import as_text
 from imgsim._validation import find_readable_rows
 from imgsim.display._grid import check_length
+from imgsim.display._projection import check_embeddings
 from imgsim.images import ImageStream
 from imgsim.images._read import read_image_small
 from imgsim.images._thumbnails import as_data_uri, make_thumbnail
@@ -22,6 +26,7 @@ from imgsim.index import SimilarityIndex
 from imgsim.index._metric import JACCARD, make_metric
 
 NO_GROUP = "no group"
+_QUOTED_PATH = re.compile(r"""(?<!\w)b?(['"])((?!\1).)*[/\\].*?\1""")
 
 
 class Groups(NamedTuple):
@@ -47,12 +52,6 @@ def image_names(sources: Sequence[Any], what: str = "image") -> list[str]:
     return [_file_name(s) or f"{what} {i}" for i, s in enumerate(sources)]
 
 
-def as_text(value: Any) -> str:
-    """Return a line of text that can be written in UTF-8, whatever a file is called."""
-    line = " ".join(str(value).splitlines())
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def embedded_pictures(shown: Mapping[str, Sequence[Any]], size: int) -> Pictures:
     """Return thumbnails that are their own addresses, and why others are missing."""
     sources = [source for part in shown.values() for source in part]
@@ -61,12 +60,13 @@ def embedded_pictures(shown: Mapping[str, Sequence[Any]], size: int) -> Pictures
     for batch in ImageStream(
         sources,
         prepare=partial(_thumbnail_address, size=size),
-        read=partial(read_image_small, least_side=2 * size),
+        read=partial(read_image_small, side=2 * size),
     ):
         for i, address in zip(batch.rows, batch.images, strict=True):
             addresses[i] = address
         for failure in batch.failures:
-            reasons[failure.index] = as_text(failure.reason)
+            source = sources[failure.index]
+            reasons[failure.index] = as_text(_without_paths(failure.reason, source))
     return Pictures(addresses, reasons)
 
 
@@ -90,21 +90,13 @@ def make_groups(
     names: Mapping[int, str] | Sequence[str] | None,
     n_images: int,
 ) -> Groups | None:
-    """Return the groups, sorted by label; label -1, for no group, is the last."""
+    """Return the groups, sorted by label; those below 0, for no group, are the last."""
     if labels is None:
+        if names is not None:
+            raise ValueError("label_names name labels; pass labels, too.")
         return None
-    column = np.asarray(column_or_1d(labels))
+    column = _as_column(labels)
     check_length("images", range(n_images), len(column), "labels")
-    if column.dtype.kind == "O" and all(isinstance(label, str) for label in column):
-        column = column.astype(str)
-    if column.dtype.kind in "iu" and len(column) and column.min() < -1:
-        raise ValueError(
-            f"labels has {column.min()}, and must be at least -1, for no group."
-        )
-    if column.dtype.kind not in "iuU":
-        raise ValueError(
-            f"labels must be integers or strings; got dtype {column.dtype}."
-        )
     found, group_of = np.unique(column, return_inverse=True)
     if column.dtype.kind == "U":
         if names is not None:
@@ -125,9 +117,9 @@ def make_index(
     """Return an index of the rows, or None where no image has an embedding."""
     if X is None:
         return None
-    rows = np.asarray(X)
+    rows = check_embeddings("X", X)
     check_length("images", range(n_images), len(rows), "rows of X")
-    if rows.ndim == 2 and rows.dtype.kind == "f" and np.isnan(rows).any(axis=1).all():
+    if not find_readable_rows(rows).any():
         return None
     index: SimilarityIndex = SimilarityIndex(metric=metric).fit(X)
     return index
@@ -210,6 +202,39 @@ def scaled_positions(
 def rounded(values: NDArray[Any]) -> list[float | None]:
     """Return numbers with five digits; None for what JSON has no word for."""
     return [float(f"{v:.5g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def _as_column(labels: ArrayLike) -> NDArray[Any]:
+    """Return labels as integers of -1 and more, or as strings."""
+    dtype: Any = getattr(labels, "dtype", None)
+    kind = getattr(dtype, "kind", None)
+    is_plain = isinstance(dtype, np.dtype) or kind not in ("i", "u")
+    if not is_plain:
+        labels = np.asarray(labels, dtype=object)  # of pandas, else made floats
+    column: NDArray[Any] = np.asarray(column_or_1d(labels))
+    if column.dtype.kind == "O" and all(isinstance(label, str) for label in column):
+        return column.astype(str)
+    if column.dtype.kind == "O" and all(_is_integer(label) for label in column):
+        column = column.astype(np.int64)
+    if column.dtype.kind not in "iuU":
+        found = column.dtype if is_plain else f"{dtype} with missing values"
+        raise ValueError(f"labels must be integers or strings; got dtype {found}.")
+    return np.maximum(column, -1) if column.dtype.kind == "i" else column
+
+
+def _is_integer(label: Any) -> bool:
+    return isinstance(label, Integral) and not isinstance(label, bool | np.bool_)
+
+
+def _without_paths(reason: str, source: Any) -> str:
+    """Return a reason that does not tell where the file was."""
+    if isinstance(source, str | os.PathLike):
+        with suppress(TypeError):  # a path-like object that returns no path
+            path = os.fsdecode(source)
+            reason = reason.replace(repr(path), "")
+            for known in (os.path.realpath(path), os.path.abspath(path)):
+                reason = reason.replace(known, "")
+    return _QUOTED_PATH.sub("", reason).rstrip(" :") or "the file could not be read"
 
 
 def _file_name(source: Any) -> str:

@@ -19,7 +19,7 @@ function makeGroups() {
   };
   add(null, "All groups", data.names.length);
   data.groups.forEach((name, group) => add(group, name, sizes[group], mark(group)));
-  nav.hidden = false;
+  nav.hidden = at("skip").hidden = false;
 }
 
 function chooseGroup(group) {
@@ -28,8 +28,7 @@ function chooseGroup(group) {
     made.setAttribute("aria-pressed", made.dataset.group === String(group));
   }
   if (state.view === "queries") chooseView("pictures");
-  window.scrollTo(0, Math.min(window.scrollY, pageTop()));
-  refresh();
+  showFromTop();
 }
 
 /** Return how far to scroll for the first row to stand below the bar. */
@@ -135,8 +134,8 @@ function offer() {
 }
 
 function listen() {
-  at("search").addEventListener("input", refresh);
-  at("sort").addEventListener("change", refresh);
+  at("search").addEventListener("input", showFromTop);
+  at("sort").addEventListener("change", showFromTop);
   at("theme").addEventListener("click", switchTheme);
   at("keys").addEventListener("click", () => at("help").showModal());
   at("help").querySelector("button").addEventListener("click", () => at("help").close());

@@ -107,19 +107,40 @@ function distancesShown() {
 
 function sortedBy() {
   if (at("sort").value !== "distance") return "";
-  if (state.opened !== null && data.neighbors?.[state.opened]) {
-    return `, the nearest to ${data.names[state.opened]} first`;
-  }
+  const answer = state.opened === null ? null : data.neighbors?.[state.opened];
+  if (answer) return sortedByNeighbors(answer[0]);
   if (data.centers) return ", the nearest to the centre of their group first";
-  return "; open a picture to sort by the distance from it";
+  if (state.opened === null) return "; open a picture to sort by the distance from it";
+  return `; ${data.names[state.opened]} was not searched`;
+}
+
+/** Say which come first: of an open picture only the neighbours have a distance. */
+function sortedByNeighbors(rows) {
+  const name = data.names[state.opened];
+  const here = new Set(state.shown);
+  const nNear = rows.filter((row) => here.has(row)).length;
+  const isHere = here.has(state.opened);
+  if (!nNear && !isHere) return `, in the given order: no neighbour of ${name} among them`;
+  const part = nNear < rows.length ? `${inDigits(nNear)} of ` : "";
+  const near = `${part}its ${count(rows.length, "neighbour")}`;
+  const first = [isHere && name, nNear && (isHere ? near : near.replace("its", "the"))];
+  const leading = first.filter(Boolean).join(" and ") + (isHere ? "" : ` of ${name}`);
+  const others = nNear + Number(isHere) < here.size ? ", the others in the given order" : "";
+  return `, ${leading} first${others}`;
+}
+
+/** Show what is asked for now, from its beginning. */
+function showFromTop() {
+  window.scrollTo(0, Math.min(window.scrollY, pageTop()));
+  refresh();
 }
 
 function refresh() {
-  const wanted = at("search").value.trim().toLowerCase();
+  const wanted = folded(at("search").value.trim());
   state.shown = inOrder().filter(
     (i) =>
       (state.group === null || data.groupOf[i] === state.group) &&
-      lowerNames[i].includes(wanted),
+      foldedNames[i].includes(wanted),
   );
   state.current = Math.max(0, state.shown.indexOf(state.opened));
   at("status").textContent = statusText(wanted);
@@ -131,7 +152,7 @@ function refresh() {
 function statusText(wanted) {
   if (state.view === "queries") return queryStatus(wanted);
   const [n, all] = [state.shown.length, data.names.length];
-  if (n === 0) return "No picture has such a name in this group.";
+  if (n === 0) return `No picture ${state.group === null ? "" : "in this group "}has such a name.`;
   const shown = (n < all ? `${inDigits(n)} of ` : "") + count(all, "image");
   if (state.view === "pictures") return shown + sortedBy();
   const nLost = state.shown.filter((i) => !data.positions[i]).length;

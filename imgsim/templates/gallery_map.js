@@ -26,7 +26,8 @@ function markOf(group, outside) {
  *
  * `points` is a list of [x, y] in the unit square, or null; `marks` their marks.
  * `onHover(i, x, y)` is told of the point under the pointer (null for none), and
- * `onOpen(i)` of a click on one; a finger's first tap only hovers.
+ * `onOpen(i)` of a click on one; a finger's first tap only hovers. Two fingers enlarge
+ * it; one scrolls the page as long as the whole map is shown.
  */
 function makeMap(canvas, points, marks, { onHover, onOpen }) {
   const context = canvas.getContext("2d");
@@ -41,6 +42,7 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
   let near = [];
   let hovered = null;
   let pressed = null;
+  const pointers = new Map();
 
   const toScreen = ([x, y]) => [
     size.width / 2 + (x - view.x) * size.side * view.zoom,
@@ -136,7 +138,30 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
     }
     view.zoom = zoom;
     if (factor === 0 || zoom === 1) Object.assign(view, { zoom: 1, x: 0.5, y: 0.5 });
+    canvas.style.touchAction = view.zoom > 1 ? "none" : "pan-y";
     draw();
+  }
+
+  /** Return the middle between the pointers that are down, and how far apart they are. */
+  function grip() {
+    const [first, second = first] = pointers.values();
+    return {
+      clientX: (first.clientX + second.clientX) / 2,
+      clientY: (first.clientY + second.clientY) / 2,
+      apart: Math.hypot(first.clientX - second.clientX, first.clientY - second.clientY),
+    };
+  }
+
+  function press(moved) {
+    const held = grip();
+    const [startX, startY] = [held.clientX, held.clientY];
+    pressed = { x: startX, y: startY, startX, startY, apart: held.apart, moved };
+  }
+
+  function release(event) {
+    if (!pointers.delete(event.pointerId)) return;
+    if (pointers.size) press(true);
+    else pressed = null;
   }
 
   function drag(event) {
@@ -147,8 +172,9 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    const { clientX: x, clientY: y } = event;
-    pressed = { x, y, startX: x, startY: y, moved: false };
+    if (pointers.size === 2) return;
+    pointers.set(event.pointerId, event);
+    press(pointers.size === 2);
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -156,16 +182,21 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
       hover(pointAt(event, 14));
       return;
     }
-    const far = Math.hypot(event.clientX - pressed.startX, event.clientY - pressed.startY);
+    if (!pointers.has(event.pointerId)) return;
+    pointers.set(event.pointerId, event);
+    const held = grip();
+    const far = Math.hypot(held.clientX - pressed.startX, held.clientY - pressed.startY);
     pressed.moved ||= far > 5;
-    if (pressed.moved) {
-      hover(null);
-      drag(event);
-    }
+    if (!pressed.moved) return;
+    hover(null);
+    drag(held);
+    if (pressed.apart && held.apart) zoomBy(held.apart / pressed.apart, held);
+    pressed.apart = held.apart;
   });
   canvas.addEventListener("pointerup", (event) => {
-    const isTap = pressed && !pressed.moved;
-    pressed = null;
+    if (!pointers.has(event.pointerId)) return;
+    const isTap = !pressed.moved;
+    release(event);
     if (!isTap) return;
     const isMouse = event.pointerType === "mouse";
     const i = pointAt(event, isMouse ? 14 : 24);
@@ -173,7 +204,16 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
     hover(i);
     if (opens) onOpen(i);
   });
-  canvas.addEventListener("pointercancel", () => (pressed = null));
+  canvas.addEventListener("pointercancel", release);
+  canvas.addEventListener("lostpointercapture", release);
+  for (const kind of ["touchstart", "touchmove"]) {
+    // Two fingers must not scroll the page, which would end the gesture.
+    canvas.addEventListener(
+      kind,
+      (event) => event.touches.length > 1 && event.cancelable && event.preventDefault(),
+      { passive: false },
+    );
+  }
   canvas.addEventListener("pointerleave", (event) => {
     if (event.pointerType === "mouse") hover(null);
   });

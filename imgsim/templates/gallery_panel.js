@@ -2,10 +2,13 @@
 
 // The chosen picture with its neighbours, the map and the queries.
 
-function openFrom(i) {
+/** Open what was chosen outside of the panel; a key, which clicks 0 times, goes there. */
+function openFrom(i, event) {
+  state.cameFrom = document.activeElement;
   state.current = Math.max(0, state.shown.indexOf(i));
   openPicture(i);
-  if (narrow.matches) at("name").focus({ preventScroll: true });
+  const isFar = event?.detail === 0 && state.view === "queries";
+  if (narrow.matches || isFar) at("name").focus({ preventScroll: true });
 }
 
 function openPicture(i, { goesBack = false } = {}) {
@@ -14,8 +17,8 @@ function openPicture(i, { goesBack = false } = {}) {
   state.opened = i;
   showPanel(i);
   if (at("sort").value === "distance") {
-    refresh();
-    if (state.view === "pictures") window.scrollTo(0, Math.min(window.scrollY, pageTop()));
+    if (state.view === "pictures") showFromTop();
+    else refresh();
   }
   drawGrid();
   map?.choose(i, data.neighbors?.[i]?.[0] ?? []);
@@ -55,7 +58,7 @@ function answerItem(j, n, distance, onClick) {
   if (data.groups) caption.prepend(mark(data.groupOf[j]));
   caption.setAttribute("aria-hidden", "true");
   const name = data.names[j];
-  const made = button("", () => onClick(j), picture(j, name), caption);
+  const made = button("", (event) => onClick(j, event), picture(j, name), caption);
   made.title = name;
   made.setAttribute("aria-label", `${n + 1}: ${name}, distance ${distanceText(distance)}`);
   item.append(made);
@@ -77,7 +80,7 @@ function goBack() {
 function closePicture() {
   if (state.opened === null) return;
   const hadFocus = at("panel").contains(document.activeElement);
-  const k = state.shown.indexOf(state.opened);
+  const closed = state.opened;
   Object.assign(state, { opened: null, history: [] });
   at("panel").classList.remove("open");
   at("chosen").hidden = true;
@@ -85,7 +88,20 @@ function closePicture() {
   map?.choose(null, []);
   if (at("sort").value === "distance") refresh();
   drawGrid();
-  if (hadFocus && state.view === "pictures") focusCard(k < 0 ? state.current : k);
+  if (hadFocus) giveFocusBack(closed);
+}
+
+/** Go back to where the panel was opened from, or else to the button of the view. */
+function giveFocusBack(closed) {
+  const k = state.shown.indexOf(closed);
+  if (state.view === "pictures" && state.shown.length) {
+    focusCard(k < 0 ? state.current : k);
+    return;
+  }
+  if (state.cameFrom !== document.body) state.cameFrom.focus();
+  if (document.activeElement === state.cameFrom && state.cameFrom !== document.body) return;
+  const chosen = at("views").querySelector("[aria-pressed=true]");
+  (at("views").hidden ? at("search") : chosen).focus();
 }
 
 // The map
@@ -125,7 +141,7 @@ function makeQueries() {
   data.queries.names.forEach((name, q) => {
     const row = element("article", "query");
     row.dataset.query = q;
-    row.dataset.name = name.toLowerCase();
+    row.dataset.name = folded(name);
     at("queries").append(row);
     rowObserver.observe(row);
   });

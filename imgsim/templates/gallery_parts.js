@@ -3,7 +3,7 @@
 // What the page knows, and the elements it is made of.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const lowerNames = data.names.map((name) => name.toLowerCase());
+const foldedNames = data.names.map(folded);
 const at = (id) => document.getElementById(id);
 const narrow = window.matchMedia("(max-width: 999px)");
 const systemIsDark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -15,9 +15,15 @@ const state = {
   group: null,
   opened: null,
   history: [],
+  cameFrom: null,
   shown: [...data.names.keys()],
   current: 0,
 };
+
+/** Return a text as it is searched: whatever its case, and however its accents are made. */
+function folded(text) {
+  return text.toLowerCase().toUpperCase().normalize("NFC");
+}
 
 function element(tag, className, text) {
   const made = document.createElement(tag);

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances
 
@@ -184,6 +185,34 @@ def test_groups_are_in_the_order_of_their_labels(names, write, pictures):
     assert page.data["outside"] == 3
 
 
+def test_all_labels_below_zero_are_no_group(write, pictures):
+    """As on the map; -2 of one clusterer means what -1 of another does."""
+    page = write(pictures[:4], labels=[0, -1, -7, 3])
+
+    assert page.data["groups"] == ["group 0", "group 3", "no group"]
+    assert page.data["groupOf"] == [0, 2, 2, 1]
+    assert page.data["outside"] == 2
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "UInt8", "int32", object])
+def test_integers_of_a_table_are_labels(dtype, write, pictures):
+    """Also those of pandas' own types, of which scikit-learn makes floats."""
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+
+    page = write(pictures[:3], labels=pandas.Series([4, 2, 4], dtype=dtype))
+
+    assert page.data["groups"] == ["group 2", "group 4"]
+    assert page.data["groupOf"] == [1, 0, 1]
+
+
+def test_missing_labels_are_refused(write, pictures):
+    """A missing label is not a group, and not surely none."""
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+
+    with pytest.raises(ValueError, match="got dtype Int64 with missing values"):
+        write(pictures[:2], labels=pandas.Series([1, None], dtype="Int64"))
+
+
 @pytest.mark.parametrize("dtype", [str, object])
 def test_labels_may_be_names(dtype, write, pictures):
     """None of them stands for no group."""
@@ -252,6 +281,20 @@ def test_unreadable_images_say_why(write, pictures, tmp_path):
     assert [address is None for address in page.pictures] == [False, True, True]
     assert page.data["reasons"]["2"] == "no such file."
     assert set(page.data["reasons"]) == {"1", "2"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows finds no such file")
+@pytest.mark.parametrize("name", ["photo.jpg", "it's.jpg", 'a "b".jpg', "'\".jpg"])
+def test_reasons_hold_no_paths(name, write, tmp_path, monkeypatch):
+    """A page of copies tells nobody where the images were."""
+    (tmp_path / "file.jpg").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+
+    page = write([tmp_path / "file.jpg" / name, f"./file.jpg/{name}"])
+
+    reasons = list(page.data["reasons"].values())
+    assert len(reasons) == 2
+    assert all(reason.endswith("Not a directory") for reason in reasons)
 
 
 def test_names_and_labels_are_text(write):
@@ -361,6 +404,33 @@ def test_a_failure_leaves_the_old_page(pictures, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [page]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_link_stays_a_link(pictures, tmp_path):
+    """What it points to is replaced."""
+    (tmp_path / "pages").mkdir()
+    old, link = tmp_path / "pages" / "old.html", tmp_path / "page.html"
+    old.write_text("old")
+    link.symlink_to(old)
+
+    assert write_gallery(link, pictures[:1]) == link
+    assert link.is_symlink()
+    assert old.read_text().startswith("<!doctype html>")
+    assert list(old.parent.iterdir()) == [old]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")
+@pytest.mark.parametrize("mode", [0o600, 0o664])
+def test_a_page_that_is_replaced_keeps_its_rights(mode, pictures, tmp_path):
+    """A private page stays private."""
+    page = tmp_path / "page.html"
+    page.write_text("old")
+    page.chmod(mode)
+
+    write_gallery(page, pictures[:1])
+
+    assert page.stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -370,7 +440,14 @@ def test_a_failure_leaves_the_old_page(pictures, tmp_path, monkeypatch):
             {"labels": np.ones(12)},
             "labels must be integers or strings; got dtype float",
         ),
-        ({"labels": [-2] * 12}, "labels has -2"),
+        ({"label_names": ["a"]}, "label_names name labels; pass labels"),
+        ({"X": np.ones(12)}, "Expected 2D array, got 1D array"),
+        (
+            {"X": np.eye(12), "queries": np.ones(12), "query_images": ["a.jpg"]},
+            "Expected 2D array, got 1D array",
+        ),
+        ({"max_distance": "a"}, "'max_distance' parameter"),
+        ({"max_distance": 0.5}, "max_distance is of neighbours in X or index"),
         ({"labels": ["a"] * 12, "label_names": ["b"]}, "label_names are for integers"),
         ({"positions": np.ones((12, 3))}, r"must have the shape \(n_images, 2\)"),
         ({"positions": np.ones((3, 2))}, "images holds 12 images for 3 positions"),
@@ -398,6 +475,15 @@ def test_what_does_not_fit_is_refused(kwargs, message, write, pictures):
     """Before anything is written, in words that tell what to do."""
     with pytest.raises(ValueError, match=message):
         write(pictures, **kwargs)
+
+
+@pytest.mark.parametrize("name", ["X", "queries"])
+def test_sparse_rows_are_refused(name, write, pictures):
+    """Which NumPy would take for one object; the message says how to convert them."""
+    given = {"X": np.eye(12), "queries": np.eye(12), "query_images": pictures}
+
+    with pytest.raises(TypeError, match=f"Sparse data was passed for {name}.*toarray"):
+        write(pictures, **{**given, name: csr_array(np.eye(12))})
 
 
 def test_the_file_has_to_be_a_page_in_a_folder(pictures, tmp_path):
