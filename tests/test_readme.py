@@ -29,6 +29,7 @@ def test_code_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(imgsim, "ImageEmbedder", _untrained)
     known = {"new_paths": imgsim.list_images("photos")[:2]}
+    plt.close("all")  # what other tests have left open
 
     for code in BLOCKS:
         exec(compile(code, "README.md", "exec"), known)
