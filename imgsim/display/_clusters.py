@@ -140,7 +140,7 @@ class ClusterDisplay:
             The pictures.
 
         labels : array-like of shape (n_samples,), dtype int
-            Group of each image; -1 for none.
+            Group of each image; -1, or any negative number, for none.
 
         distances : array-like of shape (n_samples,), default=None
             Distance of each image from the centre of its group, or what orders the
@@ -165,6 +165,7 @@ class ClusterDisplay:
         check_consistent_length(group_of, distances)
         if group_of.dtype.kind not in "iu":
             raise ValueError(f"labels must be integers; got dtype {group_of.dtype}.")
+        group_of = np.where(group_of < 0, -1, group_of)
         if n_images < 1:
             raise ValueError(f"n_images={n_images} must be at least 1.")
         by_typicality = np.arange(len(group_of))

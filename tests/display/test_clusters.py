@@ -35,6 +35,13 @@ def test_groups_come_by_number_and_no_group_last(pictures):
     assert len(display.ax_.images) == 3 + 2 + 1 + 2
 
 
+def test_all_negative_labels_are_no_group(pictures):
+    """As on a map and in a gallery."""
+    display = ClusterDisplay.from_predictions(pictures[:4], [0, -1, -2, -9])
+
+    assert display.sizes == {0: 1, -1: 3}
+
+
 def test_the_most_typical_come_first(pictures):
     """By distance from the centre of their group."""
     distances = np.arange(12)[::-1]
