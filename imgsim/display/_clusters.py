@@ -165,7 +165,7 @@ class ClusterDisplay:
         check_consistent_length(group_of, distances)
         if group_of.dtype.kind not in "iu":
             raise ValueError(f"labels must be integers; got dtype {group_of.dtype}.")
-        group_of = np.where(group_of < 0, -1, group_of)
+        group_of = np.maximum(group_of.astype(np.int64), -1)
         if n_images < 1:
             raise ValueError(f"n_images={n_images} must be at least 1.")
         by_typicality = np.arange(len(group_of))

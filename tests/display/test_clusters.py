@@ -42,6 +42,16 @@ def test_all_negative_labels_are_no_group(pictures):
     assert display.sizes == {0: 1, -1: 3}
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
+def test_takes_every_kind_of_integers(dtype, pictures):
+    """Small and unsigned ones, too."""
+    labels = np.array([2, 0, 0, 2], dtype=dtype)
+
+    display = ClusterDisplay.from_predictions(pictures[:4], labels)
+
+    assert display.sizes == {0: 2, 2: 2}
+
+
 def test_the_most_typical_come_first(pictures):
     """By distance from the centre of their group."""
     distances = np.arange(12)[::-1]
