@@ -111,25 +111,25 @@ def group_digits(output: Path) -> None:
     print(f"\n   In 10 groups, the adjusted Rand index is {rand_index:.3f}.")
     display = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
     save(display, output / "digit_groups.png")
-    look_through(digits.images, X, clusterer, output, "digit_map", "digits")
+    chart_path, page = output / "digit_map.png", output / "digits.html"
+    look_through(digits.images, X, clusterer, chart_path, page)
 
 
 def look_through(
-    images: Any, X: np.ndarray, clusterer: ImageClusterer, output: Path, *names: str
+    images: Any, X: np.ndarray, clusterer: ImageClusterer, chart_path: Path, page: Path
 ) -> None:
     """Draw a map, and write a page of all pictures with their groups."""
     chart = EmbeddingMapDisplay.from_estimator(
         clusterer, X, images=images, random_state=0
     )
-    map_name, page_name = names
-    save(chart, output / f"{map_name}.png")
-    page = write_gallery(
-        output / f"{page_name}.html",
+    save(chart, chart_path)
+    write_gallery(
+        page,
         images,
         X,
         labels=clusterer.labels_,
         positions=chart.positions,
-        title=page_name.capitalize(),
+        title=page.stem.capitalize(),
     )
     print(f"   Written: {page}, to be opened in a browser.")
 
@@ -185,7 +185,7 @@ def explore_folder(folder: Path, output: Path) -> None:
     save(neighbors, output / "neighbors.png")
     groups = ClusterDisplay.from_estimator(clusterer, X, images=paths)
     save(groups, output / "groups.png")
-    look_through(paths, X, clusterer, output, "map", "gallery")
+    look_through(paths, X, clusterer, output / "map.png", output / "gallery.html")
 
 
 def list_with_classes(folder: Path) -> tuple[list[Path], np.ndarray | None]:

@@ -23,9 +23,6 @@ class BoundedLeiden(Leiden):
         Parameters of `sknetwork.clustering.Leiden`.
     """
 
-    def __init__(self, **params: Any) -> None:
-        super().__init__(**params)
-
     def _optimize_refine(
         self,
         labels: NDArray[Any],

@@ -5,27 +5,22 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import column_or_1d
 
 from imgsim._html import as_text
 from imgsim._validation import find_readable_rows
 from imgsim.display._grid import check_length
+from imgsim.display._labels import as_label_column, name_label
 from imgsim.display._projection import check_embeddings
-from imgsim.images import ImageStream
-from imgsim.images._read import read_image_small
-from imgsim.images._thumbnails import as_data_uri, make_thumbnail
+from imgsim.images._thumbnails import thumbnail_addresses
 from imgsim.index import SimilarityIndex
 from imgsim.index._metric import JACCARD, make_metric
 
-NO_GROUP = "no group"
 _QUOTED_PATH = re.compile(r"""(?<!\w)b?(['"])((?!\1).)*[/\\].*?\1""")
 
 
@@ -55,18 +50,11 @@ def image_names(sources: Sequence[Any], what: str = "image") -> list[str]:
 def embedded_pictures(shown: Mapping[str, Sequence[Any]], size: int) -> Pictures:
     """Return thumbnails that are their own addresses, and why others are missing."""
     sources = [source for part in shown.values() for source in part]
-    addresses: list[str | None] = [None] * len(sources)
-    reasons: dict[int, str] = {}
-    for batch in ImageStream(
-        sources,
-        prepare=partial(_thumbnail_address, size=size),
-        read=partial(read_image_small, side=2 * size),
-    ):
-        for i, address in zip(batch.rows, batch.images, strict=True):
-            addresses[i] = address
-        for failure in batch.failures:
-            source = sources[failure.index]
-            reasons[failure.index] = as_text(_without_paths(failure.reason, source))
+    addresses, failures = thumbnail_addresses(sources, size)
+    reasons = {
+        failure.index: as_text(_without_paths(failure.reason, sources[failure.index]))
+        for failure in failures
+    }
     return Pictures(addresses, reasons)
 
 
@@ -95,7 +83,7 @@ def make_groups(
         if names is not None:
             raise ValueError("label_names name labels; pass labels, too.")
         return None
-    column = _as_column(labels)
+    column = as_label_column(labels)
     check_length("images", range(n_images), len(column), "labels")
     found, group_of = np.unique(column, return_inverse=True)
     if column.dtype.kind == "U":
@@ -104,9 +92,7 @@ def make_groups(
         return Groups([as_text(label) for label in found], group_of)
     order = np.argsort(found < 0, kind="stable")
     rank = np.argsort(order, kind="stable")
-    named = [
-        _group_name(found[i].item(), {} if names is None else names) for i in order
-    ]
+    named = [as_text(name_label(found[i].item(), names)) for i in order]
     outside = len(found) - 1 if found[0] < 0 else None
     return Groups(named, rank[group_of], outside)
 
@@ -204,28 +190,6 @@ def rounded(values: NDArray[Any]) -> list[float | None]:
     return [float(f"{v:.5g}") if math.isfinite(v) else None for v in values.tolist()]
 
 
-def _as_column(labels: ArrayLike) -> NDArray[Any]:
-    """Return labels as integers of -1 and more, or as strings."""
-    dtype: Any = getattr(labels, "dtype", None)
-    kind = getattr(dtype, "kind", None)
-    is_plain = isinstance(dtype, np.dtype) or kind not in ("i", "u")
-    if not is_plain:
-        labels = np.asarray(labels, dtype=object)  # of pandas, else made floats
-    column: NDArray[Any] = np.asarray(column_or_1d(labels))
-    if column.dtype.kind == "O" and all(isinstance(label, str) for label in column):
-        return column.astype(str)
-    if column.dtype.kind == "O" and all(_is_integer(label) for label in column):
-        column = column.astype(np.int64)
-    if column.dtype.kind not in "iuU":
-        found = column.dtype if is_plain else f"{dtype} with missing values"
-        raise ValueError(f"labels must be integers or strings; got dtype {found}.")
-    return np.maximum(column, -1) if column.dtype.kind == "i" else column
-
-
-def _is_integer(label: Any) -> bool:
-    return isinstance(label, Integral) and not isinstance(label, bool | np.bool_)
-
-
 def _without_paths(reason: str, source: Any) -> str:
     """Return a reason that does not tell where the file was."""
     if isinstance(source, str | os.PathLike):
@@ -244,18 +208,9 @@ def _file_name(source: Any) -> str:
     return ""
 
 
-def _thumbnail_address(rgb: NDArray[np.uint8], size: int) -> str:
-    return as_data_uri(make_thumbnail(rgb, size))
-
-
 def _address(path: Path, folder: Path) -> str:
     try:
         relative = Path(os.path.relpath(path.absolute(), folder))
     except ValueError:  # on another drive of Windows
         return path.absolute().as_uri()
     return "/".join(quote(os.fsencode(part), safe="") for part in relative.parts)
-
-
-def _group_name(label: int, names: Mapping[int, str] | Sequence[str]) -> str:
-    given = names if isinstance(names, Mapping) else dict(enumerate(names))
-    return as_text(given.get(label, NO_GROUP if label < 0 else f"group {label}"))

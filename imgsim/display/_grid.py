@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 LINE_HEIGHT = 0.15
 GAP = 0.1
 _CELL_INCHES = 1.35
-_THUMBNAIL_PIXELS = 192
-_CHARACTER_WIDTH = 0.62  # in font sizes
-_BOX_GREY = "0.88"
+THUMBNAIL_PIXELS = 192
+CHARACTER_WIDTH = 0.62  # in font sizes
+BOX_GREY = "0.88"
 _FADED = 0.45  # opacity
 
 
@@ -63,7 +63,7 @@ def draw_grid(
         ax = _new_axes(n_columns * cell_inches, n_rows * cell_inches, caller)
     cell_points = _cell_points(ax, n_columns, n_rows)
     font_size = min(max(cell_points, 1) / 11, 10)
-    n_characters = int(cell_points * (1 - GAP) / (font_size * _CHARACTER_WIDTH))
+    n_characters = int(cell_points * (1 - GAP) / (font_size * CHARACTER_WIDTH))
     if tiles:
         _draw_pictures(ax, tiles, 0.8 * font_size, n_characters)
     for tile in tiles:
@@ -106,16 +106,21 @@ def _new_axes(width: float, height: float, caller: str) -> "Axes":
     return axes
 
 
+def size_in_points(ax: "Axes", artist: Any) -> tuple[float, float]:
+    """Return width and height of what is drawn on axes, or of the axes themselves."""
+    extent, points = artist.get_window_extent(), 72 / ax.figure.dpi
+    return float(extent.width * points), float(extent.height * points)
+
+
 def _cell_points(ax: "Axes", n_columns: float, n_rows: float) -> float:
-    extent = ax.get_window_extent()
-    pixels = min(extent.width / n_columns, extent.height / n_rows)
-    return float(pixels * 72 / ax.figure.dpi)
+    width, height = size_in_points(ax, ax)
+    return min(width / n_columns, height / n_rows)
 
 
 def _draw_pictures(
     ax: "Axes", tiles: Sequence[Tile], font_size: float, n_characters: int
 ) -> None:
-    for batch in stream_thumbnails([t.source for t in tiles], _THUMBNAIL_PIXELS):
+    for batch in stream_thumbnails([t.source for t in tiles], THUMBNAIL_PIXELS):
         for i, thumbnail in zip(batch.rows, batch.images, strict=True):
             _draw_thumbnail(ax, thumbnail, tiles[i])
         for failure in batch.failures:
@@ -139,7 +144,7 @@ def _draw_placeholder(
     ax: "Axes", text: str, tile: Tile, font_size: float, n_characters: int
 ) -> None:
     side = 1 - GAP
-    _draw_box(ax, tile.column + GAP / 2, tile.row, side, side, facecolor=_BOX_GREY)
+    _draw_box(ax, tile.column + GAP / 2, tile.row, side, side, facecolor=BOX_GREY)
     text = textwrap.fill(text, n_characters, max_lines=7, placeholder=" …")
     center = tile.column + 0.5, tile.row + side / 2
     _write(ax, *center, text, size=font_size, color="black")
@@ -150,7 +155,7 @@ def _draw_box(
 ) -> None:
     columns = [left, left + width, left + width, left]
     rows = [top, top, top + height, top + height]
-    ax.fill(columns, rows, facecolor=facecolor, edgecolor=_BOX_GREY, linewidth=0.6)
+    ax.fill(columns, rows, facecolor=facecolor, edgecolor=BOX_GREY, linewidth=0.6)
 
 
 def shortened(text: str, n_characters: int) -> str:

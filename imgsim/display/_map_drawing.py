@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.display._grid import drawable, shortened, source_name
+from imgsim.display._grid import (
+    BOX_GREY,
+    CHARACTER_WIDTH,
+    THUMBNAIL_PIXELS,
+    drawable,
+    shortened,
+    source_name,
+)
 from imgsim.display._map_groups import Group
 from imgsim.display._map_layout import Places, View, place_names, typical_place
 from imgsim.images._thumbnails import stream_thumbnails
@@ -17,9 +24,6 @@ if TYPE_CHECKING:
 
 QUERY_COLOR = "#F0E442"
 _PICTURE_SHARE = 0.86  # of the side of its cell
-_THUMBNAIL_PIXELS = 192
-_BOX_GREY = "0.88"
-_CHARACTER_WIDTH = 0.62  # in font sizes
 _NAME_LENGTH = 20  # characters
 # From below: what is in no group, points, pictures, their markers, queries, names.
 _NO_GROUP, _POINTS, _PICTURES, _MARKS, _QUERIES, _NAMES = range(1, 7)
@@ -84,7 +88,7 @@ def draw_pictures(
     """
     side, points = side * _PICTURE_SHARE, points * _PICTURE_SHARE
     corners = np.zeros((len(pictures), 2))
-    for batch in stream_thumbnails([p.source for p in pictures], _THUMBNAIL_PIXELS):
+    for batch in stream_thumbnails([p.source for p in pictures], THUMBNAIL_PIXELS):
         for i, thumbnail in zip(batch.rows, batch.images, strict=True):
             corners[i] = _draw_thumbnail(ax, thumbnail, pictures[i], side)
         for failure in batch.failures:
@@ -117,9 +121,9 @@ def _draw_reason(
     ax: "Axes", text: str, picture: Picture, side: float, points: float
 ) -> tuple[float, float]:
     """Draw a grey box that says why there is no picture, as much as fits."""
-    _draw_frame(ax, picture, side, side, _BOX_GREY)
+    _draw_frame(ax, picture, side, side, BOX_GREY)
     size = min(max(points / 13, 3), 8)
-    n_characters = max(int(points / (size * _CHARACTER_WIDTH)), 4)
+    n_characters = max(int(points / (size * CHARACTER_WIDTH)), 4)
     n_lines = max(int(points / (1.35 * size)), 1)
     text = textwrap.fill(
         drawable(text), n_characters, max_lines=n_lines, placeholder=" …"

@@ -1,12 +1,12 @@
 """The groups of a map: their names, and a colour and a marker for each."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import column_or_1d
+
+from imgsim.display._labels import NO_GROUP, as_label_column, name_label
 
 # Those of Okabe and Ito that stand out on white, and a dark one of Tol.
 _COLORS = (
@@ -46,19 +46,16 @@ def name_labels(
     names, shorts : list of str
         By number.
     """
-    given = np.asarray(labels)
-    if given.dtype.kind == "O" and all(isinstance(n, Integral) for n in given.flat):
-        given = given.astype(np.int64)  # pandas' own integers
-    given = np.asarray(column_or_1d(given))
+    if np.asarray(labels).dtype.kind == "S":
+        labels = np.asarray(labels).astype(str)
+    given = as_label_column(labels)
     if given.dtype.kind in "iu":
         return _name_integers(given, label_names)
-    if given.dtype.kind in "US" or all(isinstance(label, str) for label in given):
-        if label_names is not None:
-            raise ValueError("label_names are for integer labels; labels are strings.")
-        classes, numbers = np.unique(given.astype(str), return_inverse=True)
-        names = classes.tolist()
-        return numbers.astype(np.int64), names, names
-    raise ValueError(f"labels must be integers or strings; got dtype {given.dtype}.")
+    if label_names is not None:
+        raise ValueError("label_names are for integer labels; labels are strings.")
+    classes, numbers = np.unique(given, return_inverse=True)
+    names = classes.tolist()
+    return numbers.astype(np.int64), names, names
 
 
 def _name_integers(
@@ -66,14 +63,9 @@ def _name_integers(
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
     present = np.unique(labels[labels >= 0])
     numbers = np.where(labels >= 0, np.searchsorted(present, labels), -1)
-    if label_names is None:
-        shorts = [str(label) for label in present]
-        return numbers, [f"group {short}" for short in shorts], shorts
-    given = dict(
-        label_names if isinstance(label_names, Mapping) else enumerate(label_names)
-    )
-    names = [str(given.get(label, f"group {label}")) for label in present.tolist()]
-    return numbers, names, names
+    names = [name_label(label, label_names) for label in present.tolist()]
+    shorts = names if label_names is not None else [str(label) for label in present]
+    return numbers, names, shorts
 
 
 def make_groups(
@@ -102,7 +94,7 @@ def make_groups(
         groups.append(Group(f"{len(small)} others", "", "0.35", "h", rows))
     if (numbers < 0).any():
         rows = np.flatnonzero(numbers < 0)
-        groups.append(Group("no group", "", "0.75", "o", rows, is_group=False))
+        groups.append(Group(NO_GROUP, "", "0.75", "o", rows, is_group=False))
     return groups
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from imgsim.display._grid import drawable, shortened
+from imgsim.display._grid import drawable, shortened, size_in_points
 from imgsim.display._map_drawing import QUERY_COLOR
 from imgsim.display._map_groups import Group
 
@@ -52,7 +52,7 @@ def draw_legend(ax: "Axes", entries: list[Entry], width: float, height: float) -
     while shown:
         for size, n_characters in _SIZES if shown is entries else _SIZES[-1:]:
             legend = _make_legend(ax, shown, size, n_characters, height)
-            taken, high = _measure(ax, legend)
+            taken, high = size_in_points(ax, legend)
             taken += _GAP + _PADDING * size
             if taken <= width and high <= height:
                 return taken
@@ -117,8 +117,3 @@ def _make_legend(
 def _line(entry: Entry, n_characters: int) -> str:
     name = shortened(" ".join(entry.name.split()), n_characters)
     return drawable(f"{name} ({entry.n_images:,})")
-
-
-def _measure(ax: "Axes", legend: "Legend") -> tuple[float, float]:
-    extent: Any = legend.get_window_extent()
-    return extent.width * 72 / ax.figure.dpi, extent.height * 72 / ax.figure.dpi

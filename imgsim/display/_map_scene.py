@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from imgsim._optional import import_optional
 from imgsim._validation import find_readable_rows
-from imgsim.display._grid import check_length
+from imgsim.display._grid import check_length, size_in_points
 from imgsim.display._map_drawing import (
     Picture,
     draw_names,
@@ -145,7 +145,7 @@ def draw_scene(
     is_own = ax is None
     ax = _new_axes(scene.places, caller) if ax is None else ax
     _prepare(ax, scene.title)
-    width, height = _points(ax)
+    width, height = size_in_points(ax, ax)
     most = 72 * _LEGEND_INCHES if is_own else _LEGEND_SHARE * width
     right = draw_legend(ax, _entries(scene), most, height)
     if is_own:
@@ -186,7 +186,7 @@ def _cut_to(ax: "Axes", width: float) -> float:
 
 def _prepare(ax: "Axes", title: str) -> None:
     """Write the title, and let the figure find where the axes are, if it does that."""
-    width = _points(ax)[0]
+    width = size_in_points(ax, ax)[0]
     longest = max(map(len, title.split("\n")))
     size = min(max(width / (_CHARACTER_WIDTH * longest), 4), 12)
     ax.set_title(title, size=size)
@@ -194,12 +194,6 @@ def _prepare(ax: "Axes", title: str) -> None:
     figure = ax.figure.figure  # of a part of a figure, the whole
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
-
-
-def _points(ax: "Axes") -> tuple[float, float]:
-    """Return width and height of axes in points."""
-    extent = ax.get_window_extent()
-    return extent.width * 72 / ax.figure.dpi, extent.height * 72 / ax.figure.dpi
 
 
 def _draw_without_pictures(

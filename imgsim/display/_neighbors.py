@@ -1,7 +1,6 @@
 """Queries with their nearest images beside them."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -169,8 +168,8 @@ class NeighborsDisplay:
         if rows is not None:
             queries = np.atleast_1d(queries[_as_rows(rows)])
         found, distances = _search_rows(index, X, queries, n_neighbors)
-        _check_limit(max_distance, index)
-        n_near = [_n_within(some, max_distance) for some in distances]
+        limit = index._checked_limit(max_distance)
+        n_near = [int(np.searchsorted(some, limit, side="right")) for some in distances]
         return cls(
             query_images=[query_images[i] for i in queries],
             neighbor_images=[
@@ -337,23 +336,10 @@ def _beyond(distance: float, limit: float | None) -> str:
     return f"just > {bound}" if shown == bound else f"{shown} > {bound}"
 
 
-def _check_limit(limit: Any, index: SimilarityIndex) -> None:
-    least = -np.inf if index.metric == "inner_product" else 0
-    if limit is not None and (not isinstance(limit, Real) or not float(limit) >= least):
-        raise ValueError(f"max_distance={limit!r} must be a number, at least 0.")
-
-
 def _as_rows(rows: ArrayLike) -> NDArray[Any]:
     """Return row numbers, or a mask, for indexing; an empty list is no row."""
     chosen = np.asarray(rows)
     return chosen if chosen.size else chosen.astype(np.int64)
-
-
-def _n_within(distances: NDArray[Any], limit: float | None) -> int:
-    """Return how many of increasing distances are within a limit."""
-    if limit is None:
-        return len(distances)
-    return int(np.searchsorted(distances, limit, side="right"))
 
 
 def _search_rows(

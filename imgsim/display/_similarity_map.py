@@ -273,8 +273,8 @@ class SimilarityMapDisplay:
 
     def _tiles(self, i: int, place: _Place) -> list[Tile]:
         shown, maps = list(self.images[i]), self.contributions[i]
-        if maps is not None:
-            scale = HeatScale.of(*maps)
+        scale = self._scale(i)
+        if maps is not None and scale is not None:
             both = zip(shown, maps, strict=True)
             shown = [paint(image, one, scale) for image, one in both]
         names = self.names[i] if self.names is not None else ("", "")

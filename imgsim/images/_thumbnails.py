@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,15 +11,31 @@ from PIL import Image
 
 from imgsim.images._read import read_image_small
 from imgsim.images._rgb import RGB
-from imgsim.images._stream import ImageStream
+from imgsim.images._stream import ImageFailure, ImageStream
 
 
 def stream_thumbnails(X: Any, size: int) -> ImageStream:
     """Read images and shrink each so that neither side exceeds `size` pixels."""
+    return _stream(X, size, partial(make_thumbnail, size=size))
+
+
+def thumbnail_addresses(
+    X: Any, size: int
+) -> tuple[list[str | None], list[ImageFailure]]:
+    """Return thumbnails as addresses that hold them; None for an unreadable image."""
+    stream = _stream(X, size, lambda rgb: as_data_uri(make_thumbnail(rgb, size)))
+    addresses: list[str | None] = [None] * stream.n_images
+    failures: list[ImageFailure] = []
+    for batch in stream:
+        for i, address in zip(batch.rows, batch.images, strict=True):
+            addresses[i] = address
+        failures += batch.failures
+    return addresses, failures
+
+
+def _stream(X: Any, size: int, prepare: Callable[[RGB], Any]) -> ImageStream:
     return ImageStream(
-        X,
-        prepare=partial(make_thumbnail, size=size),
-        read=partial(read_image_small, side=2 * size),
+        X, prepare=prepare, read=partial(read_image_small, side=2 * size)
     )
 
 

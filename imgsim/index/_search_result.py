@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from imgsim._html import as_text, render_html
 from imgsim.images._files import is_image_path
 from imgsim.images._sources import check_image_sources
-from imgsim.images._thumbnails import as_data_uri, stream_thumbnails
+from imgsim.images._thumbnails import thumbnail_addresses
 
 _MOST_QUERIES = 20  # shown by a notebook
 _MOST_NEIGHBORS = 10
@@ -172,9 +172,11 @@ def _pictures(sources: list[Any]) -> list[_Picture]:
     known = [i for i, source in enumerate(sources) if source is not None]
     if not known:
         return pictures
-    for batch in stream_thumbnails([sources[i] for i in known], _THUMBNAIL_PIXELS):
-        for row, image in zip(batch.rows, batch.images, strict=True):
-            pictures[known[row]] = _Picture(as_data_uri(image))
-        for failure in batch.failures:
-            pictures[known[failure.index]] = _Picture(fault=as_text(failure.reason))
+    addresses, failures = thumbnail_addresses(
+        [sources[i] for i in known], _THUMBNAIL_PIXELS
+    )
+    for i, address in zip(known, addresses, strict=True):
+        pictures[i] = _Picture(address or "")
+    for failure in failures:
+        pictures[known[failure.index]] = _Picture(fault=as_text(failure.reason))
     return pictures

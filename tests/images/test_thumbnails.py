@@ -8,7 +8,12 @@ import pytest
 from PIL import Image
 
 from imgsim import read_image
-from imgsim.images._thumbnails import as_data_uri, make_thumbnail, stream_thumbnails
+from imgsim.images._thumbnails import (
+    as_data_uri,
+    make_thumbnail,
+    stream_thumbnails,
+    thumbnail_addresses,
+)
 
 
 @pytest.fixture
@@ -60,3 +65,17 @@ def test_a_page_carries_a_picture(photo):
         shown = np.asarray(image.convert("RGB"))
     assert shown.shape == photo.shape
     assert np.abs(shown.astype(int) - photo).mean() < 4
+
+
+def test_addresses_stand_where_their_images_do(photo):
+    """An unreadable image has none, and its reason tells which it is."""
+    addresses, failures = thumbnail_addresses([photo, "missing.jpg", photo[:50]], 96)
+
+    assert addresses == [
+        as_data_uri(make_thumbnail(photo, 96)),
+        None,
+        as_data_uri(make_thumbnail(photo[:50], 96)),
+    ]
+    assert [(failure.index, failure.reason) for failure in failures] == [
+        (1, "no such file.")
+    ]
