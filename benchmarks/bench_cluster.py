@@ -130,7 +130,7 @@ def bench_sample():
 PROGRAM = """
 import sys, time
 import numpy as np
-import sklearn.metrics, imgsim.cluster, imgsim.index._kernels
+import sklearn.metrics, imgsim.cluster, imgsim._distance.kernels
 from imgsim.cluster import silhouette_score_many
 
 {functions}

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sknetwork.clustering import Leiden
 
-from imgsim.index._kernels import compiled
+from imgsim._distance.kernels import compiled
 
 
 class BoundedLeiden(Leiden):

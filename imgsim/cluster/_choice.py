@@ -3,7 +3,7 @@
 import numpy as np
 
 from imgsim._table import Table
-from imgsim._warning import warn_caller
+from imgsim._warnings import warn_caller
 from imgsim.cluster._knee import find_knee
 from imgsim.exceptions import WeakGroupsWarning
 

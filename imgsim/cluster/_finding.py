@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim._warning import warn_caller
+from imgsim._warnings import warn_caller
 from imgsim.cluster._algorithms import ALGORITHMS
 from imgsim.cluster._candidates import Setting, check_candidates, cluster_candidates
 from imgsim.cluster._k_selection import KSelection

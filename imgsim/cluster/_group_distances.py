@@ -19,9 +19,9 @@ from scipy.spatial.distance import cdist
 from sklearn import get_config
 from threadpoolctl import ThreadpoolController
 
+from imgsim._distance.metric import ABSOLUTE, SQUARED, Metric
+from imgsim._distance.scores import make_scorer
 from imgsim.cluster._space import unit_rows
-from imgsim.index._metric import ABSOLUTE, SQUARED, Metric
-from imgsim.index._scores import make_scorer
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -369,7 +369,7 @@ class _Comparison:
 
     def _compare_pairs(self, i: Ints, j: Ints) -> Floats:
         """Compare pairs of what is given in double precision."""
-        from imgsim.index._kernels import distances_of_pairs
+        from imgsim._distance.kernels import distances_of_pairs
 
         shift, scale = np.zeros(len(self.X)), np.full(len(self.X), 1 / self.unit)
         compared = np.empty(len(i))

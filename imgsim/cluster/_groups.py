@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics.pairwise import pairwise_distances
 
 from imgsim._table import Table
-from imgsim._warning import warn_caller
+from imgsim._warnings import warn_caller
 from imgsim.cluster._group_distances import describe_groups
 from imgsim.cluster._space import to_euclidean
 from imgsim.exceptions import WeakGroupsWarning

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from imgsim._distance.metric import JACCARD, make_metric
 from imgsim._html import as_text
 from imgsim._validation import find_readable_rows
 from imgsim.display._grid import check_length
@@ -19,7 +20,6 @@ from imgsim.display._labels import as_label_column, name_label
 from imgsim.display._projection import check_embeddings
 from imgsim.images._thumbnails import thumbnail_addresses
 from imgsim.index import SimilarityIndex
-from imgsim.index._metric import JACCARD, make_metric
 
 _QUOTED_PATH = re.compile(r"""(?<!\w)b?(['"])((?!\1).)*[/\\].*?\1""")
 

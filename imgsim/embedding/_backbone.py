@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from imgsim.embedding._building import building
+from imgsim._compute.precision import lower_weights
+from imgsim._compute.torch_random import building
 from imgsim.embedding._checkpoint import Checkpoint, fingerprint, load_checkpoint
 from imgsim.embedding._folding import fold_batch_norms
-from imgsim.embedding._precision import lower_weights
 from imgsim.embedding._preprocessing import two_sides
 from imgsim.exceptions import WeightsUnavailableError
 

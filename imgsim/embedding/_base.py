@@ -19,8 +19,8 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags
 
+from imgsim._typing import Pixels, Rows
 from imgsim._validation import Interval, StrOptions, fit_context
-from imgsim.embedding._arrays import Pixels, Rows
 from imgsim.embedding._cache import EmbeddingCache
 from imgsim.embedding._cache_file import is_full_disk
 from imgsim.embedding._cached_rows import CachedRows

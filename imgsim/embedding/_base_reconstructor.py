@@ -13,12 +13,12 @@ from PIL import Image
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._compute.device import resolve_device
+from imgsim._compute.precision import computing_in
+from imgsim._typing import Pixels, Rows
 from imgsim._validation import fit_context
-from imgsim.embedding._arrays import Pixels, Rows
 from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
 from imgsim.embedding._checkpoint import fingerprint
-from imgsim.embedding._device import resolve_device
-from imgsim.embedding._precision import computing_in
 from imgsim.images import ImageFailure
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgsim.embedding._arrays import Pixels, Rows
+from imgsim._typing import Pixels, Rows
 from imgsim.embedding._cache_file import connect, named_errors
 from imgsim.exceptions import EmbeddingCacheError, EmbeddingCacheWarning
 from imgsim.images._read import read_content

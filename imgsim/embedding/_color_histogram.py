@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from imgsim._typing import Pixels, Rows
 from imgsim._validation import Interval
-from imgsim.embedding._arrays import Pixels, Rows
 from imgsim.embedding._base import BaseImageEmbedder
 from imgsim.embedding._cache import EmbeddingCache
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.embedding._arrays import Pixels, Rows
+from imgsim._typing import Pixels, Rows
 from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
 from imgsim.embedding._network import Network
 from imgsim.embedding._passes import open_passes

@@ -8,8 +8,10 @@ from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from imgsim._compute.device import resolve_device
+from imgsim._compute.precision import resolve_precision
+from imgsim._typing import Pixels
 from imgsim._validation import HasMethods, Interval, StrOptions
-from imgsim.embedding._arrays import Pixels
 from imgsim.embedding._backbone import (
     Backbone,
     BackboneSpec,
@@ -19,12 +21,10 @@ from imgsim.embedding._backbone import (
 from imgsim.embedding._base import BaseImageEmbedder, Start
 from imgsim.embedding._cache import EmbeddingCache
 from imgsim.embedding._checkpoint import Checkpoint
-from imgsim.embedding._device import resolve_device
 from imgsim.embedding._feature_maps import FeatureMaps
 from imgsim.embedding._network import Network
 from imgsim.embedding._own_module import backbone_of, refuse_with_module
 from imgsim.embedding._passes import n_images_in_pass, open_passes
-from imgsim.embedding._precision import resolve_precision
 from imgsim.embedding._preparation import least_side, make_preparation
 from imgsim.embedding._preprocessing import OVERRIDING, overridden
 from imgsim.embedding._stages import find_stages

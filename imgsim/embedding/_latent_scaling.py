@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from imgsim.embedding._arrays import Pixels
+from imgsim._typing import Pixels
 from imgsim.embedding._corruption import half_mirrored, warped
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numpy.random import RandomState
 from sklearn.utils import check_random_state
 
-from imgsim.embedding._arrays import Pixels
+from imgsim._compute.device import resolve_device
+from imgsim._compute.precision import resolve_precision
+from imgsim._compute.torch_random import learning
+from imgsim._typing import Pixels
 from imgsim.embedding._base_reconstructor import preparation
-from imgsim.embedding._building import learning
 from imgsim.embedding._checkpoint import fingerprint
 from imgsim.embedding._corruption import Corruption
-from imgsim.embedding._device import resolve_device
 from imgsim.embedding._latent_scaling import scale_axes
-from imgsim.embedding._precision import resolve_precision
 from imgsim.embedding._training import Training, TrainingOptions
 from imgsim.embedding._training_checkpoint import TrainingCheckpoint
 from imgsim.embedding._training_images import TrainingImages

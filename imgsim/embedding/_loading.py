@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from imgsim.embedding._arrays import Pixels, Rows
+from imgsim._typing import Pixels, Rows
 from imgsim.embedding._cached_rows import CachedRows, key_of_pixels
 from imgsim.exceptions import ImageReadError
 from imgsim.images._read import describe_source

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from imgsim._compute.precision import computing_in
 from imgsim.embedding._pooling import pool_last, pool_stages
-from imgsim.embedding._precision import computing_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from imgsim.embedding._arrays import Pixels, Rows
+from imgsim._typing import Pixels, Rows
 from imgsim.embedding._network import Network
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.embedding._arrays import Pixels
+from imgsim._compute.precision import computing_in
+from imgsim._compute.torch_settings import ProcessSwitch
+from imgsim._typing import Pixels
 from imgsim.embedding._corruption import Corruption, half_mirrored
 from imgsim.embedding._latent_penalty import contraction, divergence, drawn
-from imgsim.embedding._precision import computing_in
-from imgsim.embedding._process_switch import ProcessSwitch
 from imgsim.embedding._reconstruction_loss import reconstruction_loss
 from imgsim.embedding._training_images import TrainingImages
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from imgsim.embedding._arrays import Pixels
+from imgsim._typing import Pixels
 from imgsim.images import ImageFailure, ImageStream
 
 _MEBIBYTE = 2**20

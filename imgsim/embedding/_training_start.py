@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from imgsim.embedding._arrays import Pixels, Rows
-from imgsim.embedding._building import building
+from imgsim._compute.torch_random import building
+from imgsim._typing import Pixels, Rows
 from imgsim.embedding._corruption import warped
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from imgsim._distance.rows import Collection, Rows
 from imgsim.index._exact import find_nearest
 from imgsim.index._own_neighbors import drop_own, find_own_neighbors, fits_memory
 from imgsim.index._scan import compare_pairs, shared_out, sorted_pairs
-from imgsim.index._searched import Collection, Rows
 
 GRAPH_METRICS = ("correlation", "cosine", "euclidean", "sqeuclidean")
 

@@ -16,21 +16,21 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._compute.device import resolve_device
+from imgsim._distance.metric import BOOLEAN_METRICS, make_metric
+from imgsim._distance.rows import Collection, Rows
 from imgsim._validation import (
     check_rows,
     check_rows_to_fit,
     find_readable_rows,
     fit_context,
 )
-from imgsim.embedding._device import resolve_device
 from imgsim.index._approximate import GRAPH_METRICS, NeighborGraph, build_graph
 from imgsim.index._exact import find_nearest
 from imgsim.index._expansion import expand
 from imgsim.index._ids import check_ids, ids_from
-from imgsim.index._metric import BOOLEAN_METRICS, make_metric
 from imgsim.index._own_neighbors import order_without_own
 from imgsim.index._row_types import check_values, is_boolean, kind_of
-from imgsim.index._searched import Collection, Rows
 from imgsim.index._store import RowStore
 
 # Numbers in the collection from which algorithm="auto" builds a graph.

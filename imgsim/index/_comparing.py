@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from imgsim.index._searched import Collection, Rows
+from imgsim._distance.rows import Collection, Rows
 
 _N_ROWS = 4096
 _N_ARRAYS = 6  # of the size of a block of distances, while it is worked on

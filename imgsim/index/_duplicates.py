@@ -9,15 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._distance.metric import Metric
+from imgsim._distance.rows import Rows
 from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.images._sources import check_image_sources
 from imgsim.index._complete_linkage import complete_linkage, equal_ones
 from imgsim.index._copies import find_first_copies
 from imgsim.index._duplicate_group import DuplicateGroup
-from imgsim.index._metric import Metric
 from imgsim.index._near_pairs import find_near_pairs
 from imgsim.index._scan import Pairs
-from imgsim.index._searched import Rows
 from imgsim.index._similarity_index import SimilarityIndex
 
 _DEFAULT_FOR_COSINE = 0.21

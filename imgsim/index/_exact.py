@@ -5,10 +5,10 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.embedding._precision import resolve_precision
+from imgsim._compute.precision import resolve_precision
+from imgsim._distance.rows import Collection, Rows
 from imgsim.index._comparing import compare_nearest, compare_within
 from imgsim.index._scan import Pairs, scan_nearest, scan_within
-from imgsim.index._searched import Collection, Rows
 
 # Operations, and numbers in the collection, up to which all pairs are compared at once:
 # it takes less time than to load the compiled loops.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.preprocessing import normalize
 
-from imgsim.index._searched import Collection
+from imgsim._distance.rows import Collection
 
 
 def expand(

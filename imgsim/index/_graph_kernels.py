@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.index._kernels import N_AT_ONCE, compiled, n_reaching
+from imgsim._distance.kernels import N_AT_ONCE, compiled, n_reaching
 
 
 @compiled

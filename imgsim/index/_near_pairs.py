@@ -5,10 +5,10 @@ from math import isqrt
 import numpy as np
 from sklearn import get_config
 
+from imgsim._distance.metric import Metric
+from imgsim._distance.rows import Collection, Rows
 from imgsim.index._exact import find_within
-from imgsim.index._metric import Metric
 from imgsim.index._scan import Pairs
-from imgsim.index._searched import Collection, Rows
 
 _BYTES_PER_PAIR = 128  # while pairs are looked for, and while they are grouped
 

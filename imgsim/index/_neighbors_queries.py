@@ -9,11 +9,11 @@ from scipy.sparse import csr_matrix
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._distance.rows import Rows
 from imgsim._validation import find_readable_rows
 from imgsim.index._base_index import BaseIndex
 from imgsim.index._exact import find_within
 from imgsim.index._scan import Pairs
-from imgsim.index._searched import Rows
 
 
 class NeighborsQueries(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseIndex):

@@ -9,7 +9,9 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from imgsim.embedding._precision import computing_in, resolve_precision
+from imgsim._compute.precision import computing_in, resolve_precision
+from imgsim._distance.rows import Collection
+from imgsim._distance.scores import relative_error, slack
 from imgsim.index._exact import find_nearest
 from imgsim.index._scan import (
     Block,
@@ -18,8 +20,6 @@ from imgsim.index._scan import (
     shared_out,
     sorted_pairs,
 )
-from imgsim.index._scores import relative_error, slack
-from imgsim.index._searched import Collection
 
 _N_ROWS = 1024  # of a block
 _N_BYTES = 12  # of a candidate

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim._distance.metric import Metric
 from imgsim.exceptions import IndexFileError
 from imgsim.index._approximate import NeighborGraph
 from imgsim.index._array_file import read_arrays, write_arrays
-from imgsim.index._metric import Metric
 from imgsim.index._store import RowStore
 from imgsim.index._wholeness import (
     check_fields_whole,

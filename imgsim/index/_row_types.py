@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim.index._metric import BOOLEAN_METRICS
+from imgsim._distance.metric import BOOLEAN_METRICS
 
 
 def kind_of(labels: NDArray[Any]) -> str:

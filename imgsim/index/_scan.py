@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from threadpoolctl import ThreadpoolController
 
-from imgsim.index._metric import JACCARD, PRODUCT, SQUARED
-from imgsim.index._scores import make_scorer, relative_error, slack
-from imgsim.index._searched import Collection, Rows
+from imgsim._distance.metric import JACCARD, PRODUCT, SQUARED
+from imgsim._distance.rows import Collection, Rows
+from imgsim._distance.scores import make_scorer, relative_error, slack
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
@@ -139,7 +139,7 @@ def compare_pairs(
     row_of_pair: NDArray[np.int64],
 ) -> Pairs:
     """Return the pairs with their distances, computed in double precision."""
-    from imgsim.index._kernels import distances_of_pairs
+    from imgsim._distance.kernels import distances_of_pairs
 
     rows, metric = collection.rows, collection.metric
     compared = np.empty(len(row_of_pair))
@@ -193,7 +193,7 @@ class Candidates:
 
     def keep(self, block: Block) -> None:
         """Look through the scores of a block of rows."""
-        from imgsim.index._kernels import keep_candidates
+        from imgsim._distance.kernels import keep_candidates
 
         keep_candidates(
             block.scores,
@@ -218,7 +218,7 @@ def _reaching(
     block: Block, exact: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return queries and rows whose score may be as large as it should be."""
-    from imgsim.index._kernels import collect_reaching, count_reaching
+    from imgsim._distance.kernels import collect_reaching, count_reaching
 
     # To write the score to be reached in single precision rounds it, too.
     needed = np.maximum(exact - block.wrong - 1e-6 * np.abs(exact), _LOWEST)

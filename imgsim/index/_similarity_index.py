@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._distance.metric import KINDS, OTHER_NAMES, SLOW_METRICS
 from imgsim._validation import Interval, StrOptions
 from imgsim.index._excluding import allowed_slots, excluded_slots, without
-from imgsim.index._metric import KINDS, OTHER_NAMES, SLOW_METRICS
 from imgsim.index._neighbors_queries import NeighborsQueries
 from imgsim.index._saving import Saving
 from imgsim.index._search_result import SearchResult

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim._distance.metric import Metric, RowTerms
+from imgsim._distance.rows import Collection, Rows
 from imgsim._validation import find_readable_rows
 from imgsim.index._growing import GrowingArray
 from imgsim.index._ids import next_id
-from imgsim.index._metric import Metric, RowTerms
-from imgsim.index._searched import Collection, Rows
 
 _MAX_GONE = 0.25  # of all slots
 

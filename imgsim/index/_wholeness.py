@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.index._metric import KINDS, OTHER_NAMES, SLOW_METRICS
+from imgsim._distance.metric import KINDS, OTHER_NAMES, SLOW_METRICS
 
 _ROW_TYPES = {
     "shift": np.float64,

@@ -26,8 +26,8 @@ from imgsim import (
     SimilarityIndex,
     load_image_folder,
 )
+from imgsim._compute.device import resolve_device
 from imgsim.embedding import clear_models
-from imgsim.embedding._device import resolve_device
 from imgsim.exceptions import ImageReadWarning
 from imgsim.metrics import average_precision_at_k, precision_at_k
 

@@ -5,8 +5,8 @@ from decimal import Decimal, localcontext
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from imgsim.index._metric import make_metric
-from imgsim.index._searched import Collection, Rows
+from imgsim._distance.metric import make_metric
+from imgsim._distance.rows import Collection, Rows
 
 LINEAR = ("cosine", "correlation", "euclidean", "sqeuclidean", "inner_product")
 SUMMED = ("manhattan", "chebyshev")

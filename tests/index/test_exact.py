@@ -144,7 +144,7 @@ def test_small_searches_load_no_compiled_loops(monkeypatch):
 
     find_nearest(*make_search(X, X[:5], "cosine"), 3)
 
-    assert "imgsim.index._kernels" not in sys.modules
+    assert "imgsim._distance.kernels" not in sys.modules
 
 
 def test_bfloat16_is_tried_where_the_machine_has_it_and_it_pays(monkeypatch):

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from searching import METRICS, brute_force, cosine_in_60_digits, draw
 from sklearn.metrics import pairwise_distances
 
-from imgsim.index._metric import BOOLEAN_METRICS, SLOW_METRICS, make_metric
+from imgsim._distance.metric import BOOLEAN_METRICS, SLOW_METRICS, make_metric
 
 
 def _between(metric, queries, X):

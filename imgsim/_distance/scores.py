@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.embedding._precision import computing_in
-from imgsim.index._metric import ABSOLUTE, JACCARD, Metric
+from imgsim._compute.precision import computing_in
+from imgsim._distance.metric import ABSOLUTE, JACCARD, Metric
 
 Scorer = Callable[[NDArray[Any]], NDArray[np.float32]]
 
@@ -101,7 +101,7 @@ def _jaccard(queries: NDArray[np.float32]) -> Scorer:
 
 
 def _differences(queries: NDArray[np.float32], summed: bool) -> Scorer:
-    from imgsim.index._kernels import largest_differences, sums_of_differences
+    from imgsim._distance.kernels import largest_differences, sums_of_differences
 
     n_queries = len(queries)
     queries = _evened(queries)

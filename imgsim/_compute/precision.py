@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgsim.embedding._process_switch import ProcessSwitch
+from imgsim._compute.torch_settings import ProcessSwitch
 
 if TYPE_CHECKING:
     import torch

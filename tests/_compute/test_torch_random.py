@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from imgsim.embedding._building import building, learning  # noqa: E402  # torch may be missing
+from imgsim._compute.torch_random import building, learning  # noqa: E402  # torch may be missing
 
 
 def test_weights_are_the_same_whatever_the_program_has_set():

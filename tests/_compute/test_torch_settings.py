@@ -1,6 +1,6 @@
 """Tests of settings that threads share."""
 
-from imgsim.embedding._process_switch import ProcessSwitch
+from imgsim._compute.torch_settings import ProcessSwitch
 
 
 def test_settings_stay_switched_until_the_last_leaves():

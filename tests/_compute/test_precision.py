@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from imgsim.embedding import _precision
-from imgsim.embedding._precision import (
+from imgsim._compute.precision import (
     computing_in,
     lower_weights,
     resolve_precision,
     round_keeping_sums,
 )
+from imgsim.embedding import _precision
 
 torch = pytest.importorskip("torch")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.index._metric import Metric, RowTerms
+from imgsim._distance.metric import Metric, RowTerms
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.index._metric import ABSOLUTE, LARGEST, PRODUCT, SQUARED
+from imgsim._distance.metric import ABSOLUTE, LARGEST, PRODUCT, SQUARED
 
 # Sums may be added in any order, which vector instructions need; nothing is NaN.
 _ANY_ORDER = {"reassoc", "nsz", "nnan"}

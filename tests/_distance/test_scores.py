@@ -5,9 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 from searching import BOOLEAN, LINEAR, SUMMED, draw, make_search
 
-from imgsim.index._metric import make_metric
+from imgsim._distance.metric import make_metric
+from imgsim._distance.scores import _torch_products, make_scorer, relative_error
 from imgsim.index._scan import _scored
-from imgsim.index._scores import _torch_products, make_scorer, relative_error
 
 CASES = [
     *((name, "float32") for name in (*LINEAR, *SUMMED, *BOOLEAN)),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from imgsim.index._kernels import (
+from imgsim._distance.kernels import (
     collect_reaching,
     compiled,
     count_reaching,

@@ -1,0 +1,1 @@
+"""How computations run: device, precision, torch settings and seeds."""

@@ -1,0 +1,1 @@
+"""Distances between embeddings: metrics, rows, score bounds and compiled kernels."""
