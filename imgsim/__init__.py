@@ -4,7 +4,7 @@ Files become pixels, pixels embeddings, embeddings neighbours and groups, and al
 it figures: each arrow is one subpackage.
 """
 
-from imgsim.cluster import ImageClusterer, copy_to_folders, label_table, select_k
+from imgsim.cluster import ImageClusterer, select_k
 from imgsim.embedding import (
     AutoencoderEmbedder,
     ColorHistogramEmbedder,
@@ -12,6 +12,7 @@ from imgsim.embedding import (
     ImageEmbedder,
 )
 from imgsim.exceptions import ImageReadError
+from imgsim.export import copy_to_folders, label_table
 from imgsim.images import list_images, load_image_folder, read_image
 from imgsim.index import SimilarityIndex, find_duplicates
 

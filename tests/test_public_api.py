@@ -17,6 +17,7 @@ SUBPACKAGES = [
     "display",
     "embedding",
     "exceptions",
+    "export",
     "images",
     "index",
     "metrics",

@@ -1,17 +1,13 @@
 """Rows become groups: clustering, and the choice of the number of groups."""
 
-from imgsim.cluster._copy_to_folders import copy_to_folders
 from imgsim.cluster._image_clusterer import ImageClusterer
 from imgsim.cluster._k_selection import KSelection
-from imgsim.cluster._label_table import label_table
 from imgsim.cluster._select_k import select_k
 from imgsim.cluster._silhouette import silhouette_samples_many, silhouette_score_many
 
 __all__ = [
     "ImageClusterer",
     "KSelection",
-    "copy_to_folders",
-    "label_table",
     "select_k",
     "silhouette_samples_many",
     "silhouette_score_many",

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from imgsim._table import Table
 from imgsim._warnings import warn_caller
 from imgsim.cluster._knee import find_knee
 from imgsim.exceptions import WeakGroupsWarning
+from imgsim.export._table import Table
 
 CRITERIA = (
     "silhouette",

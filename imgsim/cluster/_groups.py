@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics.pairwise import pairwise_distances
 
-from imgsim._table import Table
 from imgsim._warnings import warn_caller
 from imgsim.cluster._group_distances import describe_groups
 from imgsim.cluster._space import to_euclidean
 from imgsim.exceptions import WeakGroupsWarning
+from imgsim.export._table import Table
 from imgsim.index import SimilarityIndex
 
 Labels = NDArray[np.int64]

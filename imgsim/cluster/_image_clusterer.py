@@ -15,7 +15,6 @@ from sklearn.base import (
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._table import Table
 from imgsim._validation import (
     Interval,
     StrOptions,
@@ -34,6 +33,7 @@ from imgsim.cluster._groups import Groups, distances_from, number_by_size
 from imgsim.cluster._select_k import RandomState, as_seed
 from imgsim.cluster._silhouette import silhouette_score_many
 from imgsim.cluster._space import Space
+from imgsim.export._table import Table
 
 
 class ImageClusterer(

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelEncoder
 
-from imgsim._table import Table
 from imgsim.cluster._candidates import (
     CLUSTERING_ERRORS,
     Candidate,
@@ -19,6 +18,7 @@ from imgsim.cluster._criteria import Criteria, judge
 from imgsim.cluster._resampling import gap_statistic, reference_box, stability
 from imgsim.cluster._silhouette import silhouette_score_many
 from imgsim.cluster._space import to_euclidean
+from imgsim.export._table import Table
 
 _MOST_ROWS = 20_000
 _SAMPLE_SIZE = 5_000

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim._table import Table
 from imgsim.cluster._selection_display import SelectionDisplay
+from imgsim.export._table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 
-from imgsim._table import Table
 from imgsim.cluster._choice import CRITERIA, choose, warn_if_weak
 from imgsim.exceptions import WeakGroupsWarning
+from imgsim.export._table import Table
 
 NAN = np.nan
 

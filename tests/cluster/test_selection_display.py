@@ -6,8 +6,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from imgsim import select_k
-from imgsim._table import Table
 from imgsim.display import SelectionDisplay
+from imgsim.export._table import Table
 
 ALL = [
     "silhouette",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim._validation import StrOptions, validate_params
-from imgsim.cluster._label_table import label_table
+from imgsim.export._label_table import label_table
 
 _BLOCK = 2**20
 _MAX_NAME = 255  # bytes, on nearly every file system

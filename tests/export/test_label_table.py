@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imgsim import ImageClusterer
-from imgsim.cluster import label_table
+from imgsim.export import label_table
 
 
 def test_lists_images_in_their_order(blobs):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim._table import Table
 from imgsim._validation import validate_params
+from imgsim.export._table import Table
 
 
 @validate_params({"columns": [Mapping, None]}, prefer_skip_nested_validation=True)
@@ -64,7 +64,7 @@ def label_table(
 
     Examples
     --------
-    >>> from imgsim.cluster import label_table
+    >>> from imgsim.export import label_table
     >>> paths = ["zoo/lion.jpg", "zoo/zebra.jpg", "blurred.jpg"]
     >>> print(label_table(paths, [0, 1, -1], columns={"silhouette": [0.7, 0.52, 0]}))
              path  group  silhouette

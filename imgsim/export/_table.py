@@ -24,7 +24,7 @@ class Table(dict[str, NDArray[Any]]):
     Examples
     --------
     >>> import numpy as np
-    >>> from imgsim._table import Table
+    >>> from imgsim.export import Table
     >>> table = Table(group=np.array([0, 1]), silhouette=np.array([0.51234, np.nan]))
     >>> print(table)
     group  silhouette

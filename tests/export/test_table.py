@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from imgsim._table import Table
+from imgsim.export._table import Table
 
 
 def _rows(path):
