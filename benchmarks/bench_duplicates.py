@@ -27,7 +27,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from imgsim import ImageEmbedder, list_images
-from imgsim.index import find_duplicates
+from imgsim.duplicates import find_duplicates
 
 THRESHOLDS = [*np.arange(2, 31) / 100, 0.35, 0.4, 0.45, 0.5]
 N_ROWS, WIDTH, N_GROUPS, GROUP_SIZE = 200_000, 512, 4_000, 5

@@ -5,6 +5,7 @@ it figures: each arrow is one subpackage.
 """
 
 from imgsim.cluster import ImageClusterer, select_k
+from imgsim.duplicates import find_duplicates
 from imgsim.embedding import (
     AutoencoderEmbedder,
     ColorHistogramEmbedder,
@@ -14,7 +15,7 @@ from imgsim.embedding import (
 from imgsim.exceptions import ImageReadError
 from imgsim.export import copy_to_folders, label_table
 from imgsim.images import list_images, load_image_folder, read_image
-from imgsim.index import SimilarityIndex, find_duplicates
+from imgsim.index import SimilarityIndex
 
 __all__ = [
     "AutoencoderEmbedder",

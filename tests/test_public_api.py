@@ -15,6 +15,7 @@ SUBPACKAGES = [
     "cluster",
     "datasets",
     "display",
+    "duplicates",
     "embedding",
     "exceptions",
     "export",

@@ -10,8 +10,8 @@ from scipy.spatial.distance import cdist
 from sklearn import config_context
 
 from imgsim import list_images
+from imgsim.duplicates._find_duplicates import find_duplicates
 from imgsim.exceptions import ImageReadError
-from imgsim.index._duplicates import find_duplicates
 from imgsim.index._similarity_index import SimilarityIndex
 
 

@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._distance.metric import Metric
 from imgsim._distance.rows import Rows
 from imgsim._validation import Interval, StrOptions, validate_params
+from imgsim.duplicates._complete_linkage import complete_linkage, equal_ones
+from imgsim.duplicates._duplicate_group import DuplicateGroup
+from imgsim.duplicates._exact_copies import find_first_copies
 from imgsim.images._sources import check_image_sources
-from imgsim.index._complete_linkage import complete_linkage, equal_ones
-from imgsim.index._copies import find_first_copies
-from imgsim.index._duplicate_group import DuplicateGroup
 from imgsim.index._near_pairs import find_near_pairs
 from imgsim.index._scan import Pairs
 from imgsim.index._similarity_index import SimilarityIndex
@@ -117,7 +117,7 @@ def find_duplicates(
     --------
     >>> from imgsim import ColorHistogramEmbedder
     >>> from imgsim.datasets import load_sample_photos
-    >>> from imgsim.index import find_duplicates
+    >>> from imgsim.duplicates import find_duplicates
     >>> photos = load_sample_photos(n_crops=2, n_copies=2)
     >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
     >>> for group in find_duplicates(X, max_distance=0.05):

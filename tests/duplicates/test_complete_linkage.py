@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
-from imgsim.index._complete_linkage import complete_linkage
+from imgsim.duplicates._complete_linkage import complete_linkage
 
 
 def _link(distances, limit):

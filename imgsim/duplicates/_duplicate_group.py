@@ -45,7 +45,7 @@ class DuplicateGroup:
     Examples
     --------
     >>> import numpy as np
-    >>> from imgsim.index import find_duplicates
+    >>> from imgsim.duplicates import find_duplicates
     >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [0.1, 1.0], [0.0, 1.0]])
     >>> (group,) = find_duplicates(X, max_distance=0.1, ids=["a", "b", "c", "d"])
     >>> group.kept, group.extra, group.exact_copies
