@@ -16,9 +16,9 @@ from imgsim.duplicates._complete_linkage import complete_linkage, equal_ones
 from imgsim.duplicates._duplicate_group import DuplicateGroup
 from imgsim.duplicates._exact_copies import find_first_copies
 from imgsim.images._sources import check_image_sources
-from imgsim.index._near_pairs import find_near_pairs
-from imgsim.index._scan import Pairs
 from imgsim.index._similarity_index import SimilarityIndex
+from imgsim.index.exact._near_pairs import find_near_pairs
+from imgsim.index.exact._scan import Pairs
 
 _DEFAULT_FOR_COSINE = 0.21
 

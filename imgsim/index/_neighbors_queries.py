@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.rows import Rows
 from imgsim._validation import find_readable_rows
-from imgsim.index._base_index import BaseIndex
-from imgsim.index._exact import find_within
-from imgsim.index._scan import Pairs
+from imgsim.index._searcher import BaseIndex
+from imgsim.index.exact._nearest import find_within
+from imgsim.index.exact._scan import Pairs
 
 
 class NeighborsQueries(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseIndex):

@@ -5,7 +5,7 @@ from typing import Self
 
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim.index._persistence import load_index, save_index
+from imgsim.index.storage._index_file import load_index, save_index
 
 
 class Saving:

@@ -12,11 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import KINDS, OTHER_NAMES, SLOW_METRICS
 from imgsim._validation import Interval, StrOptions
-from imgsim.index._excluding import allowed_slots, excluded_slots, without
+from imgsim.index._filters import allowed_slots, excluded_slots, without
 from imgsim.index._neighbors_queries import NeighborsQueries
 from imgsim.index._saving import Saving
 from imgsim.index._search_result import SearchResult
-from imgsim.index._threshold import threshold_by_coverage, threshold_by_precision
+from imgsim.index._thresholds import threshold_by_coverage, threshold_by_precision
 from imgsim.metrics import precision_at_k
 
 _MANY = 256  # ids that one query leaves out

@@ -7,7 +7,7 @@ from searching import BOOLEAN, LINEAR, SUMMED, draw, make_search
 
 from imgsim._distance.metric import make_metric
 from imgsim._distance.scores import _torch_products, make_scorer, relative_error
-from imgsim.index._scan import _scored
+from imgsim.index.exact._scan import _scored
 
 CASES = [
     *((name, "float32") for name in (*LINEAR, *SUMMED, *BOOLEAN)),

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from imgsim import SimilarityIndex
 from imgsim.exceptions import IndexFileError
-from imgsim.index._array_file import read_arrays, write_arrays
+from imgsim.index.storage._array_file import read_arrays, write_arrays
 
 KIND = "imgsim.SimilarityIndex"
 MODES = pytest.mark.parametrize("mmap_mode", ["r", None])

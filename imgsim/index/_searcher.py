@@ -25,13 +25,13 @@ from imgsim._validation import (
     find_readable_rows,
     fit_context,
 )
-from imgsim.index._approximate import GRAPH_METRICS, NeighborGraph, build_graph
-from imgsim.index._exact import find_nearest
-from imgsim.index._expansion import expand
 from imgsim.index._ids import check_ids, ids_from
-from imgsim.index._own_neighbors import order_without_own
+from imgsim.index._query_expansion import expand
+from imgsim.index._row_store import RowStore
 from imgsim.index._row_types import check_values, is_boolean, kind_of
-from imgsim.index._store import RowStore
+from imgsim.index.exact._nearest import find_nearest
+from imgsim.index.exact._self_neighbors import order_without_own
+from imgsim.index.graph._neighbor_graph import GRAPH_METRICS, NeighborGraph, build_graph
 
 # Numbers in the collection from which algorithm="auto" builds a graph.
 _MANY_NUMBERS = 6e8

@@ -9,7 +9,7 @@ from searching import METRICS, brute_force, draw, make_search, nearest_by_force
 from sklearn import config_context
 
 from imgsim.index import _comparing
-from imgsim.index._comparing import _smallest, compare_nearest, compare_within
+from imgsim.index.exact._brute_force import _smallest, compare_nearest, compare_within
 
 
 @pytest.fixture(params=[1024, 0.001])

@@ -17,7 +17,7 @@ import safetensors
 
 from imgsim.exceptions import ImgsimError, IndexFileError
 from imgsim.index import _array_file
-from imgsim.index._array_file import read_arrays, write_arrays
+from imgsim.index.storage._array_file import read_arrays, write_arrays
 
 PREFIX = b'{"__metadata__":{"sha256":"'
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
@@ -561,7 +561,7 @@ def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
 KILLED_WHILE_SAVING = """
 import os, random, signal, sys, time
 import numpy as np
-from imgsim.index._array_file import read_arrays, write_arrays
+from imgsim.index.storage._array_file import read_arrays, write_arrays
 
 path = sys.argv[1]
 

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from imgsim.index._graph_kernels import add_ways_back, best_of_each, choose_links, walk
+from imgsim.index.graph._graph_kernels import (
+    add_ways_back,
+    best_of_each,
+    choose_links,
+    walk,
+)
 
 POINTS = np.float32([[0, 0], [1, 0], [2, 0], [0, 3], [9, 9]])
 SCALE = np.ones(5, dtype=np.float32)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from imgsim._distance.rows import Collection, Rows
-from imgsim.index._exact import find_nearest
-from imgsim.index._own_neighbors import drop_own, find_own_neighbors, fits_memory
-from imgsim.index._scan import compare_pairs, shared_out, sorted_pairs
+from imgsim.index.exact._nearest import find_nearest
+from imgsim.index.exact._scan import compare_pairs, shared_out, sorted_pairs
+from imgsim.index.exact._self_neighbors import drop_own, find_own_neighbors, fits_memory
 
 GRAPH_METRICS = ("correlation", "cosine", "euclidean", "sqeuclidean")
 
@@ -119,7 +119,7 @@ class NeighborGraph:
         self, queries: Rows, collection: Collection, n_found: int, n_neighbors: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Walk from the nearest entries on, and return the nearest that were met."""
-        from imgsim.index._graph_kernels import walk
+        from imgsim.index.graph._graph_kernels import walk
 
         rows, metric = collection.rows, collection.metric
         scale, bias = _single(rows)
@@ -151,7 +151,7 @@ class NeighborGraph:
 
     def _starts(self, seen: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the entries nearest to each query on the principal axes."""
-        from imgsim.index._graph_kernels import best_of_each
+        from imgsim.index.graph._graph_kernels import best_of_each
 
         axes, mean = self.axes[:-1], self.axes[-1]
         codes = seen @ axes.T - axes @ mean
@@ -242,7 +242,7 @@ def _linked(
     neighbors: NDArray[np.int32], collection: Collection, is_left_out: NDArray[np.bool_]
 ) -> NDArray[np.int32]:
     """Return the links of the graph."""
-    from imgsim.index._graph_kernels import add_ways_back, choose_links
+    from imgsim.index.graph._graph_kernels import add_ways_back, choose_links
 
     rows = collection.rows
     scale, bias = _single(rows)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from imgsim._compute.precision import resolve_precision
 from imgsim._distance.rows import Collection, Rows
-from imgsim.index._comparing import compare_nearest, compare_within
-from imgsim.index._scan import Pairs, scan_nearest, scan_within
+from imgsim.index.exact._brute_force import compare_nearest, compare_within
+from imgsim.index.exact._scan import Pairs, scan_nearest, scan_within
 
 # Operations, and numbers in the collection, up to which all pairs are compared at once:
 # it takes less time than to load the compiled loops.

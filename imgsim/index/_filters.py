@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim.index._store import RowStore
+from imgsim.index._row_store import RowStore
 
 _PER_QUERY = (list, set, frozenset, np.ndarray)
 

@@ -19,8 +19,8 @@ from searching import (
 from sklearn import config_context
 
 from imgsim.index import _scan
-from imgsim.index._comparing import compare_nearest
-from imgsim.index._scan import scan_nearest, scan_within, shared_out
+from imgsim.index.exact._brute_force import compare_nearest
+from imgsim.index.exact._scan import scan_nearest, scan_within, shared_out
 
 # Only products are computed in other precisions.
 PRECISIONS = [

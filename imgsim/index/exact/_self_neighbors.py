@@ -12,8 +12,8 @@ from sklearn import get_config
 from imgsim._compute.precision import computing_in, resolve_precision
 from imgsim._distance.rows import Collection
 from imgsim._distance.scores import relative_error, slack
-from imgsim.index._exact import find_nearest
-from imgsim.index._scan import (
+from imgsim.index.exact._nearest import find_nearest
+from imgsim.index.exact._scan import (
     Block,
     Candidates,
     compare_pairs,

@@ -7,8 +7,8 @@ from sklearn import get_config
 
 from imgsim._distance.metric import Metric
 from imgsim._distance.rows import Collection, Rows
-from imgsim.index._exact import find_within
-from imgsim.index._scan import Pairs
+from imgsim.index.exact._nearest import find_within
+from imgsim.index.exact._scan import Pairs
 
 _BYTES_PER_PAIR = 128  # while pairs are looked for, and while they are grouped
 

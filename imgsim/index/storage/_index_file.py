@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from imgsim._distance.metric import Metric
 from imgsim.exceptions import IndexFileError
-from imgsim.index._approximate import NeighborGraph
-from imgsim.index._array_file import read_arrays, write_arrays
-from imgsim.index._store import RowStore
+from imgsim.index._row_store import RowStore
 from imgsim.index._wholeness import (
     check_fields_whole,
     check_graph_whole,
     check_rows_whole,
 )
+from imgsim.index.graph._neighbor_graph import NeighborGraph
+from imgsim.index.storage._array_file import read_arrays, write_arrays
 
 FORMAT_VERSION = 1
 _KIND = "imgsim.SimilarityIndex"

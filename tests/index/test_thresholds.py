@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgsim.index._threshold import threshold_by_coverage, threshold_by_precision
+from imgsim.index._thresholds import threshold_by_coverage, threshold_by_precision
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from searching import brute_force, make_search, nearest_by_force
 
 from imgsim import SimilarityIndex
 from imgsim.index import _approximate
-from imgsim.index._approximate import GRAPH_METRICS, build_graph
+from imgsim.index.graph._neighbor_graph import GRAPH_METRICS, build_graph
 
 
 def _clustered(n_rows, n_features=32, seed=0, dtype=np.float32):
@@ -359,7 +359,7 @@ def test_rows_beyond_single_precision_are_not_lost(size):
 
 def test_own_neighbours_are_those_of_brute_force(monkeypatch):
     """They are the links of the graph, so no row is among its own."""
-    monkeypatch.setattr("imgsim.index._own_neighbors._N_ROWS", 128)
+    monkeypatch.setattr("imgsim.index.exact._self_neighbors._N_ROWS", 128)
     X = _clustered(401)
     allowed = np.arange(401) % 7 > 0
     collection = make_search(X, X[:1], "cosine", allowed)[1]

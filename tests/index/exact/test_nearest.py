@@ -16,8 +16,8 @@ from searching import (
 )
 
 from imgsim.index import _exact
-from imgsim.index._comparing import compare_nearest, compare_within
-from imgsim.index._exact import find_nearest, find_within
+from imgsim.index.exact._brute_force import compare_nearest, compare_within
+from imgsim.index.exact._nearest import find_nearest, find_within
 
 WAYS = ("compared", "float32", "bfloat16")
 

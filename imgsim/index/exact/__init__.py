@@ -1,0 +1,1 @@
+"""Exact neighbors: every row is compared, or ruled out by a bound."""

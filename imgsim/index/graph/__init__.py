@@ -1,0 +1,1 @@
+"""Approximate neighbors: a walk over a graph of neighbors."""

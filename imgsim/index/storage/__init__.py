@@ -1,0 +1,1 @@
+"""An index in a file: arrays and JSON, with checksums; nothing is executed."""
