@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from imgsim.embedding._cached_rows import key_of_pixels
+from imgsim.embedding.cache._cached_rows import key_of_pixels
 from imgsim.images._read import read_content, read_image
 
 

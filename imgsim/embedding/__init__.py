@@ -1,10 +1,10 @@
 """Pixels become rows: transformers from images to float32 embeddings."""
 
 from imgsim.embedding._autoencoder_embedder import AutoencoderEmbedder
-from imgsim.embedding._cache import EmbeddingCache
-from imgsim.embedding._color_histogram import ColorHistogramEmbedder
+from imgsim.embedding._color_histogram_embedder import ColorHistogramEmbedder
 from imgsim.embedding._image_embedder import ImageEmbedder
-from imgsim.embedding._memory import clear_models
+from imgsim.embedding.cache._embedding_cache import EmbeddingCache
+from imgsim.embedding.pretrained._clear_models import clear_models
 
 __all__ = [
     "AutoencoderEmbedder",

@@ -10,8 +10,7 @@ from numpy.random import RandomState
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
 from imgsim.embedding._base_reconstructor import BaseReconstructor
-from imgsim.embedding._cache import EmbeddingCache
-from imgsim.embedding._learning import (
+from imgsim.embedding.autoencoder._fit_autoencoder import (
     Learned,
     LearningParameters,
     Previous,
@@ -19,8 +18,9 @@ from imgsim.embedding._learning import (
     learn_once,
     read_images,
 )
-from imgsim.embedding._training_images import TrainingImages
-from imgsim.embedding._training_start import Changes
+from imgsim.embedding.autoencoder._initialization import Changes
+from imgsim.embedding.autoencoder._training_images import TrainingImages
+from imgsim.embedding.cache._embedding_cache import EmbeddingCache
 
 
 class AutoencoderEmbedder(BaseReconstructor):

@@ -21,11 +21,11 @@ from sklearn.utils import Tags
 
 from imgsim._typing import Pixels, Rows
 from imgsim._validation import Interval, StrOptions, fit_context
-from imgsim.embedding._cache import EmbeddingCache
-from imgsim.embedding._cache_file import is_full_disk
-from imgsim.embedding._cached_rows import CachedRows
-from imgsim.embedding._loading import Loader
 from imgsim.embedding._progress import with_progress
+from imgsim.embedding.cache._cached_loader import Loader
+from imgsim.embedding.cache._cached_rows import CachedRows
+from imgsim.embedding.cache._embedding_cache import EmbeddingCache
+from imgsim.embedding.cache._sqlite_file import is_full_disk
 from imgsim.exceptions import (
     EmbeddingCacheError,
     EmbeddingCacheWarning,

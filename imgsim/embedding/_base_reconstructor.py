@@ -18,13 +18,13 @@ from imgsim._compute.precision import computing_in
 from imgsim._typing import Pixels, Rows
 from imgsim._validation import fit_context
 from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
-from imgsim.embedding._checkpoint import fingerprint
+from imgsim.embedding.pretrained._weights_file import fingerprint
 from imgsim.images import ImageFailure
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from imgsim.embedding._conv_autoencoder import ConvAutoencoder
+    from imgsim.embedding.autoencoder._conv_autoencoder import ConvAutoencoder
 
 
 class BaseReconstructor(BaseImageEmbedder):

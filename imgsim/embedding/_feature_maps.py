@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from imgsim._typing import Pixels, Rows
 from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
-from imgsim.embedding._network import Network
-from imgsim.embedding._passes import open_passes
-from imgsim.embedding._pooling import last_features, stage_features
+from imgsim.embedding.pretrained._forward_passes import open_passes
+from imgsim.embedding.pretrained._network import Network
+from imgsim.embedding.pretrained._pooling import last_features, stage_features
 from imgsim.images import ImageFailure
 
 if TYPE_CHECKING:

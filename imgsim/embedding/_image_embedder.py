@@ -12,22 +12,22 @@ from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
 from imgsim._typing import Pixels
 from imgsim._validation import HasMethods, Interval, StrOptions
-from imgsim.embedding._backbone import (
+from imgsim.embedding._base import BaseImageEmbedder, Start
+from imgsim.embedding._feature_maps import FeatureMaps
+from imgsim.embedding.cache._embedding_cache import EmbeddingCache
+from imgsim.embedding.pretrained._forward_passes import n_images_in_pass, open_passes
+from imgsim.embedding.pretrained._layers import find_stages
+from imgsim.embedding.pretrained._network import Network
+from imgsim.embedding.pretrained._preprocessing import OVERRIDING, overridden
+from imgsim.embedding.pretrained._resize_and_crop import least_side, make_preparation
+from imgsim.embedding.pretrained._timm_backbone import (
     Backbone,
     BackboneSpec,
     keyword_arguments,
     load_backbone,
 )
-from imgsim.embedding._base import BaseImageEmbedder, Start
-from imgsim.embedding._cache import EmbeddingCache
-from imgsim.embedding._checkpoint import Checkpoint
-from imgsim.embedding._feature_maps import FeatureMaps
-from imgsim.embedding._network import Network
-from imgsim.embedding._own_module import backbone_of, refuse_with_module
-from imgsim.embedding._passes import n_images_in_pass, open_passes
-from imgsim.embedding._preparation import least_side, make_preparation
-from imgsim.embedding._preprocessing import OVERRIDING, overridden
-from imgsim.embedding._stages import find_stages
+from imgsim.embedding.pretrained._user_module import backbone_of, refuse_with_module
+from imgsim.embedding.pretrained._weights_file import Checkpoint
 from imgsim.images._read import read_image, read_image_fast
 
 if TYPE_CHECKING:

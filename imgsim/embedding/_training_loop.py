@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.embedding._training import Training
-from imgsim.embedding._training_checkpoint import TrainingCheckpoint
-from imgsim.embedding._training_images import TrainingImages
+from imgsim.embedding.autoencoder._trainer import Training
+from imgsim.embedding.autoencoder._training_checkpoint import TrainingCheckpoint
+from imgsim.embedding.autoencoder._training_images import TrainingImages
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from imgsim import (
 )
 from imgsim.datasets import load_digit_images
 from imgsim.embedding import _learning
-from imgsim.embedding._training import Training
-from imgsim.embedding._training_checkpoint import TrainingCheckpoint
+from imgsim.embedding.autoencoder._trainer import Training
+from imgsim.embedding.autoencoder._training_checkpoint import TrainingCheckpoint
 from imgsim.exceptions import ImageReadError, ImageReadWarning
 from imgsim.images import ImageStream
 from imgsim.metrics import average_precision_at_k

@@ -1,0 +1,1 @@
+"""A convolutional autoencoder: network, training, checkpoint."""

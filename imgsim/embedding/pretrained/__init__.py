@@ -1,0 +1,1 @@
+"""Pretrained networks: timm backbones, weights, layers, pooling, forward passes."""
