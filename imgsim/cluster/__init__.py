@@ -1,9 +1,12 @@
 """Rows become groups: clustering, and the choice of the number of groups."""
 
 from imgsim.cluster._image_clusterer import ImageClusterer
-from imgsim.cluster._k_selection import KSelection
-from imgsim.cluster._select_k import select_k
-from imgsim.cluster._silhouette import silhouette_samples_many, silhouette_score_many
+from imgsim.cluster.criteria._silhouette import (
+    silhouette_samples_many,
+    silhouette_score_many,
+)
+from imgsim.cluster.selection._k_selection import KSelection
+from imgsim.cluster.selection._select_k import select_k
 
 __all__ = [
     "ImageClusterer",

@@ -7,11 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._warnings import warn_caller
-from imgsim.cluster._algorithms import ALGORITHMS
-from imgsim.cluster._candidates import Setting, check_candidates, cluster_candidates
-from imgsim.cluster._k_selection import KSelection
-from imgsim.cluster._select_k import select
-from imgsim.cluster._space import count_distinct
+from imgsim.cluster.algorithms._feature_space import count_distinct
+from imgsim.cluster.algorithms._registry import ALGORITHMS
+from imgsim.cluster.selection._candidates import (
+    Setting,
+    check_candidates,
+    cluster_candidates,
+)
+from imgsim.cluster.selection._k_selection import KSelection
+from imgsim.cluster.selection._select_k import select
 from imgsim.exceptions import WeakGroupsWarning
 
 Labels = NDArray[np.int64]

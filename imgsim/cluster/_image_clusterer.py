@@ -24,15 +24,15 @@ from imgsim._validation import (
     fit_context,
     spread_labels,
 )
-from imgsim.cluster._algorithms import ALGORITHMS
-from imgsim.cluster._assignment import Rule, as_limits, make_rule
-from imgsim.cluster._candidates import Setting
-from imgsim.cluster._choice import CRITERIA
 from imgsim.cluster._finding import find_groups
-from imgsim.cluster._groups import Groups, distances_from, number_by_size
-from imgsim.cluster._select_k import RandomState, as_seed
-from imgsim.cluster._silhouette import silhouette_score_many
-from imgsim.cluster._space import Space
+from imgsim.cluster._group_summary import Groups, distances_from, number_by_size
+from imgsim.cluster.algorithms._feature_space import Space
+from imgsim.cluster.algorithms._prediction import Rule, as_limits, make_rule
+from imgsim.cluster.algorithms._registry import ALGORITHMS
+from imgsim.cluster.criteria._silhouette import silhouette_score_many
+from imgsim.cluster.selection._best_k import CRITERIA
+from imgsim.cluster.selection._candidates import Setting
+from imgsim.cluster.selection._select_k import RandomState, as_seed
 from imgsim.export._table import Table
 
 

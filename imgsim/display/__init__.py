@@ -1,6 +1,6 @@
 """Results become figures, as scikit-learn's displays; matplotlib draws them."""
 
-from imgsim.cluster._selection_display import SelectionDisplay
+from imgsim.cluster.selection._selection_display import SelectionDisplay
 from imgsim.display._clusters import ClusterDisplay
 from imgsim.display._gallery import write_gallery
 from imgsim.display._map import EmbeddingMapDisplay

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
-from imgsim.cluster._select_k import RandomState, as_seed
+from imgsim.cluster.selection._select_k import RandomState, as_seed
 from imgsim.display._map_groups import name_labels
 from imgsim.display._map_scene import Scene, check_attached, draw_scene
 from imgsim.display._projection import (

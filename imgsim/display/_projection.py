@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from imgsim._optional import import_optional
 from imgsim._validation import find_readable_rows, floats_for
-from imgsim.cluster._space import to_euclidean
+from imgsim.cluster.algorithms._feature_space import to_euclidean
 
 METHODS = ("tsne", "pca", "umap")
 METRICS = ("cosine", "euclidean")

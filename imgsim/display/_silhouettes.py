@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._optional import import_optional
-from imgsim.cluster._silhouette import silhouette_samples_many
+from imgsim.cluster.criteria._silhouette import silhouette_samples_many
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

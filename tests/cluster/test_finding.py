@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from imgsim.cluster._algorithms import ALGORITHMS
-from imgsim.cluster._candidates import Setting
 from imgsim.cluster._finding import find_groups
+from imgsim.cluster.algorithms._registry import ALGORITHMS
+from imgsim.cluster.selection._candidates import Setting
 from imgsim.exceptions import WeakGroupsWarning
 
 FINDING = [name for name in ALGORITHMS if ALGORITHMS[name].finds_n_clusters]

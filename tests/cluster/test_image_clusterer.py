@@ -30,7 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import normalize
 
 from imgsim import ColorHistogramEmbedder, ImageClusterer
-from imgsim.cluster._algorithms import ALGORITHMS
+from imgsim.cluster.algorithms._registry import ALGORITHMS
 from imgsim.exceptions import ImageReadWarning, WeakGroupsWarning
 
 METRICS = ("euclidean", "cosine")

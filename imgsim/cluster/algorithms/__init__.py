@@ -1,0 +1,1 @@
+"""Clustering algorithms: one registry, and what scikit-learn lacks."""

@@ -1,0 +1,1 @@
+"""Criteria of how well groups stand apart."""

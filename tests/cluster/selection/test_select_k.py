@@ -1,0 +1,622 @@
+"""Tests of choosing the number of groups."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.metrics import (
+    adjusted_rand_score,
+    calinski_harabasz_score,
+    davies_bouldin_score,
+    silhouette_score,
+)
+from sklearn.preprocessing import normalize
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from imgsim import ImageClusterer, select_k
+from imgsim.cluster.selection._best_k import CRITERIA
+from imgsim.exceptions import WeakGroupsWarning
+
+ALGORITHMS = (
+    "kmeans",
+    "minibatch_kmeans",
+    "bisecting_kmeans",
+    "spectral",
+    "agglomerative",
+    "gaussian_mixture",
+    "leiden",
+)
+CALLERS = {
+    "select_k": select_k,
+    "fit": lambda X, k_range=None, **kwargs: ImageClusterer(
+        k_range=k_range, **kwargs
+    ).fit(X),
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small clusterings are faster without company."""
+    with threadpool_limits(1, user_api="openmp"):
+        yield
+
+
+@pytest.fixture(params=CALLERS.values(), ids=CALLERS)
+def choose_k(request):
+    """Return a function of rows and candidates that compares them."""
+    return request.param
+
+
+@pytest.fixture
+def noise():
+    """Return 60 rows that are in no groups."""
+    return np.random.default_rng(0).normal(size=(60, 20))
+
+
+def _assert_equal_tables(one, other):
+    """Compare all columns but seconds, NaN being equal to itself."""
+    assert list(one) == list(other)
+    assert [sizes.tolist() for sizes in one["sizes"]] == [
+        sizes.tolist() for sizes in other["sizes"]
+    ]
+    for name in set(one) - {"seconds", "sizes"}:
+        assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def _assert_equal_selections(one, other):
+    assert one.best_k == other.best_k
+    _assert_equal_tables(one.table, other.table)
+    assert list(one.labelings) == list(other.labelings)
+    for k, labels in one.labelings.items():
+        assert_array_equal(labels, other.labelings[k])
+
+
+def test_nine_candidates_unless_told_otherwise(blobs):
+    """2 to 10, as the notebooks did it."""
+    selection = select_k(blobs[0], random_state=0)
+
+    assert selection.table["k"].tolist() == [*range(2, 11)]
+    assert {len(column) for column in selection.table.values()} == {9}
+    assert list(selection.labelings) == [*range(2, 11)]
+
+
+def test_labels_and_scores_are_those_of_the_notebooks_loop(blobs):
+    """`KMeans` and `silhouette_score` for each k, by seed."""
+    X, _ = blobs
+
+    selection = select_k(X, random_state=5)
+
+    for i, k in enumerate(range(2, 11)):
+        kmeans = KMeans(k, random_state=5).fit(X)
+        assert_array_equal(selection.labelings[k], kmeans.labels_)
+        assert selection.table["silhouette"][i] == pytest.approx(
+            silhouette_score(X, kmeans.labels_), abs=1e-5
+        )
+        assert selection.table["inertia"][i] == pytest.approx(kmeans.inertia_, rel=1e-4)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_each_candidate_is_judged_by_every_criterion(blobs, metric):
+    """Those of means and sums by rows of unit length, if directions are compared."""
+    X, _ = blobs
+    rows = normalize(X) if metric == "cosine" else X
+
+    selection = select_k(X, [5, 2, 3], metric=metric, random_state=0)
+
+    labelings = [selection.labelings[k] for k in (2, 3, 5)]
+    expected = {
+        "silhouette": [silhouette_score(X, y, metric=metric) for y in labelings],
+        "calinski_harabasz": [calinski_harabasz_score(rows, y) for y in labelings],
+        "davies_bouldin": [davies_bouldin_score(rows, y) for y in labelings],
+        "n_clusters": [2, 3, 5],
+    }
+    for name, column in expected.items():
+        assert_allclose(selection.table[name], column, rtol=1e-4, err_msg=name)
+    assert [sizes.sum() for sizes in selection.table["sizes"]] == [60, 60, 60]
+    assert all(a > b for a, b in pairwise(selection.table["inertia"]))
+    assert selection.best_k == 3
+
+
+@pytest.mark.parametrize(
+    "k_range",
+    [[4, 2, 3, 2], (3, 4, 2), np.array([2, 3, 4, 4]), [np.int64(4), np.uint8(3), 2]],
+    ids=str,
+)
+def test_candidates_come_in_order_and_each_once(blobs, k_range):
+    """However they are given."""
+    selection = select_k(blobs[0], k_range, random_state=0)
+
+    assert selection.table["k"].tolist() == [2, 3, 4]
+    assert list(selection.labelings) == [2, 3, 4]
+    assert type(selection.best_k) is int
+
+
+@pytest.mark.parametrize(
+    "k_range", [0, [0], [2, -1], [2.0], [2, 3.5], ["2"], "23", [], range(0), [[2, 3]]]
+)
+def test_other_candidates_are_refused(choose_k, blobs, k_range):
+    """Before anything is clustered."""
+    with pytest.raises(ValueError, match="k_range"):
+        choose_k(blobs[0], k_range)
+
+
+def test_impossible_candidates_are_rows_with_a_reason(blobs):
+    """Never exceptions: their criteria are NaN."""
+    X, _ = blobs
+
+    selection = select_k(X, [1, 2, 3, 60, 61, 1000], random_state=0)
+
+    table = selection.table
+    failed = [True, False, False, True, True, True]
+    assert table["k"].tolist() == [1, 2, 3, 60, 61, 1000]
+    assert (table["reason"] != "").tolist() == failed
+    for name in ("silhouette", "calinski_harabasz", "davies_bouldin", "inertia"):
+        assert np.isnan(table[name]).tolist() == failed
+        assert np.isnan(table[f"{name}_se"]).tolist() == failed
+    assert "single group" in table["reason"][0]
+    assert "a group of its own" in table["reason"][3]
+    assert "it exceeds the number of rows that differ, 60" in table["reason"][4]
+    assert selection.best_k == 3
+
+
+def test_more_groups_than_rows_that_differ_are_impossible(blobs):
+    """Copies cannot be told apart: no warning of k-means', but a reason."""
+    X = np.repeat(blobs[0][[0, 1, 2, 30, 31, 32]], 4, axis=0)
+
+    selection = select_k(X, random_state=0)
+
+    assert (selection.table["reason"] == "").tolist() == [True] * 5 + [False] * 4
+    assert "rows that differ, 6" in selection.table["reason"][5]
+    assert list(selection.labelings) == [2, 3, 4, 5, 6]
+    assert selection.best_k == 6
+
+
+def test_labelings_cover_whatever_was_clustered(blobs):
+    """Also a single group, which the gap may choose; nothing that was not."""
+    selection = select_k(blobs[0], [1, 3, 60, 61], random_state=0)
+
+    assert list(selection.labelings) == [1, 3, 60]
+    for k, labels in selection.labelings.items():
+        assert len(np.unique(labels)) == k
+
+
+@pytest.mark.parametrize(
+    ("X", "k_range", "reason"),
+    [
+        (np.eye(5), [1, 9], "k=1: a single group.*; k=9: it exceeds .* differ, 5"),
+        (np.ones((12, 3)), [2, 3], "differ, 1"),
+        (np.ones((1, 3)), [2, 3], "differ, 1"),
+        (np.eye(3), [3], "each row is a group of its own"),
+    ],
+    ids=["impossible", "equal", "one", "all"],
+)
+@pytest.mark.parametrize("criterion", ["silhouette", "inertia", "stability"])
+def test_no_candidate_is_an_error_with_the_reasons(X, k_range, reason, criterion):
+    """There is nothing to choose from."""
+    with pytest.raises(ValueError, match=reason):
+        select_k(X, k_range, criterion=criterion)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("k_range", [range(1, 6), range(2, 7)], ids=str)
+def test_every_criterion_finds_three_separate_groups(blobs, criterion, k_range):
+    """Without a warning; the knee of the inertia needs a candidate on either side."""
+    X, y = blobs
+
+    selection = select_k(X, k_range, criterion=criterion, random_state=0)
+
+    assert selection.best_k == 3
+    assert selection.criterion == criterion
+    assert adjusted_rand_score(y, selection.labelings[3]) == 1
+
+
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+def test_the_gap_can_tell_that_there_is_a_single_group():
+    """The others cannot; the labels are all alike then."""
+    X = np.random.default_rng(0).normal(size=(80, 3))
+
+    selection = select_k(X, range(1, 6), criterion="gap", random_state=0)
+
+    assert selection.best_k == 1
+    assert selection.table["reason"][0] == "a single group: nothing to compare it with"
+    assert_array_equal(selection.labelings[1], np.zeros(80))
+    assert selection.best_estimator_.n_clusters == 1
+
+
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+def test_the_clusterer_may_find_a_single_group():
+    """As the gap tells it."""
+    X = np.random.default_rng(0).normal(size=(80, 3))
+
+    clusterer = ImageClusterer(k_range=range(1, 6), criterion="gap", random_state=0)
+
+    assert clusterer.fit(X).n_clusters_ == 1
+
+
+@pytest.mark.parametrize("criterion", ["gap", "stability"])
+def test_few_rows_are_clustered_again_as_far_as_it_goes(blobs, criterion):
+    """A part may have fewer rows than groups: a reason, not an exception."""
+    X = blobs[0][[0, 1, 2, 30, 31, 32, 33, 50, 51, 52]]
+
+    selection = select_k(X, criterion=criterion, random_state=0)
+
+    assert selection.best_k == 3
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_every_algorithm_that_takes_a_number_works(blobs, algorithm, metric):
+    """And finds what there is, without a warning."""
+    X, y = blobs
+
+    selection = select_k(
+        X, range(1, 6), algorithm=algorithm, metric=metric, random_state=0
+    )
+
+    assert selection.best_k == 3
+    assert selection.table["n_clusters"][2] == 3
+    assert adjusted_rand_score(y, selection.labelings[3]) == 1
+
+
+@pytest.mark.parametrize("algorithm", ["dbscan", "hdbscan", "k-means"])
+def test_other_algorithms_are_refused(blobs, algorithm):
+    """Those that find the number by themselves among them."""
+    with pytest.raises(ValueError, match="'algorithm' parameter of select_k"):
+        select_k(blobs[0], algorithm=algorithm)
+
+
+def test_the_best_estimator_is_the_one_fitted_with_the_best_k(blobs):
+    """With its labels, ready to predict."""
+    X, _ = blobs
+
+    selection = select_k(X, range(2, 6), random_state=0)
+
+    estimator = selection.best_estimator_
+    assert isinstance(estimator, KMeans)
+    check_is_fitted(estimator)
+    assert estimator.n_clusters == 3
+    assert_array_equal(estimator.labels_, selection.labelings[3])
+    assert_array_equal(estimator.predict(X), selection.labelings[3])
+
+
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+def test_parameters_reach_the_algorithm(noise):
+    """Ten starts are at least as good as one."""
+    plain = select_k(noise, random_state=0)
+    params = {"n_init": 10}
+    better = select_k(noise, algorithm_params=params, random_state=0)
+
+    assert better.best_estimator_.n_init == 10
+    assert (better.table["inertia"] <= plain.table["inertia"] * (1 + 1e-9)).all()
+    assert (better.table["inertia"] < plain.table["inertia"] * 0.99).any()
+    assert params == {"n_init": 10}
+
+
+BAD_PARAMS = [
+    ("kmeans", {"n_init": 0}, "'n_init' parameter of KMeans"),
+    ("kmeans", {"max_iter": "many"}, "'max_iter' parameter of KMeans"),
+    ("kmeans", {"algorithm": "fast"}, "'algorithm' parameter of KMeans"),
+    ("kmeans", {"depth": 3}, "algorithm='kmeans' has no parameter 'depth'"),
+    ("kmeans", {"n_clusters": 3}, "algorithm='kmeans' has no parameter 'n_clusters'"),
+    ("agglomerative", {"linkage": "x"}, "'linkage' parameter of Agglomerative"),
+    ("gaussian_mixture", {"tol": -1.0}, "'tol' parameter of GaussianMixture"),
+    ("leiden", {"resolution": -1}, "resolution=-1 must be a positive number"),
+]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(("algorithm", "params", "message"), BAD_PARAMS)
+def test_a_bad_parameter_is_one_clear_error(blobs, algorithm, params, message, n_jobs):
+    """Not nine candidates that failed, nor an error from within the algorithm."""
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        select_k(blobs[0], algorithm=algorithm, algorithm_params=params, n_jobs=n_jobs)
+    assert str(caught.value).count(message) == 1
+
+
+def test_cosine_compares_directions(blobs):
+    """Rows of unit length are clustered; how long they were does not matter."""
+    X = blobs[0].astype(float)
+    longer = X * np.random.default_rng(0).uniform(1, 9, size=(60, 1))
+
+    selection = select_k(X, range(2, 6), metric="cosine", random_state=0)
+    other = select_k(longer, range(2, 6), metric="cosine", random_state=0)
+
+    for k in range(2, 6):
+        kmeans = KMeans(k, random_state=0).fit(normalize(X))
+        assert_array_equal(selection.labelings[k], kmeans.labels_)
+        assert_array_equal(other.labelings[k], kmeans.labels_)
+    assert_allclose(other.table["silhouette"], selection.table["silhouette"])
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_rows_may_differ_in_length_alone(n_jobs):
+    """For cosine, they are equal then: a reason, and no warning of k-means'."""
+    X = np.outer([1.0, 2, 4, 8], [1.0, 0, 0])
+    X = np.vstack([X, X[:, ::-1]])
+
+    selection = select_k(X, range(2, 5), metric="cosine", n_jobs=n_jobs)
+
+    assert selection.best_k == 2
+    assert (selection.table["reason"] == "").tolist() == [True, False, False]
+
+
+def test_components_are_clustered_and_rows_are_judged(blobs):
+    """With `reduce`, as documented."""
+    X, _ = blobs
+
+    selection = select_k(X, range(2, 6), reduce=2, random_state=0)
+
+    few = PCA(2, random_state=0).fit_transform(X)
+    for i, k in enumerate(range(2, 6)):
+        labels = KMeans(k, random_state=0).fit_predict(few)
+        assert_array_equal(selection.labelings[k], labels)
+        assert selection.table["silhouette"][i] == pytest.approx(
+            silhouette_score(X, labels), abs=1e-5
+        )
+    assert selection.best_estimator_.n_features_in_ == 2
+
+
+def test_too_many_components_are_refused(blobs):
+    """The message has the bound."""
+    with pytest.raises(ValueError, match=r"reduce=9 must be at most .*8"):
+        select_k(blobs[0], reduce=9)
+
+
+def test_groups_that_stand_apart_are_no_cause_for_a_warning(choose_k, blobs):
+    """Warnings are errors here."""
+    choose_k(blobs[0], random_state=0)
+
+
+def test_rows_in_no_groups_are_weak(choose_k, noise):
+    """Any k is as good as another, and none good."""
+    with pytest.warns(WeakGroupsWarning, match="below 0.1") as caught:
+        choose_k(noise, random_state=0)
+
+    assert len(caught) == 1
+    assert "Try metric='cosine'" in str(caught[0].message)
+
+
+def test_groups_of_groups_have_no_clear_maximum(choose_k):
+    """Three groups of three: 3 and 9 are both right."""
+    rng = np.random.default_rng(0)
+    corners = np.array([[0, 0], [1, 0], [0.5, 0.866]])
+    centers = (12 * corners[:, np.newaxis] + 4 * corners).reshape(-1, 2)
+    X = np.repeat(centers, 10, axis=0) + rng.normal(scale=0.6, size=(90, 2))
+
+    with pytest.warns(WeakGroupsWarning, match=r"of k=3, .* above that of k=9\."):
+        choose_k(X, algorithm_params={"n_init": 5}, random_state=0)
+
+
+def test_the_best_may_be_beyond_the_candidates(choose_k):
+    """Five groups, where four are the most that is tried."""
+    rng = np.random.default_rng(0)
+    X = np.repeat(20 * np.eye(5), 12, axis=0) + rng.normal(size=(60, 5))
+
+    with pytest.warns(WeakGroupsWarning, match="k=4 is the largest .* Widen k_range"):
+        choose_k(X, range(2, 5), random_state=0)
+
+
+def test_a_warning_is_about_the_line_that_called(choose_k, noise):
+    """Be it of select_k or of fit: there it can be mended."""
+
+    def caller():
+        choose_k(noise, random_state=0)
+
+    if choose_k is CALLERS["fit"]:
+        line = choose_k.__code__.co_firstlineno
+    else:
+        line = caller.__code__.co_firstlineno + 1
+
+    with pytest.warns(WeakGroupsWarning) as caught:
+        caller()
+
+    assert caught[0].filename == __file__
+    assert line <= caught[0].lineno <= line + 2
+
+
+@pytest.mark.parametrize("n_jobs", [2, None, -1])
+@pytest.mark.parametrize("algorithm", ["kmeans", "gaussian_mixture"])
+def test_jobs_change_nothing_but_the_time(blobs, n_jobs, algorithm):
+    """Candidates share a seed, but not a generator."""
+    X, _ = blobs
+    kwargs = {"algorithm": algorithm, "random_state": 3}
+
+    one = select_k(X, range(1, 7), n_jobs=1, **kwargs)
+    some = select_k(X, range(1, 7), n_jobs=n_jobs, **kwargs)
+
+    _assert_equal_selections(some, one)
+
+
+@pytest.mark.parametrize("criterion", ["silhouette", "gap", "stability"])
+@pytest.mark.parametrize("make_seed", [int, np.int64, np.random.RandomState])
+def test_equal_seeds_give_equal_selections(blobs, criterion, make_seed):
+    """Whatever the seed is."""
+    X, _ = blobs
+
+    one, other = (
+        select_k(X, range(2, 5), criterion=criterion, random_state=make_seed(5))
+        for _ in range(2)
+    )
+
+    _assert_equal_selections(one, other)
+
+
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+def test_other_seeds_give_others(noise):
+    """As do two draws of a generator, and none at all."""
+    generator = np.random.RandomState(0)
+
+    found = [
+        select_k(noise, [7, 8], random_state=seed).labelings[7].tolist()
+        for seed in (0, 1, generator, generator, None, None)
+    ]
+
+    assert len({tuple(labels) for labels in found}) == len(found)
+
+
+def test_a_bar_is_shown_if_asked_for(blobs, capsys):
+    """On the standard error; else nothing is."""
+    select_k(blobs[0], range(2, 5), random_state=0)
+    silent = capsys.readouterr()
+    select_k(blobs[0], range(2, 5), random_state=0, verbose=1)
+    shown = capsys.readouterr()
+
+    assert silent == ("", "")
+    assert shown.out == ""
+    assert "3/3" in shown.err
+
+
+def test_unreadable_rows_change_nothing_else(blobs):
+    """They are labelled -1, wherever they stand, and left out of every criterion."""
+    X, _ = blobs
+    holes = np.insert(X, [0, 10, 60], np.nan, axis=0)
+    holes[11, 1:] = 0  # one NaN is enough
+    readable = ~np.isnan(holes).any(axis=1)
+
+    plain = select_k(X, random_state=0)
+    selection = select_k(holes, random_state=0)
+
+    assert selection.best_k == plain.best_k
+    _assert_equal_tables(selection.table, plain.table)
+    for k, labels in selection.labelings.items():
+        assert_array_equal(labels[readable], plain.labelings[k])
+        assert_array_equal(labels[~readable], [-1, -1, -1])
+
+
+def test_a_collection_without_readable_images_is_refused():
+    """With their number."""
+    with pytest.raises(ValueError, match=r"every row of X holds NaN .*n_samples=4"):
+        select_k(np.full((4, 3), np.nan))
+
+
+@pytest.mark.parametrize(
+    "X", [np.full((9, 3), np.inf), np.arange(9.0), np.ones((0, 3))]
+)
+def test_what_is_no_table_of_numbers_is_refused(X):
+    """In scikit-learn's words."""
+    with pytest.raises(ValueError, match=r"infinity|1D array|0 sample"):
+        select_k(X)
+
+
+def test_the_order_of_rows_does_not_matter(blobs):
+    """Where groups are clear."""
+    X, _ = blobs
+    order = np.random.default_rng(0).permutation(60)
+
+    plain = select_k(X, range(2, 6), random_state=0)
+    selection = select_k(X[order], range(2, 6), random_state=0)
+
+    assert selection.best_k == 3
+    assert adjusted_rand_score(selection.labelings[3], plain.labelings[3][order]) == 1
+    for name in ("silhouette", "calinski_harabasz", "davies_bouldin", "inertia"):
+        assert selection.table[name][1] == pytest.approx(plain.table[name][1])
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda X: X.astype(np.float32),
+        lambda X: X.astype(np.int64),
+        lambda X: X.astype(np.int16),
+        lambda X: (X + 99).astype(np.uint8),
+        lambda X: np.asfortranarray(X),
+        lambda X: X.tolist(),
+        lambda X: X.astype(int).tolist(),
+    ],
+    ids=["float32", "int64", "int16", "uint8", "fortran", "list", "list of int"],
+)
+def test_rows_come_in_many_types(blobs, convert):
+    """Values of a few hundred fit them all."""
+    X = np.rint(10 * blobs[0].astype(float))
+    X = X if isinstance(convert(X), list) else X / 4
+    rows = convert(X)
+
+    selection = select_k(rows, range(2, 5), random_state=0)
+
+    labels = selection.labelings[3]
+    assert selection.best_k == 3
+    assert adjusted_rand_score(blobs[1], labels) == 1
+    expected = silhouette_score(np.asarray(rows, dtype=float), labels)
+    assert selection.table["silhouette"][1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_wide_integers_keep_their_digits(choose_k):
+    """Single precision would make every second number of this size even."""
+    X = np.concatenate([2**25 + np.arange(10), 2**25 + 1000 + np.arange(10)])
+    rows = X[:, np.newaxis]
+
+    found = choose_k(rows, range(2, 5), random_state=0)
+
+    table = getattr(found, "selection_", found).table
+    expected = select_k(rows.astype(float), range(2, 5), random_state=0).table
+    assert_allclose(table["silhouette"], expected["silhouette"])
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_rows_may_lie_in_a_file_that_is_not_written(blobs, algorithm, tmp_path):
+    """A collection larger than memory, or one that others read, too."""
+    X, _ = blobs
+    np.save(tmp_path / "X.npy", X)
+    on_disk = np.load(tmp_path / "X.npy", mmap_mode="r")
+
+    plain = select_k(X, range(2, 5), algorithm=algorithm, random_state=0)
+    selection = select_k(on_disk, range(2, 5), algorithm=algorithm, random_state=0)
+
+    _assert_equal_selections(selection, plain)
+
+
+@pytest.mark.parametrize("sample_size", [2, 40, 200])
+def test_a_sample_comes_near_the_full_score(sample_size):
+    """Within a few standard errors; a group of two images is in it, too."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [248, 150, 2])
+    X = (5 * np.eye(3)[y] * [1, 1, 5] + rng.normal(size=(400, 3))).astype(np.float32)
+
+    full = select_k(X, range(2, 7), sample_size=None, random_state=0).table
+    table = select_k(X, range(2, 7), sample_size=sample_size, random_state=0).table
+
+    gone = np.abs(table["silhouette"] - full["silhouette"])
+    assert (gone <= 5 * table["silhouette_se"]).all()
+    assert (gone > 0).all()
+    assert 2 in [sizes.min() for sizes in table["sizes"]]
+
+
+@pytest.mark.parametrize("sample_size", [0, 1, -5, 2.5, "all"])
+def test_a_sample_has_two_rows_at_least(blobs, sample_size):
+    """The message has the bound."""
+    with pytest.raises(ValueError, match=r"'sample_size' .* \[2, inf\)"):
+        select_k(blobs[0], sample_size=sample_size)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("criterion", ["silhouette", "inertia", "stability"])
+def test_the_clusterer_chooses_by_it(blobs, metric, criterion):
+    """`n_clusters="auto"` is this function: the same table, the same partition."""
+    X, _ = blobs
+    kwargs = {"metric": metric, "criterion": criterion, "random_state": 2}
+
+    clusterer = ImageClusterer("auto", k_range=range(1, 6), **kwargs).fit(X)
+
+    selection = select_k(X, range(1, 6), **kwargs)
+    _assert_equal_selections(clusterer.selection_, selection)
+    assert clusterer.n_clusters_ == selection.best_k
+    chosen = selection.labelings[selection.best_k]
+    assert adjusted_rand_score(chosen, clusterer.labels_) == 1
+    assert clusterer.estimator_ is clusterer.selection_.best_estimator_
+
+
+def test_the_clusterer_has_the_same_candidates(blobs):
+    """And leaves the same rows out; told a number, it compares none."""
+    X = np.insert(blobs[0], 7, np.nan, axis=0)
+
+    clusterer = ImageClusterer(random_state=0, reduce=3, n_jobs=2).fit(X)
+
+    selection = select_k(X, random_state=0, reduce=3)
+    _assert_equal_selections(clusterer.selection_, selection)
+    assert clusterer.labels_[7] == -1
+    assert ImageClusterer(3).fit(X).selection_ is None
