@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 __all__ = ["as_text", "render_html"]
 
 
-def render_html(template: str, **context: Any) -> str:
-    """Fill in a template of `imgsim/templates`.
+def render_html(package: str, template: str, **context: Any) -> str:
+    """Render a template from the folder `templates` of a package.
 
-    Every value is escaped, whatever the file is called that it names.
+    Every value is escaped, whatever the extension of the template.
     """
-    return _environment().get_template(template).render(**context)
+    return _environment(package).get_template(template).render(**context)
 
 
 def as_text(value: Any) -> str:
@@ -24,11 +24,11 @@ def as_text(value: Any) -> str:
 
 
 @cache
-def _environment() -> "Environment":
+def _environment(package: str) -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("imgsim"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -126,6 +126,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         cells = [cell for answer in answers for cell in answer]
         pictures = iter(_pictures([cell.source for cell in cells]))
         return render_html(
+            "imgsim.index",
             "search_result.html",
             answers=[[(cell, next(pictures)) for cell in answer] for answer in answers],
             n_found=[len(found) for found in self.ids],

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from imgsim.display import _map_groups
-from imgsim.display._map_groups import make_groups, name_labels
+from imgsim.display.map._groups import make_groups, name_labels
 
 # Of linear red, green and blue: G. M. Machado et al., "A physiologically-based model
 # for simulation of color vision deficiency", 2009, severity 1.

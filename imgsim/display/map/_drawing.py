@@ -15,8 +15,8 @@ from imgsim.display._grid import (
     shortened,
     source_name,
 )
-from imgsim.display._map_groups import Group
-from imgsim.display._map_layout import Places, View, place_names, typical_place
+from imgsim.display.map._groups import Group
+from imgsim.display.map._layout import Places, View, place_names, typical_place
 from imgsim.images._thumbnails import stream_thumbnails
 
 if TYPE_CHECKING:

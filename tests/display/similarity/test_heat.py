@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imgsim.display._heat import HeatScale, color_bar, paint
+from imgsim.display.similarity._heat import HeatScale, color_bar, paint
 
 
 def _picture(grey=100):

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim._optional import import_optional
-from imgsim.display._contributions import Contributions, pool, split_cosine
 from imgsim.display._grid import (
     GAP,
     LINE_HEIGHT,
@@ -19,7 +18,12 @@ from imgsim.display._grid import (
     draw_grid,
     source_name,
 )
-from imgsim.display._heat import HeatScale, color_bar, paint
+from imgsim.display.similarity._cosine_contributions import (
+    Contributions,
+    pool,
+    split_cosine,
+)
+from imgsim.display.similarity._heat import HeatScale, color_bar, paint
 from imgsim.embedding import ImageEmbedder
 from imgsim.embedding._base import warn_of_failures
 from imgsim.embedding._feature_maps import MappedBatch

@@ -19,7 +19,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._html import as_text, render_html
 from imgsim._validation import Interval, StrOptions, validate_params
-from imgsim.display._gallery_data import (
+from imgsim.display._grid import check_length
+from imgsim.display._projection import check_embeddings
+from imgsim.display.gallery._page_data import (
     Pictures,
     center_distances,
     embedded_pictures,
@@ -30,8 +32,6 @@ from imgsim.display._gallery_data import (
     make_index,
     scaled_positions,
 )
-from imgsim.display._grid import check_length
-from imgsim.display._projection import check_embeddings
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
 
@@ -42,6 +42,7 @@ _SCRIPTS = (
     "gallery_panel.js",
     "gallery.js",  # which uses those before it
 )
+_PACKAGE = "imgsim.display.gallery"
 _BLOCK = 64  # pictures that the page decodes at a time
 
 
@@ -255,6 +256,7 @@ def _rendered(
 ) -> str:
     n_pictures = len(pictures.addresses)
     return render_html(
+        _PACKAGE,
         "gallery.html",
         title=as_text(title),
         data={**data, "reasons": pictures.reasons},
@@ -270,7 +272,7 @@ def _rendered(
 
 def _hash(template: str) -> str:
     """Return what tells the browser that a part of the page is ours."""
-    digest = hashlib.sha256(render_html(template).encode("utf-8")).digest()
+    digest = hashlib.sha256(render_html(_PACKAGE, template).encode("utf-8")).digest()
     return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 

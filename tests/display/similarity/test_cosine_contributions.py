@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imgsim.display._contributions import pool, split_cosine
+from imgsim.display.similarity._cosine_contributions import pool, split_cosine
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
 from imgsim.cluster.selection._select_k import RandomState, as_seed
-from imgsim.display._map_groups import name_labels
-from imgsim.display._map_scene import Scene, check_attached, draw_scene
 from imgsim.display._projection import (
     METHODS,
     METRICS,
@@ -18,6 +16,8 @@ from imgsim.display._projection import (
     check_places,
     project,
 )
+from imgsim.display.map._groups import name_labels
+from imgsim.display.map._scene import Scene, check_attached, draw_scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from imgsim.display._grid import drawable, shortened, size_in_points
-from imgsim.display._map_drawing import QUERY_COLOR
-from imgsim.display._map_groups import Group
+from imgsim.display.map._drawing import QUERY_COLOR
+from imgsim.display.map._groups import Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from imgsim._optional import import_optional
 from imgsim._validation import find_readable_rows
 from imgsim.display._grid import check_length, size_in_points
-from imgsim.display._map_drawing import (
+from imgsim.display.map._drawing import (
     Picture,
     draw_names,
     draw_pictures,
@@ -17,9 +17,9 @@ from imgsim.display._map_drawing import (
     draw_queries,
     point_area,
 )
-from imgsim.display._map_groups import Group, make_groups, name_labels, one_group
-from imgsim.display._map_layout import Places, View, find_cells, find_view
-from imgsim.display._map_legend import Entry, draw_legend, make_entries
+from imgsim.display.map._groups import Group, make_groups, name_labels, one_group
+from imgsim.display.map._layout import Places, View, find_cells, find_view
+from imgsim.display.map._legend import Entry, draw_legend, make_entries
 from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:

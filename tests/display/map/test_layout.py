@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from imgsim.display._map_layout import (
+from imgsim.display.map._layout import (
     Box,
     find_cells,
     find_view,

@@ -1,0 +1,1 @@
+"""A page of a collection: data, templates, styles and scripts in one HTML file."""

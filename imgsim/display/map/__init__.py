@@ -1,0 +1,1 @@
+"""A map of a collection: layout, scene, drawing and legend."""

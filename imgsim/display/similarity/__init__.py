@@ -1,0 +1,1 @@
+"""Why two images are similar: contributions of their parts, drawn as heat."""
