@@ -199,7 +199,7 @@ def bench_select_k():
         np.testing.assert_allclose(silhouette, theirs[k][1], atol=1e-5)
 
 
-RECIPE = {"algorithm": "leiden", "metric": "cosine", "reduce": "auto"}
+RECIPE = {"algorithm": "leiden", "metric": "cosine", "n_components": "auto"}
 
 
 def bench_photographs():
@@ -236,7 +236,7 @@ def bench_photographs():
         setting = {**RECIPE, "algorithm": algorithm}
         _print_agreement("all", X, photos.target, n_classes, **setting)
     for algorithm in ("dbscan", "hdbscan"):
-        setting = {**RECIPE, "algorithm": algorithm, "reduce": 32}
+        setting = {**RECIPE, "algorithm": algorithm, "n_components": 32}
         _print_agreement("all", X, photos.target, "auto", **setting)
 
 

@@ -272,9 +272,11 @@ def bench_rankings():
         mean=0.5,
         std=0.5,
     ).fit_transform(data.paths)
-    print("\nexpand_query  augment_database  mAP")
+    print("\nexpand_query  database_augmentation  mAP")
     for expanded, augmented in ((0, 0), (10, 0), (0, 10), (5, 5), (10, 10)):
-        index = SimilarityIndex(expand_query=expanded, augment_database=augmented)
+        index = SimilarityIndex(
+            query_expansion=expanded, database_augmentation=augmented
+        )
         nearest = index.fit(X).kneighbors(n_neighbors=len(X) - 1)[1]
         relevant = data.target[nearest] == data.target[:, None]
         quality = average_precision_at_k(relevant, relevant.sum(axis=1))
@@ -289,9 +291,9 @@ def _print_strangers(X, target):
         own = target != stranger
         index = SimilarityIndex().fit(X[own], target[own])
         limit = index.suggest_threshold(coverage=0.95)
-        answers, _ = index.search(X[~own], max_distance=limit)
+        _, answers = index.search(X[~own], max_distance=limit)
         refused.append(np.mean([len(answer) == 0 for answer in answers]))
-        answers, _ = index.search(max_distance=limit)
+        _, answers = index.search(max_distance=limit)
         kept.append(np.mean([len(answer) > 0 for answer in answers]))
     print(
         f"strangers without an answer: {np.mean(refused):.1%} (a class each in turn, "

@@ -218,7 +218,7 @@ def group_photographs(X: np.ndarray) -> ImageClusterer:
     # Leiden joins each image with 20 others: too many for the groups of a small folder.
     algorithm = "leiden" if len(X) >= MANY_IMAGES else "kmeans"
     clusterer = ImageClusterer(
-        algorithm=algorithm, metric="cosine", reduce="auto", random_state=0
+        algorithm=algorithm, metric="cosine", n_components="auto", random_state=0
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")

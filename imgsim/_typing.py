@@ -3,5 +3,5 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Rows = NDArray[np.float32]
+PixelArray = NDArray[np.uint8]
+EmbeddingArray = NDArray[np.float32]

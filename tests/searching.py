@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from imgsim._distance.metric import make_metric
-from imgsim._distance.rows import Collection, Rows
+from imgsim._distance.rows import Collection, DistanceRows
 
 LINEAR = ("cosine", "correlation", "euclidean", "sqeuclidean", "inner_product")
 SUMMED = ("manhattan", "chebyshev")
@@ -20,9 +20,9 @@ def make_search(X, queries, metric, allowed=None, device="cpu"):
     if allowed is None:
         allowed = np.ones(len(X), dtype=bool)
     collection = Collection(
-        Rows(X, described.describe(X)), allowed, described, device=device
+        DistanceRows(X, described.describe(X)), allowed, described, device=device
     )
-    return Rows(queries, described.describe(queries)), collection
+    return DistanceRows(queries, described.describe(queries)), collection
 
 
 def draw(metric, n_rows, n_features, dtype=np.float32, seed=0):

@@ -49,7 +49,7 @@ ARRAY_ESTIMATORS = [
     # All fast metrics but two, which are for rows of booleans.
     *(SimilarityIndex(metric=metric) for metric in FAST_METRICS),
     SimilarityIndex(algorithm="pynndescent", random_state=0),
-    SimilarityIndex(expand_query=2, augment_database=2),
+    SimilarityIndex(query_expansion=2, database_augmentation=2),
     SimilarityIndex(mode="connectivity"),
     *(
         ImageClusterer(3, algorithm=algorithm, metric=OTHER_METRIC[metric])
@@ -60,10 +60,10 @@ ARRAY_ESTIMATORS = [
         for algorithm, (metric, k_range) in CLUSTERING.items()
     ),
     *(
-        ImageClusterer(3, algorithm=algorithm, reduce="auto")
+        ImageClusterer(3, algorithm=algorithm, n_components="auto")
         for algorithm in ("kmeans", "dbscan", "hdbscan", "leiden")
     ),
-    ImageClusterer(algorithm="leiden", metric="cosine", reduce="auto"),
+    ImageClusterer(algorithm="leiden", metric="cosine", n_components="auto"),
 ]
 
 
@@ -219,7 +219,7 @@ def test_rows_of_nan_pass_through_search_and_clustering(make_embedder, pictures)
     with pytest.warns(ImageReadWarning):
         grouper = make_pipeline(embedder, ImageClusterer(3)).fit(sources)
 
-    ids, _ = index[-1].search(index[:-1].transform(pictures[:1]))
+    _, ids = index[-1].search(index[:-1].transform(pictures[:1]))
     assert sorted(ids[0]) == list(range(1, 13))
     assert grouper[-1].labels_[0] == -1
 

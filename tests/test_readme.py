@@ -15,9 +15,9 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def _untrained(model_name, **kwargs):
+def _untrained(model, **kwargs):
     """Stand in for the network of the README, which would have to be downloaded."""
-    assert model_name == "resnet50"
+    assert model == "resnet50"
     return ImageEmbedder("resnet18", pretrained=False, image_size=64, **kwargs)
 
 

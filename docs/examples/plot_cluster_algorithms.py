@@ -65,7 +65,7 @@ def compare(X, target):
             "auto" if name in finders else len(np.unique(target)),
             algorithm=name,
             metric="cosine",
-            reduce=32,
+            n_components=32,
             algorithm_params=params,
             random_state=0,
         )

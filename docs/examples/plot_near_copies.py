@@ -52,7 +52,7 @@ plt.show()
 # of the collection gets an empty answer instead of five wrong ones.
 
 stranger = load_digit_images(n_per_class=1, size=160).images[3]
-ids, found = finder[-1].search(finder[:-1].transform([stranger]), max_distance=0.75)
+found, ids = finder[-1].search(finder[:-1].transform([stranger]), max_distance=0.75)
 print(f"Similar to the stranger: {ids[0].tolist()}")
 
 shown = [queries[i] for i in (1, 5, 10)] + [stranger]

@@ -11,7 +11,7 @@ from imgsim._distance.metric import Metric, RowTerms
 
 
 @dataclass(frozen=True)
-class Rows:
+class DistanceRows:
     """Rows with what their metric has to know of each.
 
     Parameters
@@ -30,17 +30,17 @@ class Rows:
         """Return how many there are."""
         return len(self.values)
 
-    def __getitem__(self, part: Any) -> "Rows":
+    def __getitem__(self, part: Any) -> "DistanceRows":
         """Return those at a slice, or at positions."""
         terms = self.terms
-        return Rows(
+        return DistanceRows(
             self.values[part],
             RowTerms(
                 terms.shift[part], terms.scale[part], terms.bias[part], terms.size[part]
             ),
         )
 
-    def blocks(self, n_rows: int) -> Iterator[tuple[int, "Rows"]]:
+    def blocks(self, n_rows: int) -> Iterator[tuple[int, "DistanceRows"]]:
         """Yield the first position of each block, and the block."""
         for first in range(0, len(self), n_rows):
             yield first, self[first : first + n_rows]
@@ -52,7 +52,7 @@ class Collection:
 
     Parameters
     ----------
-    rows : Rows
+    rows : DistanceRows
         All rows.
 
     allowed : ndarray of shape (n_rows,), dtype bool
@@ -65,7 +65,7 @@ class Collection:
         Where products of rows are computed.
     """
 
-    rows: Rows
+    rows: DistanceRows
     allowed: NDArray[np.bool_]
     metric: Metric
     device: str = "cpu"

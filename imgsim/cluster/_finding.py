@@ -96,7 +96,7 @@ def find_groups(
     candidates = cluster_candidates(setting, ks, n_jobs, verbose=0)
     selection = select(setting, candidates, readable, criterion, n_jobs)
     labels = selection.labelings[selection.best_k][readable]
-    return Found(selection.best_estimator_, labels, selection)
+    return Found(selection.best_estimator, labels, selection)
 
 
 def _is_compared(
@@ -173,7 +173,7 @@ def _warn_of_one_group(labels: Labels, setting: Setting) -> None:
         return
     if count_distinct(setting.rows, _N_TO_TELL_APART) < _N_TO_TELL_APART:
         return
-    remedy = "reduce=32, a smaller eps or min_cluster_size, or algorithm='leiden'"
+    remedy = "n_components=32, a smaller eps or min_cluster_size, or algorithm='leiden'"
     if setting.algorithm == "leiden":
         remedy = "a larger resolution"
     warn_caller(

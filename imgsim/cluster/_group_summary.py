@@ -106,7 +106,7 @@ def number_by_size(found: Labels) -> tuple[Labels, Labels, Labels]:
     if not len(counts):
         warn_caller(
             f"no group was found: all {len(found)} rows are noise. Try a larger eps, a "
-            f"smaller min_samples or min_cluster_size, or reduce=32.",
+            f"smaller min_samples or min_cluster_size, or n_components=32.",
             WeakGroupsWarning,
         )
     by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]

@@ -47,7 +47,7 @@ class ImageClusterer(
     Groups are numbered by size, the largest 0. Images in no group have the label -1.
 
     For embeddings of photographs, where nothing is known of the groups, begin with
-    `ImageClusterer(algorithm="leiden", metric="cosine", reduce="auto")`: it finds the
+    `ImageClusterer(algorithm="leiden", metric="cosine", n_components="auto")`: it finds the
     number of groups, too, or takes `n_clusters`.
 
     Parameters
@@ -71,7 +71,7 @@ class ImageClusterer(
         Distance between rows. For cosine, rows are scaled to unit length for
         algorithms that only know Euclidean distances.
 
-    reduce : int, "auto" or None, default=None
+    n_components : int, "auto" or None, default=None
         Number of principal components that the algorithm is given, because distances
         in a thousand dimensions are blunt. "auto" takes at most 128; 32 suits
         `hdbscan`, which is slow with more, and `dbscan`. Silhouettes, medoids and
@@ -91,9 +91,9 @@ class ImageClusterer(
 "gap", "stability"}, default="silhouette"
         What decides among the candidates, see :func:`select_k`.
 
-    n_jobs : int, default=-1
-        Number of candidates clustered at a time, in threads; -1 means all processors,
-        None one.
+    n_jobs : int, default=None
+        Number of candidates clustered at the same time, in threads. None means 1
+        unless in a :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     random_state : int, RandomState instance or None, default=None
         Seeds whatever is random.
@@ -181,7 +181,7 @@ class ImageClusterer(
         ],
         "algorithm": [StrOptions(set(ALGORITHMS))],
         "metric": [StrOptions({"euclidean", "cosine"})],
-        "reduce": [
+        "n_components": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
             None,
@@ -199,17 +199,17 @@ class ImageClusterer(
         *,
         algorithm: str = "kmeans",
         metric: str = "euclidean",
-        reduce: int | str | None = None,
+        n_components: int | str | None = None,
         algorithm_params: dict[str, Any] | None = None,
         k_range: Sequence[int] | None = None,
         criterion: str = "silhouette",
-        n_jobs: int | None = -1,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.algorithm = algorithm
         self.metric = metric
-        self.reduce = reduce
+        self.n_components = n_components
         self.algorithm_params = algorithm_params
         self.k_range = k_range
         self.criterion = criterion
@@ -254,7 +254,7 @@ class ImageClusterer(
             delattr(self, name)  # so that a fit that fails leaves nothing behind
         X, readable = check_rows_to_fit(self, X)
         rows, seed = X[readable], as_seed(self.random_state)
-        space = Space(self.metric, self.reduce, seed).fit(rows)
+        space = Space(self.metric, self.n_components, seed).fit(rows)
         params = self.algorithm_params or {}
         setting = Setting(
             rows, space.apply(rows), self.algorithm, self.metric, params, seed

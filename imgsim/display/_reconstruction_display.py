@@ -46,7 +46,7 @@ class ReconstructionDisplay:
     loss_curve : sequence of float, default=()
         Loss of training in every epoch.
 
-    validation_curve : sequence of float, default=()
+    validation_loss_curve : sequence of float, default=()
         Loss of the images held back, after every epoch.
 
     Attributes
@@ -82,13 +82,13 @@ class ReconstructionDisplay:
         reconstructions: Sequence[Any],
         errors: ArrayLike,
         loss_curve: Sequence[float] = (),
-        validation_curve: Sequence[float] = (),
+        validation_loss_curve: Sequence[float] = (),
     ) -> None:
         self.originals = originals
         self.reconstructions = reconstructions
         self.errors = errors
         self.loss_curve = loss_curve
-        self.validation_curve = validation_curve
+        self.validation_loss_curve = validation_loss_curve
 
     @classmethod
     def from_estimator(
@@ -144,7 +144,7 @@ class ReconstructionDisplay:
             reconstructions=_reconstructed(shown, errors[chosen], estimator),
             errors=errors[chosen],
             loss_curve=estimator.loss_curve_,
-            validation_curve=estimator.validation_curve_,
+            validation_loss_curve=estimator.validation_loss_curve_,
         )
 
     def plot(self, *, ax: "Axes | None" = None, n_columns: int = 10) -> Self:
@@ -216,7 +216,7 @@ class ReconstructionDisplay:
         ax = _new_axes(f"{type(self).__name__}.plot_curves") if ax is None else ax
         for label, curve in (
             ("training", self.loss_curve),
-            ("held back", self.validation_curve),
+            ("held back", self.validation_loss_curve),
         ):
             if len(curve):
                 ax.plot(range(1, len(curve) + 1), curve, marker=".", label=label)

@@ -23,7 +23,7 @@ class DuplicateGroup:
     kept : hashable
         Id of the image to keep.
 
-    weakest_pair : tuple
+    farthest_pair : tuple
         Ids of the two images that are furthest apart.
 
     distance : float
@@ -50,14 +50,14 @@ class DuplicateGroup:
     >>> (group,) = find_duplicates(X, max_distance=0.1, ids=["a", "b", "c", "d"])
     >>> group.kept, group.extra, group.exact_copies
     ('a', ['c', 'd'], [['a', 'd']])
-    >>> group.weakest_pair, round(group.distance, 4)
+    >>> group.farthest_pair, round(group.distance, 4)
     (('a', 'c'), 0.005)
     """
 
     ids: list[Any]
     rows: NDArray[np.int64] = field(repr=False)
     kept: Hashable
-    weakest_pair: tuple[Any, Any]
+    farthest_pair: tuple[Any, Any]
     distance: float
     exact_copies: list[list[Any]]
 

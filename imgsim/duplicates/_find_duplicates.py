@@ -10,7 +10,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import Metric
-from imgsim._distance.rows import Rows
+from imgsim._distance.rows import DistanceRows
 from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.duplicates._complete_linkage import complete_linkage, equal_ones
 from imgsim.duplicates._duplicate_group import DuplicateGroup
@@ -150,7 +150,7 @@ def find_duplicates(
 class _View(NamedTuple):
     """The readable rows, how they are compared, and what they are called."""
 
-    rows: Rows
+    rows: DistanceRows
     metric: Metric
     ids: NDArray[Any]
     row_numbers: NDArray[np.int64]
@@ -183,7 +183,7 @@ class _Found(NamedTuple):
             ids=names[members].tolist(),
             rows=self.view.row_numbers[members],
             kept=names[[kept]].tolist()[0],
-            weakest_pair=(first, second),
+            farthest_pair=(first, second),
             distance=distance,
             exact_copies=[names[members[same]].tolist() for same in copies],
         )
@@ -201,9 +201,9 @@ def _view_of(
             raise ValueError(
                 f"{given} must be None for an index, which has a metric and ids."
             )
-        if X.augment_database:
+        if X.database_augmentation:
             raise ValueError(
-                f"augment_database={X.augment_database} of the index has changed its "
+                f"database_augmentation={X.database_augmentation} of the index has changed its "
                 f"rows, which are not compared: pass the rows themselves."
             )
         index = X
@@ -253,7 +253,7 @@ def _images_of(view: _View, images: Any) -> list[Any] | None:
     return [sources[row] for row in view.row_numbers]
 
 
-def _taken(rows: Rows, positions: NDArray[np.int64]) -> Rows:
+def _taken(rows: DistanceRows, positions: NDArray[np.int64]) -> DistanceRows:
     """Return some of the rows, without a copy if it is all of them."""
     return rows if len(positions) == len(rows) else rows[positions]
 

@@ -127,9 +127,9 @@ class AutoencoderEmbedder(BaseReconstructor):
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order of images and all changes.
 
-    n_jobs : int, default=None
-        Number of decoding threads. None means one for each core, or as many as
-        OMP_NUM_THREADS says.
+    n_jobs : int, default=-1
+        Number of threads that decode images. None means 1 unless in a
+        :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     cache : EmbeddingCache, str or path-like, default=None
         Where rows are kept, so that no image is embedded twice by the same network; a
@@ -154,7 +154,7 @@ class AutoencoderEmbedder(BaseReconstructor):
         Loss of training in every epoch, with the penalty; for "mse", 1 is as bad as
         the mean colour.
 
-    validation_curve_ : list of float
+    validation_loss_curve_ : list of float
         Loss of the images held back, changed alike in every epoch, without the
         penalty; empty if there are none.
 
@@ -277,7 +277,7 @@ class AutoencoderEmbedder(BaseReconstructor):
         device: str = "auto",
         precision: str = "auto",
         random_state: int | RandomState | None = None,
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
         cache: EmbeddingCache | str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         verbose: int = 0,
@@ -378,7 +378,7 @@ class AutoencoderEmbedder(BaseReconstructor):
         self.autoencoder_ = learned.network
         self.augment_ = learned.changes.name
         self.loss_curve_ = learned.loss_curve
-        self.validation_curve_ = learned.validation_curve
+        self.validation_loss_curve_ = learned.validation_loss_curve
         self.n_iter_ = len(learned.loss_curve)
         self.best_epoch_ = learned.best_epoch
         self.n_features_out_ = learned.network.architecture.latent_dim

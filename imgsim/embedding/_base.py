@@ -19,7 +19,7 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags
 
-from imgsim._typing import Pixels, Rows
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim.embedding._progress import with_progress
 from imgsim.embedding.cache._cached_loader import Loader
@@ -36,7 +36,7 @@ from imgsim.images import ImageBatch, ImageFailure, ImageStream
 from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 
-Start = Callable[[list[Pixels]], Callable[[], Rows]]
+Start = Callable[[list[PixelArray]], Callable[[], EmbeddingArray]]
 
 # Goes up with every change after which an embedder makes other rows of the same
 # image with the same parameters, so that no cache mixes the two.
@@ -88,27 +88,27 @@ class BaseImageEmbedder(
         """Set what does not depend on the images, `n_features_out_` among it."""
 
     @abstractmethod
-    def _preparation(self) -> Callable[[Pixels], Pixels]:
+    def _preparation(self) -> Callable[[PixelArray], PixelArray]:
         """Return the function that turns one RGB image into the pixels to embed."""
 
     @abstractmethod
     def _recipe(self) -> dict[str, Any]:
         """Return all that changes a row, but for `normalize`, by name."""
 
-    def _reader(self) -> Callable[[Any], Pixels]:
+    def _reader(self) -> Callable[[Any], PixelArray]:
         """Return the function that reads a source, run in the decoding threads."""
         return read_image
 
     def _passes(self) -> AbstractContextManager[Start]:
         """Open what begins to embed a batch and returns a way to wait for the rows."""
 
-        def start(images: list[Pixels]) -> Callable[[], Rows]:
+        def start(images: list[PixelArray]) -> Callable[[], EmbeddingArray]:
             rows = self._embed(images)
             return lambda: rows
 
         return nullcontext(start)
 
-    def _embed(self, images: list[Pixels]) -> Rows:
+    def _embed(self, images: list[PixelArray]) -> EmbeddingArray:
         """Turn prepared images into one row each, if `_passes` does not."""
         raise NotImplementedError
 
@@ -145,7 +145,7 @@ class BaseImageEmbedder(
         self._make_ready()
         return self
 
-    def transform(self, X: Any) -> Rows:
+    def transform(self, X: Any) -> EmbeddingArray:
         """Embed images.
 
         Parameters
@@ -179,7 +179,7 @@ class BaseImageEmbedder(
         warn_of_failures(failures, len(rows), "their rows are NaN", stacklevel=3)
         return rows
 
-    def transform_iter(self, X: Any) -> Iterator[Rows]:
+    def transform_iter(self, X: Any) -> Iterator[EmbeddingArray]:
         """Embed images and yield their rows batch by batch, as they come.
 
         For collections whose rows do not fit into memory, or should be used before
@@ -213,7 +213,7 @@ class BaseImageEmbedder(
         """
         sources, failures = self._checked_sources(X)
 
-        def batches() -> Iterator[Rows]:
+        def batches() -> Iterator[EmbeddingArray]:
             yield from self._embedded(sources, failures)
             warn_of_failures(failures, len(sources), "their rows are NaN", stacklevel=2)
 
@@ -246,7 +246,7 @@ class BaseImageEmbedder(
         text = json.dumps(recipe, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _transformed(self, X: Any) -> tuple[Rows, list[ImageFailure]]:
+    def _transformed(self, X: Any) -> tuple[EmbeddingArray, list[ImageFailure]]:
         """Embed images, and tell of failures without a warning."""
         sources, failures = self._checked_sources(X)
         rows = np.empty((len(sources), self.n_features_out_), dtype=np.float32)
@@ -270,7 +270,7 @@ class BaseImageEmbedder(
 
     def _embedded(
         self, sources: Sequence[Any], failures: list[ImageFailure]
-    ) -> Iterator[Rows]:
+    ) -> Iterator[EmbeddingArray]:
         """Yield the rows batch by batch; one batch is embedded while another waits."""
         with ExitStack() as opened:
             cached = self._cached_rows()
@@ -280,7 +280,9 @@ class BaseImageEmbedder(
             loader = Loader(self._reader(), self._preparation(), cached)
             stream = self._stream(sources, read=loader)
             batches: Iterator[ImageBatch] = opened.enter_context(closing(iter(stream)))
-            waiting: deque[tuple[ImageBatch, int, Callable[[], Rows]]] = deque()
+            waiting: deque[tuple[ImageBatch, int, Callable[[], EmbeddingArray]]] = (
+                deque()
+            )
             if self.verbose:
                 name = type(self).__name__
                 batches = with_progress(batches, stream.n_images, name)
@@ -307,10 +309,10 @@ class BaseImageEmbedder(
         self,
         batch: ImageBatch,
         first: int,
-        wait: Callable[[], Rows],
+        wait: Callable[[], EmbeddingArray],
         cached: CachedRows | None,
         failures: list[ImageFailure],
-    ) -> Rows:
+    ) -> EmbeddingArray:
         """Wait for a batch, and put new rows, known rows and failures in order."""
         n_images = len(batch.images) + len(batch.failures)
         rows = np.full((n_images, self.n_features_out_), np.nan, dtype=np.float32)
@@ -363,12 +365,14 @@ class BaseImageEmbedder(
             self._setup()
             self._ready_for = parameters
 
-    def _normalized(self, rows: Rows) -> Rows:
+    def _normalized(self, rows: EmbeddingArray) -> EmbeddingArray:
         if self.normalize is None:
             return rows
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         # A row of zeros has no direction and stays zero; one of NaN stays NaN.
-        unit: Rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms != 0)
+        unit: EmbeddingArray = np.divide(
+            rows, norms, out=np.zeros_like(rows), where=norms != 0
+        )
         return unit
 
     def __sklearn_tags__(self) -> Tags:
@@ -380,7 +384,7 @@ class BaseImageEmbedder(
         return tags
 
 
-def _no_rows() -> Rows:
+def _no_rows() -> EmbeddingArray:
     return np.empty((0, 0), dtype=np.float32)
 
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import computing_in
-from imgsim._typing import Pixels, Rows
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import fit_context
 from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
 from imgsim.embedding.pretrained._weights_file import fingerprint
@@ -81,7 +81,7 @@ class BaseReconstructor(BaseImageEmbedder):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X: Any, y: Any = None) -> Rows:
+    def fit_transform(self, X: Any, y: Any = None) -> EmbeddingArray:
         """Learn to give the images back, and embed them.
 
         Parameters
@@ -108,7 +108,7 @@ class BaseReconstructor(BaseImageEmbedder):
     def _learn(self, X: Any) -> str | None:
         """Set what is learned from images, and `failures_`; tell of an interruption."""
 
-    def reconstruct(self, X: Any) -> Pixels:
+    def reconstruct(self, X: Any) -> PixelArray:
         """Give images back from their rows.
 
         Parameters
@@ -198,7 +198,7 @@ class BaseReconstructor(BaseImageEmbedder):
         known = errors[~np.isnan(errors)]
         return -float(known.mean()) if len(known) else float("nan")
 
-    def inverse_transform(self, X: ArrayLike) -> Pixels:
+    def inverse_transform(self, X: ArrayLike) -> PixelArray:
         """Turn rows into images.
 
         Parameters
@@ -253,19 +253,19 @@ class BaseReconstructor(BaseImageEmbedder):
         # Learning has set all there is to set.
         check_is_fitted(self, "autoencoder_")
 
-    def _preparation(self) -> Callable[[Pixels], Pixels]:
+    def _preparation(self) -> Callable[[PixelArray], PixelArray]:
         architecture = self.autoencoder_.architecture
         return preparation(architecture.image_size, architecture.n_colors)
 
     def _recipe(self) -> dict[str, Any]:
         return {"weights": fingerprint(self.autoencoder_)}
 
-    def _embed(self, images: list[Pixels]) -> Rows:
+    def _embed(self, images: list[PixelArray]) -> EmbeddingArray:
         return self._run("rows", np.stack(images))
 
     def _reconstructed(
         self, sources: Sequence[Any], failures: list[ImageFailure]
-    ) -> Iterator[tuple[NDArray[np.int64], Pixels, Rows]]:
+    ) -> Iterator[tuple[NDArray[np.int64], PixelArray, EmbeddingArray]]:
         """Yield positions, prepared images and their reconstructions, by batches."""
         stream = self._stream(sources, prepare=self._preparation())
         with closing(iter(stream)) as batches:
@@ -276,7 +276,7 @@ class BaseReconstructor(BaseImageEmbedder):
                     rows = self._run("rows", pixels)
                     yield batch.rows, pixels, self._run("images", rows)
 
-    def _run(self, method: str, batch: Pixels | Rows) -> Rows:
+    def _run(self, method: str, batch: PixelArray | EmbeddingArray) -> EmbeddingArray:
         """Call a method of the network on a batch, on the device, in float32."""
         import torch
 
@@ -286,7 +286,7 @@ class BaseReconstructor(BaseImageEmbedder):
             result: Tensor = getattr(network, method)(
                 torch.from_numpy(batch).to(device)
             )
-            rows: Rows = result.cpu().numpy()
+            rows: EmbeddingArray = result.cpu().numpy()
         return rows
 
     def _on(self, device: str) -> "ConvAutoencoder":
@@ -312,10 +312,10 @@ class BaseReconstructor(BaseImageEmbedder):
         return tags
 
 
-def preparation(image_size: int, n_colors: int) -> Callable[[Pixels], Pixels]:
+def preparation(image_size: int, n_colors: int) -> Callable[[PixelArray], PixelArray]:
     """Return the function that stretches an image to a square, grey if one colour."""
 
-    def prepare(rgb: Pixels) -> Pixels:
+    def prepare(rgb: PixelArray) -> PixelArray:
         image = Image.fromarray(rgb)
         if n_colors == 1:
             image = image.convert("L")
@@ -327,7 +327,7 @@ def preparation(image_size: int, n_colors: int) -> Callable[[Pixels], Pixels]:
     return prepare
 
 
-def _as_rgb(images: Rows) -> Pixels:
+def _as_rgb(images: EmbeddingArray) -> PixelArray:
     # Rows far out of all bounds may decode to no number.
     pixels = np.rint(np.nan_to_num(images) * 255).astype(np.uint8)
     return np.broadcast_to(pixels, (*pixels.shape[:3], 3))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from imgsim._typing import Pixels, Rows
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import Interval
 from imgsim.embedding._base import BaseImageEmbedder
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
@@ -41,8 +41,9 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
     batch_size : int, default=32
         Number of images held at a time.
 
-    n_jobs : int, default=None
-        Number of decoding threads. None means one for each core.
+    n_jobs : int, default=-1
+        Number of threads that decode images. None means 1 unless in a
+        :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     cache : EmbeddingCache, str or path-like, default=None
         Where rows are kept, so that no image is embedded twice; a path means an
@@ -107,7 +108,7 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         image_size: int = 128,
         normalize: str | None = None,
         batch_size: int = 32,
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
         cache: EmbeddingCache | str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         verbose: int = 0,
@@ -127,10 +128,10 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         _check_counts("grid", self.grid, n_expected=2, largest=self.image_size)
         self.n_features_out_ = int(np.prod(self.bins) * np.prod(self.grid))
 
-    def _preparation(self) -> Callable[[Pixels], Pixels]:
+    def _preparation(self) -> Callable[[PixelArray], PixelArray]:
         size = (self.image_size, self.image_size)
 
-        def to_hsv(rgb: Pixels) -> Pixels:
+        def to_hsv(rgb: PixelArray) -> PixelArray:
             small = Image.fromarray(rgb).resize(size, Image.Resampling.BOX)
             return np.asarray(small.convert("HSV"))
 
@@ -143,10 +144,10 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
             "image_size": self.image_size,
         }
 
-    def _embed(self, images: list[Pixels]) -> Rows:
+    def _embed(self, images: list[PixelArray]) -> EmbeddingArray:
         return np.stack([self._histogram(image) for image in images])
 
-    def _histogram(self, hsv: Pixels) -> Rows:
+    def _histogram(self, hsv: PixelArray) -> EmbeddingArray:
         """Count the pixels of every (cell, hue, saturation, value)."""
         bins = np.asarray(self.bins)
         hue, saturation, value = np.moveaxis(hsv.astype(np.int64) * bins // 256, 2, 0)
@@ -157,7 +158,7 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         counts = np.bincount(
             (cell * bins.prod() + color).ravel(), minlength=self.n_features_out_
         )
-        shares: Rows = (counts / color.size).astype(np.float32)
+        shares: EmbeddingArray = (counts / color.size).astype(np.float32)
         return shares
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim._typing import Pixels, Rows
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
 from imgsim.embedding.pretrained._forward_passes import open_passes
 from imgsim.embedding.pretrained._network import Network
@@ -51,8 +51,8 @@ class MappedBatch(NamedTuple):
     """Positions of images in the collection, what was embedded, and their maps."""
 
     indices: NDArray[np.int64]
-    pixels: list[Pixels]
-    maps: Rows
+    pixels: list[PixelArray]
+    maps: EmbeddingArray
 
 
 class FeatureMaps(BaseImageEmbedder):
@@ -66,7 +66,7 @@ class FeatureMaps(BaseImageEmbedder):
     def _network(self) -> Network:
         """Return the network as the parameters are now."""
 
-    def feature_maps(self, X: Any) -> Rows:
+    def feature_maps(self, X: Any) -> EmbeddingArray:
         """Compute the maps that `transform` pools to rows.
 
         Parameters
@@ -150,7 +150,7 @@ class FeatureMaps(BaseImageEmbedder):
             )
         return MapNetwork.of(network)
 
-    def _pooled(self, pixels: list[Pixels]) -> Rows:
+    def _pooled(self, pixels: list[PixelArray]) -> EmbeddingArray:
         """Embed prepared images as `transform` does, before `normalize`."""
         network = replace(self._network(), compile=False)
         with open_passes(network, self._n_images_in_pass) as start:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
-from imgsim._typing import Pixels
+from imgsim._typing import PixelArray
 from imgsim._validation import HasMethods, Interval, StrOptions
 from imgsim.embedding._base import BaseImageEmbedder, Start
 from imgsim.embedding._feature_maps import FeatureMaps
@@ -45,7 +45,7 @@ class ImageEmbedder(FeatureMaps):
 
     Parameters
     ----------
-    model_name : str or torch.nn.Module, default="resnet50"
+    model : str or torch.nn.Module, default="resnet50"
         Name of the model, with or without the tag of its weights; also "hf-hub:..."
         or "local-dir:..." as timm takes them. Or a network of your own from float32
         (n_images, 3, height, width) to a feature map or to rows; it is copied and
@@ -59,7 +59,7 @@ class ImageEmbedder(FeatureMaps):
     checkpoint_path : str or path-like, default=None
         File with the weights to take instead, safetensors or a state dict of torch;
         nothing in it is executed. Weights of a classifier are ignored. A file tells
-        nothing of preprocessing: that of `model_name` is taken, unless `mean`, `std`
+        nothing of preprocessing: that of `model` is taken, unless `mean`, `std`
         and the like say otherwise.
 
     model_kwargs : dict, default=None
@@ -134,9 +134,9 @@ class ImageEmbedder(FeatureMaps):
         Number of images held at a time. A GPU takes them in one forward pass, halved
         if its memory does not suffice; a CPU in smaller ones, which are faster there.
 
-    n_jobs : int, default=None
-        Number of decoding threads. None means one for each core, or as many as
-        OMP_NUM_THREADS says.
+    n_jobs : int, default=-1
+        Number of threads that decode images. None means 1 unless in a
+        :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     cache : EmbeddingCache, str or path-like, default=None
         Where rows are kept, so that no image is embedded twice and an interrupted run
@@ -216,7 +216,7 @@ class ImageEmbedder(FeatureMaps):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEmbedder._parameter_constraints,
-        "model_name": [str, HasMethods(["forward", "state_dict"])],
+        "model": [str, HasMethods(["forward", "state_dict"])],
         "pretrained": ["boolean"],
         "checkpoint_path": [str, os.PathLike, None],
         "model_kwargs": [dict, None],
@@ -244,7 +244,7 @@ class ImageEmbedder(FeatureMaps):
 
     def __init__(
         self,
-        model_name: "str | nn.Module" = "resnet50",
+        model: "str | nn.Module" = "resnet50",
         *,
         pretrained: bool = True,
         checkpoint_path: str | os.PathLike[str] | None = None,
@@ -265,12 +265,12 @@ class ImageEmbedder(FeatureMaps):
         compile: bool = False,
         decoder: str = "auto",
         batch_size: int = 32,
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
         cache: EmbeddingCache | str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         verbose: int = 0,
     ) -> None:
-        self.model_name = model_name
+        self.model = model
         self.pretrained = pretrained
         self.checkpoint_path = checkpoint_path
         self.model_kwargs = model_kwargs
@@ -315,7 +315,7 @@ class ImageEmbedder(FeatureMaps):
                 raise ValueError("its rows are not finite; check its weights.")
         except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
             raise ValueError(
-                f"model_name={reprlib.repr(self.model_name)} embeds no images of "
+                f"model={reprlib.repr(self.model)} embeds no images of "
                 f"input_size={self.preprocessing_['input_size']} with "
                 f"pooling={self.pooling!r}, layer={self.layer!r}, "
                 f"precision={self.precision!r} and "
@@ -325,10 +325,10 @@ class ImageEmbedder(FeatureMaps):
         n_images = n_images_in_pass(n_bytes, self.batch_size)
         return int(rows.shape[1]), n_images if on_cpu else self.batch_size
 
-    def _preparation(self) -> Callable[[Pixels], Pixels]:
+    def _preparation(self) -> Callable[[PixelArray], PixelArray]:
         return make_preparation(self.preprocessing_, self.decoder)
 
-    def _reader(self) -> Callable[[Any], Pixels]:
+    def _reader(self) -> Callable[[Any], PixelArray]:
         if self.decoder == "pillow":
             return read_image
         return partial(read_image_fast, least_side=least_side(self.preprocessing_))
@@ -357,12 +357,12 @@ class ImageEmbedder(FeatureMaps):
 
     def _backbone(self) -> Backbone:
         device, precision = self._device_and_precision()
-        path, name = self.checkpoint_path, self.model_name
+        path, name = self.checkpoint_path, self.model
         if not isinstance(name, str):
             refuse_with_module(checkpoint_path=path, model_kwargs=self.model_kwargs)
             return backbone_of(name, device, precision, self.image_size)
         spec = BackboneSpec(
-            model_name=name,
+            model=name,
             pretrained=self.pretrained,
             checkpoint=None if path is None else Checkpoint.at(path),
             device=device,
@@ -373,7 +373,7 @@ class ImageEmbedder(FeatureMaps):
 
     def _recipe(self) -> dict[str, Any]:
         return {
-            "model": repr(self.model_name),
+            "model": repr(self.model),
             "model_kwargs": repr(sorted((self.model_kwargs or {}).items())),
             "weights": self._backbone().fingerprint,
             "preprocessing": repr(sorted(self.preprocessing_.items())),

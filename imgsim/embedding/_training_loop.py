@@ -74,7 +74,7 @@ def _with_progress(training: Training, max_epochs: int, verbose: int) -> Iterato
             yield epoch
             curves = {
                 "loss": training.loss_curve,
-                "held_back": training.validation_curve,
+                "held_back": training.validation_loss_curve,
             }
             bar.set_postfix({k: f"{v[-1]:.4f}" for k, v in curves.items() if v})
             bar.update()

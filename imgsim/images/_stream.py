@@ -1,6 +1,5 @@
 """Many images, decoded ahead by threads and handed out in order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,9 +8,9 @@ from math import ceil
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 
+from imgsim._compute.threads import count_threads
 from imgsim.exceptions import ImageReadError
 from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
@@ -94,10 +93,10 @@ class ImageStream:
     batch_size : int, default=32
         Number of images in a batch; the last may be shorter.
 
-    n_jobs : int, default=None
-        Number of decoding threads. None means one for each core this process may
-        use, or as many as OMP_NUM_THREADS says, which joblib sets in its workers;
-        negative numbers count as in scikit-learn.
+    n_jobs : int, default=-1
+        Number of decoding threads. None means 1 unless in a
+        :obj:`joblib.parallel_backend` context. -1 means all processors, or the share
+        of them that joblib gave to a worker process through `OMP_NUM_THREADS`.
 
     on_error : {"carry", "raise"}, default="carry"
         Whether an unreadable image is carried in the batch's `failures`, or raised
@@ -142,7 +141,7 @@ class ImageStream:
         *,
         prepare: Callable[[NDArray[np.uint8]], Any] | None = None,
         batch_size: int = 32,
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
         on_error: Literal["carry", "raise"] = "carry",
         read: Callable[[Any], Any] = read_image,
     ) -> None:
@@ -153,7 +152,7 @@ class ImageStream:
         self._sources = check_image_sources(X)
         self._prepare = prepare
         self._batch_size = batch_size
-        self._n_threads = _n_cores() if n_jobs is None else effective_n_jobs(n_jobs)
+        self._n_threads = count_threads(n_jobs)
         self._read = read
         self._on_error = on_error
         self.n_images = len(self._sources)
@@ -221,10 +220,3 @@ def prepare_or_explain(
     except Exception as error:
         reason = f"decoded, but not prepared: {error}"
         raise ImageReadError(describe_source(source), reason) from error
-
-
-def _n_cores() -> int:
-    """Return the number of cores, or the share of them this process was given."""
-    share = os.environ.get("OMP_NUM_THREADS", "")
-    n_cores: int = cpu_count()
-    return min(n_cores, int(share)) if share.isdigit() and int(share) else n_cores

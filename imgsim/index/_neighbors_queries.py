@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._distance.rows import Rows
+from imgsim._distance.rows import DistanceRows
 from imgsim._validation import find_readable_rows
 from imgsim.index._searcher import BaseIndex
 from imgsim.index.exact._nearest import find_within
@@ -257,7 +257,7 @@ class NeighborsQueries(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseIn
 
     def _asked(
         self, X: ArrayLike | None, fingerprint: str | None
-    ) -> tuple[int, NDArray[np.int64], Rows, NDArray[np.int64] | None]:
+    ) -> tuple[int, NDArray[np.int64], DistanceRows, NDArray[np.int64] | None]:
         """Return the number of queries, which are readable, these, and their slots."""
         store = self._store
         if X is None:
@@ -269,9 +269,14 @@ class NeighborsQueries(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseIn
             own, n_queries = None, len(checked)
             asking = np.flatnonzero(find_readable_rows(checked))
             values = checked if len(asking) == n_queries else checked[asking]
-        if self.expand_query and len(values):
-            values = self._expanded(own, values, self.expand_query)
-        return n_queries, asking, Rows(values, store.metric.describe(values)), own
+        if self.query_expansion and len(values):
+            values = self._expanded(own, values, self.query_expansion)
+        return (
+            n_queries,
+            asking,
+            DistanceRows(values, store.metric.describe(values)),
+            own,
+        )
 
     def _answer(
         self,

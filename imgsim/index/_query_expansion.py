@@ -15,7 +15,7 @@ def expand(
     distances: NDArray[np.float64],
     positions: NDArray[np.int64],
     collection: Collection,
-    alpha: float,
+    expansion_power: float,
 ) -> NDArray[Any]:
     """Add to each vector its neighbours, weighted by a power of their similarity.
 
@@ -33,7 +33,7 @@ def expand(
     collection : Collection
         The rows.
 
-    alpha : float
+    expansion_power : float
         Power of the similarity; negative similarities count as 0.
 
     Returns
@@ -47,7 +47,7 @@ def expand(
     used, columns = np.unique(np.where(known, positions, 0), return_inverse=True)
     weights = csr_array(
         (
-            np.where(similarity > 0, similarity**alpha, 0).ravel(),
+            np.where(similarity > 0, similarity**expansion_power, 0).ravel(),
             columns.ravel(),
             np.arange(0, n * n_neighbors + 1, n_neighbors),
         ),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._distance.metric import Metric, RowTerms
-from imgsim._distance.rows import Collection, Rows
+from imgsim._distance.rows import Collection, DistanceRows
 from imgsim._validation import find_readable_rows
 from imgsim.index._growing import GrowingArray
 from imgsim.index._ids import next_id
@@ -101,11 +101,11 @@ class RowStore:
         return {name: self._of_rows(name) for name in self._columns}
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> DistanceRows:
         """Return what is in the slots, empty ones included."""
         names = ("values", "shift", "scale", "bias", "size")
         values, *terms = (self._columns[name].values for name in names)
-        return Rows(values, RowTerms(*terms))
+        return DistanceRows(values, RowTerms(*terms))
 
     @property
     def present(self) -> NDArray[np.bool_]:

@@ -17,18 +17,18 @@ _THUMBNAIL_PIXELS = 96
 
 
 class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
-    """What :meth:`SimilarityIndex.search` finds: the pair of ids and distances.
+    """What :meth:`SimilarityIndex.search` finds: the pair of distances and ids.
 
-    `ids, distances = result` takes it apart. Notebooks show it as a table of pictures,
+    `distances, ids = result` unpacks it. Notebooks show it as a table of pictures,
     if the ids are paths of images, or if they are told by :meth:`with_images`.
 
     Parameters
     ----------
-    ids : list of n_queries ndarray, each of shape (n_found,)
-        Ids of the neighbours, the nearest first.
-
     distances : list of n_queries ndarray, each of shape (n_found,)
-        Their distances.
+        Distances of the neighbors of each query, increasing.
+
+    ids : list of n_queries ndarray, each of shape (n_found,)
+        Ids of the neighbors of each query, the nearest first.
 
     rows : list of n_queries ndarray, each of shape (n_found,), dtype int64
         Their rows in the index.
@@ -45,7 +45,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     >>> result = index.search([[3.0, 2.0, 1.0]])
     >>> [found.tolist() for found in result.ids]
     [['a', 'b']]
-    >>> ids, distances = result
+    >>> distances, ids = result
     """
 
     rows: list[NDArray[Any]]
@@ -54,18 +54,18 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
 
     def __new__(
         cls,
-        ids: list[NDArray[Any]],
         distances: list[NDArray[Any]],
+        ids: list[NDArray[Any]],
         rows: list[NDArray[Any]],
     ) -> Self:
         """Make the pair."""
-        result = super().__new__(cls, (ids, distances))
+        result = super().__new__(cls, (distances, ids))
         result.rows = rows
         return result
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         """Return what a copy is made from."""
-        return self.ids, self.distances, self.rows
+        return self.distances, self.ids, self.rows
 
     def __repr__(self) -> str:
         n_found = sum(map(len, self.ids))
@@ -74,12 +74,12 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     @property
     def ids(self) -> list[NDArray[Any]]:
         """Return the ids of the neighbours of each query."""
-        return self[0]
+        return self[1]
 
     @property
     def distances(self) -> list[NDArray[Any]]:
         """Return the distances of the neighbours of each query."""
-        return self[1]
+        return self[0]
 
     def with_images(self, images: Any, query_images: Any = None) -> "SearchResult":
         """Return the same result, shown with these pictures.
@@ -116,7 +116,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
                     f"query_images holds {len(query_images)} images for "
                     f"{len(self.ids)} queries."
                 )
-        shown = SearchResult(self.ids, self.distances, self.rows)
+        shown = SearchResult(self.distances, self.ids, self.rows)
         shown._images, shown._query_images = images, query_images
         return shown
 

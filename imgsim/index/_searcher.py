@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._compute.device import resolve_device
 from imgsim._distance.metric import BOOLEAN_METRICS, make_metric
-from imgsim._distance.rows import Collection, Rows
+from imgsim._distance.rows import Collection, DistanceRows
 from imgsim._validation import (
     check_rows,
     check_rows_to_fit,
@@ -47,9 +47,9 @@ class BaseIndex(BaseEstimator, ABC):
     metric_params: dict[str, Any] | None
     algorithm: str
     recall: float
-    expand_query: int
-    augment_database: int
-    alpha: float
+    query_expansion: int
+    database_augmentation: int
+    expansion_power: float
     device: str
     random_state: Any
 
@@ -135,11 +135,11 @@ class BaseIndex(BaseEstimator, ABC):
         self._store = RowStore(metric, rows, names, labels)
         self._graph = None
         self.fingerprint_ = fingerprint
-        if self.augment_database:
+        if self.database_augmentation:
             readable = self._store.readable
             rows = rows.copy()
             slots = np.flatnonzero(readable)
-            rows[slots] = self._expanded(slots, rows[slots], self.augment_database)
+            rows[slots] = self._expanded(slots, rows[slots], self.database_augmentation)
             self._store = RowStore(metric, rows, names, labels)
         self._build_graph()
         return self
@@ -188,7 +188,7 @@ class BaseIndex(BaseEstimator, ABC):
         -----
         It costs what is added. A graph is built anew when it lacks a quarter as many
         rows as it knows; until then these are searched one by one. With
-        `augment_database` new rows are augmented by those that are there, which stay as
+        `database_augmentation` new rows are augmented by those that are there, which stay as
         they are: fit again, with all rows, for what a fit gives.
         """
         check_is_fitted(self)
@@ -208,7 +208,7 @@ class BaseIndex(BaseEstimator, ABC):
             )
         self._check_left(taken, rows)
         store.remove(taken)
-        if self.augment_database:
+        if self.database_augmentation:
             rows = self._augmented(rows)
         store.append(rows, names, labels)
         self._keep_order()
@@ -290,7 +290,9 @@ class BaseIndex(BaseEstimator, ABC):
         """Return new rows with their neighbours in the index added."""
         rows, readable = rows.copy(), find_readable_rows(rows)
         if readable.any() and self._store.findable.any():
-            rows[readable] = self._expanded(None, rows[readable], self.augment_database)
+            rows[readable] = self._expanded(
+                None, rows[readable], self.database_augmentation
+            )
         return rows
 
     def _collection(self, allowed: NDArray[np.bool_] | None = None) -> Collection:
@@ -304,10 +306,10 @@ class BaseIndex(BaseEstimator, ABC):
                 f"algorithm='pynndescent' needs a metric of {list(GRAPH_METRICS)}, got "
                 f"metric={self.metric!r}: take algorithm='exact'."
             )
-        if (self.expand_query or self.augment_database) and metric != "cosine":
+        if (self.query_expansion or self.database_augmentation) and metric != "cosine":
             raise ValueError(
-                f"expand_query={self.expand_query} and augment_database="
-                f"{self.augment_database} need metric='cosine', got {self.metric!r}."
+                f"query_expansion={self.query_expansion} and database_augmentation="
+                f"{self.database_augmentation} need metric='cosine', got {self.metric!r}."
             )
 
     def _checked_rows(self, X: ArrayLike, fingerprint: str | None) -> NDArray[Any]:
@@ -362,13 +364,13 @@ class BaseIndex(BaseEstimator, ABC):
         n_others = int(np.count_nonzero(collection.allowed)) - (own is not None)
         if not n_others:
             return vectors
-        queries = Rows(vectors, collection.metric.describe(vectors))
+        queries = DistanceRows(vectors, collection.metric.describe(vectors))
         found = self._nearest(queries, collection, min(n_neighbors, n_others), own)
-        return expand(vectors, *found, collection, self.alpha)
+        return expand(vectors, *found, collection, self.expansion_power)
 
     def _nearest(
         self,
-        queries: Rows,
+        queries: DistanceRows,
         collection: Collection,
         n_neighbors: int,
         own: NDArray[np.int64] | None = None,

@@ -57,15 +57,15 @@ class SimilarityIndex(Saving, NeighborsQueries):
         Share of the true neighbours that the graph should find, in (0, 1]. The walk is
         made as long as a sample of the rows needs it; `recall_` is what was measured.
 
-    expand_query : int, default=0
+    query_expansion : int, default=0
         Number of neighbours that are added to a query before it is answered [1]_. Only
         for metric="cosine".
 
-    augment_database : int, default=0
+    database_augmentation : int, default=0
         Number of neighbours that are added to each row when it is kept [2]_. Only for
         metric="cosine". A row that is asked for again may then not find itself first.
 
-    alpha : float, default=3.0
+    expansion_power : float, default=3.0
         Power of the similarity by which these neighbours are weighted.
 
     device : str, default="cpu"
@@ -133,7 +133,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
     >>> X = ColorHistogramEmbedder().fit_transform(photos.images)
     >>> names = [f"photo {i}" for i in range(len(X))]
     >>> index = SimilarityIndex(metric="manhattan").fit(X, ids=names)
-    >>> ids, distances = index.search(X[:2], n_neighbors=3, max_distance=0.2)
+    >>> distances, ids = index.search(X[:2], n_neighbors=3, max_distance=0.2)
     >>> [found.tolist() for found in ids]
     [['photo 0', 'photo 2'], ['photo 1']]
     """
@@ -146,9 +146,9 @@ class SimilarityIndex(Saving, NeighborsQueries):
         "mode": [StrOptions({"distance", "connectivity"})],
         "algorithm": [StrOptions({"auto", "exact", "pynndescent"})],
         "recall": [Interval(Real, 0, 1, closed="right")],
-        "expand_query": [Interval(Integral, 0, None, closed="left")],
-        "augment_database": [Interval(Integral, 0, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "query_expansion": [Interval(Integral, 0, None, closed="left")],
+        "database_augmentation": [Interval(Integral, 0, None, closed="left")],
+        "expansion_power": [Interval(Real, 0, None, closed="left")],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -163,9 +163,9 @@ class SimilarityIndex(Saving, NeighborsQueries):
         mode: str = "distance",
         algorithm: str = "auto",
         recall: float = 0.95,
-        expand_query: int = 0,
-        augment_database: int = 0,
-        alpha: float = 3.0,
+        query_expansion: int = 0,
+        database_augmentation: int = 0,
+        expansion_power: float = 3.0,
         device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -176,9 +176,9 @@ class SimilarityIndex(Saving, NeighborsQueries):
         self.mode = mode
         self.algorithm = algorithm
         self.recall = recall
-        self.expand_query = expand_query
-        self.augment_database = augment_database
-        self.alpha = alpha
+        self.query_expansion = query_expansion
+        self.database_augmentation = database_augmentation
+        self.expansion_power = expansion_power
         self.device = device
         self.random_state = random_state
 
@@ -219,12 +219,13 @@ class SimilarityIndex(Saving, NeighborsQueries):
 
         Returns
         -------
-        ids : list of n_queries ndarray, each of shape (n_found,)
-            Ids of the neighbours, the nearest first; empty where nothing is near
-            enough, or the query is unreadable. Notebooks show a :class:`SearchResult`.
-
         distances : list of n_queries ndarray, each of shape (n_found,)
-            Their distances, increasing.
+            Distances of the neighbors of each query, increasing; empty where nothing is
+            near enough, or the query is unreadable.
+
+        ids : list of n_queries ndarray, each of shape (n_found,)
+            Ids of these neighbors, in the same order. The pair is a
+            :class:`SearchResult`, which notebooks show as images.
 
         Raises
         ------
@@ -252,7 +253,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
         found = [row[some] for row, some in zip(rows, near, strict=True)]
         away = [row[some] for row, some in zip(distances, near, strict=True)]
         ids = self.ids_
-        return SearchResult([ids[row] for row in found], away, found)
+        return SearchResult(away, [ids[row] for row in found], found)
 
     def _searched_singly(
         self,
@@ -267,7 +268,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
             self.search(X[[i]], n_neighbors, max_distance, where=where, exclude_ids=own)
             for i, own in enumerate(map(list, exclude_ids))
         ]
-        parts = ((answer.ids, answer.distances, answer.rows) for answer in answers)
+        parts = ((answer.distances, answer.ids, answer.rows) for answer in answers)
         return SearchResult(
             *([p for (p,) in part] for part in zip(*parts, strict=True))
         )

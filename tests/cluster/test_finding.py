@@ -100,7 +100,7 @@ def test_more_groups_than_rows_are_refused(algorithm, blobs):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "remedy"), [("leiden", "resolution"), ("dbscan", "reduce=32")]
+    ("algorithm", "remedy"), [("leiden", "resolution"), ("dbscan", "n_components=32")]
 )
 def test_a_group_of_nearly_all_is_told(algorithm, remedy):
     """As a single one is what a fixed radius makes of raw embeddings."""

@@ -72,8 +72,8 @@ def strangers():
 
 @every_metric
 @every_algorithm
-@pytest.mark.parametrize("reduce", [None, 6, "auto"])
-def test_finds_separated_groups(reduce, algorithm, metric, blobs):
+@pytest.mark.parametrize("n_components", [None, 6, "auto"])
+def test_finds_separated_groups(n_components, algorithm, metric, blobs):
     """Told their number or not; of density, only the fringe is noise."""
     X, y = blobs
     k_range = None if algorithm in FINDING else [2, 3, 4]
@@ -83,7 +83,7 @@ def test_finds_separated_groups(reduce, algorithm, metric, blobs):
             algorithm,
             n_clusters,
             metric=metric,
-            reduce=reduce,
+            n_components=n_components,
             k_range=k_range,
             algorithm_params={},
         ).fit(X)
@@ -122,7 +122,7 @@ def test_is_scikit_learns_estimator(algorithm, metric, crowd):
 @every_metric
 def test_reduced_rows_are_clustered(metric, crowd):
     """And all that is told of the groups is about the rows as they were given."""
-    clusterer = _make("kmeans", metric=metric, reduce=2).fit(crowd)
+    clusterer = _make("kmeans", metric=metric, n_components=2).fit(crowd)
 
     rows = normalize(crowd) if metric == "cosine" else crowd
     seen = PCA(2, random_state=0).fit_transform(rows)
@@ -197,15 +197,15 @@ def test_score_is_the_mean_silhouette(algorithm, metric, crowd, strangers):
 
 
 @every_metric
-@pytest.mark.parametrize("reduce", [None, 2])
+@pytest.mark.parametrize("n_components", [None, 2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("algorithm", OWN_RULE)
 def test_its_own_rule_gives_training_rows_their_groups(
-    algorithm, dtype, reduce, metric, crowd
+    algorithm, dtype, n_components, metric, crowd
 ):
     """Exactly, all at once or one at a time."""
     X = crowd.astype(dtype)
-    clusterer = _make(algorithm, metric=metric, reduce=reduce).fit(X)
+    clusterer = _make(algorithm, metric=metric, n_components=n_components).fit(X)
 
     assert_array_equal(clusterer.predict(X), clusterer.labels_)
     one_by_one = [clusterer.predict(row[np.newaxis])[0] for row in X[:30]]
@@ -213,15 +213,15 @@ def test_its_own_rule_gives_training_rows_their_groups(
 
 
 @every_metric
-@pytest.mark.parametrize("reduce", [None, 2])
+@pytest.mark.parametrize("n_components", [None, 2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("algorithm", VOTING)
 def test_a_vote_gives_training_rows_their_groups(
-    algorithm, dtype, reduce, metric, crowd
+    algorithm, dtype, n_components, metric, crowd
 ):
     """Unless an equal row has another, as density may have it."""
     X = crowd[:110].astype(dtype)
-    clusterer = _make(algorithm, metric=metric, reduce=reduce).fit(X)
+    clusterer = _make(algorithm, metric=metric, n_components=n_components).fit(X)
 
     assert_array_equal(clusterer.predict(X), clusterer.labels_)
     one_by_one = [clusterer.predict(row[np.newaxis])[0] for row in X[:30]]
@@ -344,8 +344,8 @@ def test_unreadable_rows_change_nothing_else(algorithm, metric, crowd):
     holes[31, 1:] = 7
     readable = ~np.isnan(holes[:, 0])
 
-    plain = _make(algorithm, metric=metric, reduce=3).fit(crowd)
-    clusterer = _make(algorithm, metric=metric, reduce=3).fit(holes)
+    plain = _make(algorithm, metric=metric, n_components=3).fit(crowd)
+    clusterer = _make(algorithm, metric=metric, n_components=3).fit(holes)
 
     assert_array_equal(clusterer.labels_[readable], plain.labels_)
     assert_array_equal(clusterer.labels_[~readable], -1)
@@ -385,7 +385,7 @@ def test_one_image_is_one_group(algorithm):
     """If one is asked for."""
     X = np.array([[3.0, 4.0]])
 
-    clusterer = _make(algorithm, 1, reduce="auto").fit(X)
+    clusterer = _make(algorithm, 1, n_components="auto").fit(X)
 
     assert_array_equal(clusterer.labels_, [0])
     assert_array_equal(clusterer.medoid_indices_, [0])
@@ -471,7 +471,7 @@ def test_equal_images_are_one_group(algorithm, value, metric):
     X = np.full((12, 3), value)
 
     with pytest.warns(WeakGroupsWarning, match="there are 1 groups at most") as caught:
-        clusterer = _make(algorithm, 3, metric=metric, reduce="auto").fit(X)
+        clusterer = _make(algorithm, 3, metric=metric, n_components="auto").fit(X)
 
     assert len(caught) == 1
     assert_array_equal(clusterer.labels_, np.zeros(12))
@@ -610,7 +610,7 @@ def test_types_are_kept(dtype, algorithm, metric, crowd):
     """Single precision takes half the memory."""
     X = crowd.astype(dtype)
 
-    clusterer = _make(algorithm, metric=metric, reduce=3).fit(X)
+    clusterer = _make(algorithm, metric=metric, n_components=3).fit(X)
 
     assert clusterer.cluster_centers_.dtype == dtype
     assert clusterer.transform(X).dtype == dtype
@@ -622,7 +622,7 @@ def test_types_are_kept(dtype, algorithm, metric, crowd):
 @every_algorithm
 def test_survives_a_pickle(algorithm, crowd, strangers):
     """With the rule for unseen rows."""
-    clusterer = _make(algorithm, reduce=3).fit(crowd)
+    clusterer = _make(algorithm, n_components=3).fit(crowd)
 
     loaded = pickle.loads(pickle.dumps(clusterer))
 
@@ -666,7 +666,7 @@ def test_distances_may_be_a_data_frame(algorithm, crowd):
 def test_equal_seeds_give_equal_groups(algorithm, metric, crowd):
     """On data without groups, where starts differ."""
     found = {
-        _make(algorithm, metric=metric, reduce=2, random_state=seed)
+        _make(algorithm, metric=metric, n_components=2, random_state=seed)
         .fit(crowd)
         .labels_.tobytes()
         for seed in (5, 5, 5, *map(np.random.RandomState, (7, 7, 7)))
@@ -797,29 +797,29 @@ def test_leiden_says_what_it_needs(crowd, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("reduce", "message"),
+    ("n_components", "message"),
     [
-        (6, r"reduce=6 must be at most .*=5 \(n_samples=119 readable"),
-        (0, "'reduce' parameter"),
-        ("most", "'reduce' parameter"),
-        (2.0, "'reduce' parameter"),
+        (6, r"n_components=6 must be at most .*=5 \(n_samples=119 readable"),
+        (0, "'n_components' parameter"),
+        ("most", "'n_components' parameter"),
+        (2.0, "'n_components' parameter"),
     ],
 )
-def test_components_that_there_are_not_are_refused(reduce, message, crowd):
+def test_components_that_there_are_not_are_refused(n_components, message, crowd):
     """Unreadable rows have none."""
     crowd[4] = np.nan
 
     with pytest.raises(ValueError, match=message):
-        _make("kmeans", reduce=reduce).fit(crowd)
+        _make("kmeans", n_components=n_components).fit(crowd)
 
 
 @every_metric
 @pytest.mark.parametrize("algorithm", TOLD)
 def test_few_images_may_be_reduced(algorithm, metric):
-    """`reduce="auto"` takes what there is."""
+    """`n_components="auto"` takes what there is."""
     X = np.random.default_rng(0).normal(size=(4, 6))
 
-    clusterer = _make(algorithm, 2, metric=metric, reduce="auto").fit(X)
+    clusterer = _make(algorithm, 2, metric=metric, n_components="auto").fit(X)
 
     assert clusterer.n_clusters_ <= 2
     assert_array_equal(clusterer.predict(X), clusterer.labels_)
@@ -863,7 +863,7 @@ def test_a_report_is_the_callers(blobs):
 def test_a_grid_search_chooses_groups_and_components(blobs):
     """By the mean silhouette of images left out."""
     X, _ = blobs
-    grid = {"n_clusters": [2, 3, 6], "reduce": [None, 2, "auto"]}
+    grid = {"n_clusters": [2, 3, 6], "n_components": [None, 2, "auto"]}
 
     search = GridSearchCV(ImageClusterer(random_state=0), grid, cv=3).fit(
         X[np.random.default_rng(0).permutation(60)]
@@ -954,7 +954,7 @@ def test_whatever_the_rows_groups_are_well_formed(algorithm, data):
         algorithm,
         data.draw(st.sampled_from([1, 2, 3, 5])),
         metric=data.draw(st.sampled_from(METRICS)),
-        reduce=data.draw(st.sampled_from([None, 1, "auto"])),
+        n_components=data.draw(st.sampled_from([None, 1, "auto"])),
         algorithm_params={},
     )
     try:
@@ -975,7 +975,7 @@ def test_whatever_the_rows_groups_are_well_formed(algorithm, data):
 
 def test_real_photographs_fall_into_their_classes(animals):
     """Told 25, all the animals agree with them by 0.86, and a third of them by 0.77."""
-    clusterer = _make("leiden", 25, metric="cosine", reduce="auto").fit(animals.X)
+    clusterer = _make("leiden", 25, metric="cosine", n_components="auto").fit(animals.X)
 
     assert clusterer.n_clusters_ == 25
     assert adjusted_rand_score(animals.target, clusterer.labels_) > 0.72
@@ -987,7 +987,7 @@ def test_the_number_of_classes_of_real_photographs_is_found(animals):
     A third of them has classes as small as the neighbourhoods, of 20, some of which
     grow together: 14 or 15 groups by seed, and 0.67 to 0.71.
     """
-    clusterer = _make("leiden", metric="cosine", reduce="auto").fit(animals.X)
+    clusterer = _make("leiden", metric="cosine", n_components="auto").fit(animals.X)
 
     assert 11 <= clusterer.n_clusters_ <= 33
     assert adjusted_rand_score(animals.target, clusterer.labels_) > 0.55
@@ -996,14 +996,16 @@ def test_the_number_of_classes_of_real_photographs_is_found(animals):
 @pytest.mark.parametrize("algorithm", COMPARED)
 def test_every_algorithm_sees_classes_of_real_photographs(algorithm, animals):
     """Told 25, they agree by 0.64 to 0.78, by algorithm and seed."""
-    clusterer = _make(algorithm, 25, metric="cosine", reduce="auto").fit(animals.X)
+    clusterer = _make(algorithm, 25, metric="cosine", n_components="auto").fit(
+        animals.X
+    )
 
     assert adjusted_rand_score(animals.target, clusterer.labels_) > 0.55
 
 
 def test_density_finds_real_classes_among_noise(animals):
     """A third of the photographs is noise; the others agree by 0.8."""
-    clusterer = _make("hdbscan", metric="cosine", reduce="auto").fit(animals.X)
+    clusterer = _make("hdbscan", metric="cosine", n_components="auto").fit(animals.X)
 
     labels, grouped = clusterer.labels_, clusterer.labels_ >= 0
     assert 0.2 < 1 - grouped.mean() < 0.5

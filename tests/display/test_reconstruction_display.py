@@ -95,7 +95,7 @@ def test_curves_count_epochs_from_one(embedder, pictures):
     training, held_back = ax.lines
     assert training.get_xdata().tolist() == [1, 2]
     assert training.get_ydata().tolist() == embedder.loss_curve_
-    assert held_back.get_ydata().tolist() == embedder.validation_curve_
+    assert held_back.get_ydata().tolist() == embedder.validation_loss_curve_
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "training",
         "held back",

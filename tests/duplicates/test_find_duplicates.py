@@ -55,7 +55,7 @@ def test_every_pair_of_a_group_is_near(clouds, metric, limit):
         inside = distances[np.ix_(group.rows, group.rows)]
         assert inside.max() <= limit
         assert_allclose(group.distance, inside.max(), atol=1e-7)
-        assert_allclose(distances[group.weakest_pair], inside.max(), atol=1e-7)
+        assert_allclose(distances[group.farthest_pair], inside.max(), atol=1e-7)
 
 
 def test_no_two_groups_could_be_joined(clouds):
@@ -120,7 +120,7 @@ def test_ids_stand_in_the_order_of_rows():
 
     assert group.ids == ["a", "c", "e"]
     assert_array_equal(group.rows, [0, 2, 4])
-    assert group.weakest_pair == ("a", "e")
+    assert group.farthest_pair == ("a", "e")
     assert (group.kept, group.extra) == ("a", ["c", "e"])
     assert len(group) == 3
 
@@ -178,7 +178,7 @@ def test_exact_copies_need_no_pairs():
     (group,) = find_duplicates(X, 0.1)
 
     assert len(group) == len(X)
-    assert group.weakest_pair == (0, len(X) - 1)
+    assert group.farthest_pair == (0, len(X) - 1)
     assert_array_equal(group.exact_copies, [range(len(X) - 1)])
 
 
@@ -189,7 +189,7 @@ def test_a_group_of_exact_copies_has_distance_zero():
     (group,) = find_duplicates(X, 0)
 
     assert group.rows.tolist() == [0, 2]
-    assert (group.weakest_pair, group.distance) == ((0, 2), 0.0)
+    assert (group.farthest_pair, group.distance) == ((0, 2), 0.0)
     assert group.exact_copies == [[0, 2]]
 
 

@@ -71,8 +71,8 @@ def test_training_lowers_both_losses(learned):
     """Of images learned, and of those held back; the best epoch is kept."""
     assert learned.n_iter_ == len(learned.loss_curve_) == 3
     assert learned.loss_curve_[-1] < learned.loss_curve_[0]
-    assert len(learned.validation_curve_) == 3
-    assert learned.best_epoch_ == np.argmin(learned.validation_curve_)
+    assert len(learned.validation_loss_curve_) == 3
+    assert learned.best_epoch_ == np.argmin(learned.validation_loss_curve_)
 
 
 def test_it_begins_as_principal_components(digits):
@@ -277,7 +277,7 @@ def test_without_early_stopping_all_images_are_learned(digits):
     """And the loss of training tells the best epoch."""
     embedder = make_autoencoder(early_stopping=False, max_epochs=3).fit(digits)
 
-    assert embedder.validation_curve_ == []
+    assert embedder.validation_loss_curve_ == []
     assert embedder.best_epoch_ == np.argmin(embedder.loss_curve_)
 
 
@@ -561,7 +561,7 @@ def test_it_stands_before_an_index_and_a_clusterer(digits):
     index = make_pipeline(embedder, SimilarityIndex(n_neighbors=3)).fit(digits)
     groups = make_pipeline(clone(embedder), ImageClusterer(4, random_state=0))
 
-    ids, _ = index[-1].search(index[:-1].transform(digits[7:8]), n_neighbors=1)
+    _, ids = index[-1].search(index[:-1].transform(digits[7:8]), n_neighbors=1)
 
     assert list(ids[0]) == [7]
     assert len(set(groups.fit_predict(digits))) == 4

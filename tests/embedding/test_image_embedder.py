@@ -166,7 +166,7 @@ def test_mean_and_std_scale_the_pixels(picture):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"model_name": "resnet5"}, "did you mean 'resnet50'|did you mean"),
+        ({"model": "resnet5"}, "did you mean 'resnet50'|did you mean"),
         ({"mean": (0.5, 0.5)}, r"mean=\(0\.5, 0\.5\) must be one number, or three"),
         ({"image_size": (64,)}, r"image_size=\(64,\) must be one integer, or two"),
         ({"image_size": (64, 0)}, r"image_size=\(64, 0\)"),
@@ -178,10 +178,10 @@ def test_mean_and_std_scale_the_pixels(picture):
         ({"model_kwargs": {"padd": 1}}, "model_kwargs=.*does not suit"),
         ({"model_kwargs": {"global_pool": ""}, "pooling": None}, "no rows"),
         (
-            {"model_name": "inception_v3", "image_size": 32},
+            {"model": "inception_v3", "image_size": 32},
             "input_size=\\(3, 32, 32\\)",
         ),
-        ({"model_name": "coat_tiny"}, "set pooling=None"),
+        ({"model": "coat_tiny"}, "set pooling=None"),
         ({"device": "abacus"}, "device='abacus' must be 'auto' or a device of torch"),
     ],
 )

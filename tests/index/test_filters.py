@@ -30,7 +30,7 @@ def test_a_mask_says_who_may_be_found(index, rows):
     """As many answers as without it, as long as there are rows."""
     where = np.arange(30) % 3 == 0
 
-    ids, _ = index.search(rows, where=where)
+    _, ids = index.search(rows, where=where)
 
     assert [found.tolist() for found in ids] == _nearest(rows, rows, where, 5)
 
@@ -40,7 +40,7 @@ def test_a_mask_of_few_rows_leaves_all_of_them(n_allowed, index, rows):
     """Rows that the mask rules out ask, too, and lose none to themselves."""
     where = np.arange(30) < n_allowed
 
-    ids, _ = index.search(where=where)
+    _, ids = index.search(where=where)
 
     others = np.where(np.eye(30, dtype=bool), np.inf, cdist(rows, rows))
     for i, found in enumerate(ids):
@@ -51,7 +51,7 @@ def test_a_mask_of_few_rows_leaves_all_of_them(n_allowed, index, rows):
 @pytest.mark.parametrize("as_sequence", [list, tuple, set, np.array])
 def test_ids_are_left_out_of_all_answers(as_sequence, index, rows):
     """Unknown ones are ignored."""
-    ids, _ = index.search(rows, exclude_ids=as_sequence(["3", "17", "unknown"]))
+    _, ids = index.search(rows, exclude_ids=as_sequence(["3", "17", "unknown"]))
 
     allowed = ~np.isin(np.arange(30), [3, 17])
     assert [found.tolist() for found in ids] == _nearest(rows, rows, allowed, 5)
@@ -62,7 +62,7 @@ def test_ids_are_left_out_of_single_answers(as_list, index, rows):
     """What a user has seen, user by user; none for the last."""
     seen = [["0", "1", "2"], [str(i) for i in range(28)], []]
 
-    ids, _ = index.search(rows[:3], exclude_ids=[as_list(names) for names in seen])
+    _, ids = index.search(rows[:3], exclude_ids=[as_list(names) for names in seen])
 
     for i, names in enumerate(seen):
         allowed = ~np.isin(np.arange(30).astype(str), names)
@@ -73,7 +73,7 @@ def test_a_mask_and_ids_go_together(index, rows):
     """A row has to pass both."""
     where = np.arange(30) < 10
 
-    ids, _ = index.search(rows, 30, where=where, exclude_ids=["1", "2", "20"])
+    _, ids = index.search(rows, 30, where=where, exclude_ids=["1", "2", "20"])
 
     allowed = where & ~np.isin(np.arange(30), [1, 2])
     assert [found.tolist() for found in ids] == _nearest(rows, rows, allowed, 30)
@@ -84,7 +84,7 @@ def test_tuples_are_ids_and_no_lists_of_ids(rows):
     names = [("a", i) for i in range(30)]
     index = SimilarityIndex(1).fit(rows, ids=names)
 
-    ids, _ = index.search(rows[:2], exclude_ids=[("a", 0), ("a", 1)])
+    _, ids = index.search(rows[:2], exclude_ids=[("a", 0), ("a", 1)])
 
     assert not {("a", 0), ("a", 1)} & {found[0] for found in ids}
 
@@ -93,7 +93,7 @@ def test_a_mask_follows_the_rows_that_are_there(index, rows):
     """Its order is that of `ids_`, after removals, too."""
     index.remove(["0", "4"])
 
-    ids, _ = index.search(rows[:1], where=index.ids_ == "7")
+    _, ids = index.search(rows[:1], where=index.ids_ == "7")
 
     assert [found.tolist() for found in ids] == [["7"]]
 

@@ -251,7 +251,7 @@ def test_parameters_are_searched_by_grid(blobs):
     """The score chooses between metrics, and between numbers of neighbours to add."""
     X, y = blobs
     noise = np.random.default_rng(0).normal(scale=6, size=X.shape)
-    grid = {"metric": ["cosine"], "expand_query": [0, 5]}
+    grid = {"metric": ["cosine"], "query_expansion": [0, 5]}
     search = GridSearchCV(
         SimilarityIndex(),
         [grid, {"metric": ["euclidean", "chebyshev"]}],
@@ -349,7 +349,7 @@ def test_many_ids_are_left_out_of_one_answer():
     X = np.random.default_rng(0).normal(size=(1000, 8))
     index = SimilarityIndex(3).fit(X)
 
-    ids, _ = index.search(X[:2], exclude_ids=[list(range(500)), []])
+    _, ids = index.search(X[:2], exclude_ids=[list(range(500)), []])
 
     assert (
         ids[0].tolist()

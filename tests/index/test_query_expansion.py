@@ -12,10 +12,14 @@ X = np.array([[1, 0], [1, 3**0.5], [-0.5, 0.75**0.5]])
 QUERY = np.array([[5.0, 0.0]])
 
 
-def _expanded(vectors, distances, positions, alpha):
+def _expanded(vectors, distances, positions, expansion_power):
     collection = make_search(X, vectors, "cosine")[1]
     return expand(
-        vectors, np.array(distances, float), np.array(positions), collection, alpha
+        vectors,
+        np.array(distances, float),
+        np.array(positions),
+        collection,
+        expansion_power,
     )
 
 
@@ -23,12 +27,14 @@ def _unit(vector):
     return np.array([vector]) / np.linalg.norm(vector)
 
 
-@pytest.mark.parametrize("alpha", [1.0, 3.0])
-def test_neighbours_weigh_a_power_of_their_similarity(alpha):
+@pytest.mark.parametrize("expansion_power", [1.0, 3.0])
+def test_neighbours_weigh_a_power_of_their_similarity(expansion_power):
     """As unit vectors; the query weighs 1, and the sum has unit length again."""
-    expanded = _expanded(QUERY, [[0.0, 0.5]], [[0, 1]], alpha)
+    expanded = _expanded(QUERY, [[0.0, 0.5]], [[0, 1]], expansion_power)
 
-    expected = _unit([1 + 1 + 0.5**alpha * 0.5, 0.5**alpha * 0.75**0.5])
+    expected = _unit(
+        [1 + 1 + 0.5**expansion_power * 0.5, 0.5**expansion_power * 0.75**0.5]
+    )
     assert_allclose(expanded, expected, atol=1e-12)
 
 
@@ -39,21 +45,23 @@ def test_alpha_0_is_the_mean():
     assert_allclose(expanded, _unit([2.5, 0.75**0.5]), atol=1e-12)
 
 
-@pytest.mark.parametrize("alpha", [0.5, 3.0])
-def test_what_points_away_adds_nothing(alpha):
+@pytest.mark.parametrize("expansion_power", [0.5, 3.0])
+def test_what_points_away_adds_nothing(expansion_power):
     """A negative similarity counts as 0."""
-    expanded = _expanded(QUERY, [[1.5]], [[2]], alpha)
+    expanded = _expanded(QUERY, [[1.5]], [[2]], expansion_power)
 
     assert_allclose(expanded, [[1, 0]], atol=1e-12)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("expansion_power", [0.0, 1.0])
 @pytest.mark.parametrize("missing", [np.inf, np.nan])
-def test_neighbours_that_are_missing_add_nothing(alpha, missing):
+def test_neighbours_that_are_missing_add_nothing(expansion_power, missing):
     """Where there were fewer than asked for."""
-    expanded = _expanded(QUERY, [[0.5, missing]], [[1, -1]], alpha)
+    expanded = _expanded(QUERY, [[0.5, missing]], [[1, -1]], expansion_power)
 
-    assert_allclose(expanded, _expanded(QUERY, [[0.5]], [[1]], alpha), atol=1e-12)
+    assert_allclose(
+        expanded, _expanded(QUERY, [[0.5]], [[1]], expansion_power), atol=1e-12
+    )
 
 
 def test_each_vector_has_its_own_neighbours():

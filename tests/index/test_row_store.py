@@ -228,7 +228,7 @@ class ExactLife(_Life):
             free = allowed & ~np.isin(np.arange(len(allowed)), self.rows_of(names))
             rows, distances = next(iter(self.expected(queries[i : i + 1], free)))
             limit = np.inf if max_distance is None else max_distance
-            self.check(found[0][i], found[1][i], rows, distances, k, limit)
+            self.check(found.ids[i], found.distances[i], rows, distances, k, limit)
 
     @invariant()
     def neighbours_are_those_of_brute_force(self):
@@ -257,7 +257,7 @@ class ExactLife(_Life):
         every = np.ones(len(self.known), dtype=bool)
         truth = self.expected(self.table, every, range(len(every)))
         for i, (rows, distances) in enumerate(truth):
-            self.check(found[0][i], found[1][i], rows, distances, 2, np.inf)
+            self.check(found.ids[i], found.distances[i], rows, distances, 2, np.inf)
 
     def rows_of(self, names):
         """Return the numbers of the rows with these ids."""
@@ -331,7 +331,7 @@ class GraphLife(_Life):
         allowed = self.rng.random(len(self.known)) < 0.7
         left_out = set(list(self.known)[::7])
 
-        found, distances = self.index.search(
+        distances, found = self.index.search(
             queries, 5, where=allowed, exclude_ids=left_out
         )
 

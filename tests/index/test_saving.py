@@ -59,7 +59,7 @@ def _assert_same(found, expected, queries):
         {"metric": "euclidean", "radius": np.float32(2), "n_neighbors": np.int64(3)},
         {"metric": "inner_product"},
         {"metric": "seuclidean"},
-        {"expand_query": 3, "augment_database": 2, "random_state": 4},
+        {"query_expansion": 3, "database_augmentation": 2, "random_state": 4},
         {"algorithm": "pynndescent"},
         {"metric": "minkowski", "metric_params": {"p": 3}},
     ],
@@ -240,7 +240,7 @@ import sys
 import numpy as np
 from imgsim import SimilarityIndex
 index = SimilarityIndex.load(sys.argv[1], mmap_mode="r")
-print(index.search(np.eye(4, dtype=np.float32))[0])
+print(index.search(np.eye(4, dtype=np.float32)).ids)
 """
 
 
@@ -253,7 +253,7 @@ def test_two_processes_map_one_file(rows, tmp_path):
 
     other = _run(SEARCHED, path)
 
-    ids, _ = loaded.search(np.eye(4, dtype=np.float32))
+    _, ids = loaded.search(np.eye(4, dtype=np.float32))
     assert other.stdout.strip() == str(ids), other.stderr
 
 

@@ -124,7 +124,7 @@ def test_a_number_is_not_given_twice(rows):
 
 def test_a_row_that_cannot_be_read_may_be_added_to_an_augmented_index(rows):
     """As to any other."""
-    index = SimilarityIndex(augment_database=3).fit(rows)
+    index = SimilarityIndex(database_augmentation=3).fit(rows)
 
     index.add(np.full((1, 5), np.nan))
 
@@ -159,7 +159,9 @@ def test_what_is_given_is_not_changed(augment, rows):
     rows[4] = np.nan
     X = rows.copy()
     X.flags.writeable = False
-    index = SimilarityIndex(augment_database=augment, expand_query=augment).fit(X)
+    index = SimilarityIndex(database_augmentation=augment, query_expansion=augment).fit(
+        X
+    )
 
     index.add(X[5:9])
     index.kneighbors(X)
@@ -288,8 +290,8 @@ def test_boolean_metrics_refuse_numbers(metric, rows):
     [
         ({"metric": "precomputed"}, r"sklearn.neighbors.NearestNeighbors\(metric="),
         ({"metric": "cosine", "metric_params": {"p": 3}}, "takes no metric_params"),
-        ({"metric": "manhattan", "expand_query": 2}, "need metric='cosine'"),
-        ({"metric": "euclidean", "augment_database": 2}, "need metric='cosine'"),
+        ({"metric": "manhattan", "query_expansion": 2}, "need metric='cosine'"),
+        ({"metric": "euclidean", "database_augmentation": 2}, "need metric='cosine'"),
         ({"metric": "manhattan", "algorithm": "pynndescent"}, "algorithm='exact'"),
         ({"metric": "hamming", "algorithm": "pynndescent"}, "algorithm='exact'"),
         ({"metric": "far"}, "The 'metric' parameter"),
@@ -327,7 +329,7 @@ def test_inner_products_rank_by_the_product(rows):
     assert_array_equal(indices, np.argsort(expected, axis=1)[:, :5])
     assert_allclose(distances, np.sort(expected, axis=1)[:, :5])
     assert (distances < 0).any()
-    ids, near = index.search(rows[:4], 40, -0.5)
+    near, ids = index.search(rows[:4], 40, -0.5)
     assert [len(found) for found in ids] == (expected <= -0.5).sum(axis=1).tolist()
     assert (np.concatenate(near) <= -0.5).all()
 

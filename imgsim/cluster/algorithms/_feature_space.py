@@ -36,16 +36,16 @@ class Space:
     metric : {"euclidean", "cosine"}
         Distance between rows. For cosine, rows have unit length before and after.
 
-    reduce : int, "auto" or None
+    n_components : int, "auto" or None
         Number of principal components; "auto" takes at most 128.
 
     seed : int
         Seeds the randomized singular value decomposition.
     """
 
-    def __init__(self, metric: str, reduce: int | str | None, seed: int) -> None:
+    def __init__(self, metric: str, n_components: int | str | None, seed: int) -> None:
         self.metric = metric
-        self.reduce = reduce
+        self.n_components = n_components
         self.seed = seed
         self.pca: PCA | None = None
 
@@ -67,17 +67,17 @@ class Space:
 
     def _n_components(self, rows: NDArray[Any]) -> int:
         most: int = min(rows.shape)
-        if self.reduce is None:
+        if self.n_components is None:
             return 0
-        if isinstance(self.reduce, str):
+        if isinstance(self.n_components, str):
             # One row less: so many directions are there about a mean.
             return min(AUTO_COMPONENTS, most, len(rows) - 1)
-        if self.reduce > most:
+        if self.n_components > most:
             raise ValueError(
-                f"reduce={self.reduce} must be at most min(n_samples, n_features)="
+                f"n_components={self.n_components} must be at most min(n_samples, n_features)="
                 f"{most} (n_samples={len(rows)} readable rows)."
             )
-        return self.reduce
+        return self.n_components
 
 
 def count_distinct(rows: NDArray[Any], enough: int) -> int:

@@ -5,20 +5,17 @@ that are near for their size are compared again in double precision, and so is a
 a sample shows that single precision does not suffice.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from sklearn import get_config
-from threadpoolctl import ThreadpoolController
 
+from imgsim._compute.threads import count_threads, map_in_threads
 from imgsim._distance.metric import ABSOLUTE, SQUARED, Metric
 from imgsim._distance.scores import make_scorer
 from imgsim.cluster.algorithms._feature_space import unit_rows
@@ -191,7 +188,7 @@ def sum_distances(
     n_fitting //= groupings.n_groups
     if are_same and len(rows) <= n_fitting:
         return _symmetric_sums(comparison, below, groupings)
-    n_at_once = max(1, min(_N_ROWS // 2, n_fitting // (4 * effective_n_jobs(-1))))
+    n_at_once = max(1, min(_N_ROWS // 2, n_fitting // (4 * count_threads())))
     return _sums(comparison, beside, below, groupings, n_at_once)
 
 
@@ -217,9 +214,11 @@ def _cosine_sums(
 
     n_columns = groupings.count(columns)[:, np.newaxis]
     total = np.zeros((groupings.n_groups, X.shape[1]))
-    for some in _in_threads(totals_of, _parts(len(columns), _N_UNIT_ROWS)):
+    for some in map_in_threads(
+        totals_of, _parts(len(columns), _N_UNIT_ROWS), count_threads()
+    ):
         total += some
-    yield from _in_threads(sums_of, _parts(len(rows), _N_UNIT_ROWS))
+    yield from map_in_threads(sums_of, _parts(len(rows), _N_UNIT_ROWS), count_threads())
 
 
 def _symmetric_sums(
@@ -237,7 +236,7 @@ def _symmetric_sums(
         return below if i == j else [*below, (parts[i], members[j] @ distances.T)]
 
     sums = np.zeros((groupings.n_groups, len(rows.index)))
-    for found in _in_threads(sums_of, tiles):
+    for found in map_in_threads(sums_of, tiles, count_threads()):
         for part, some in found:
             sums[:, part] += some
     return ((part, sums[:, part] * comparison.unit) for part in parts)
@@ -260,26 +259,13 @@ def _sums(
             sums += ones @ comparison.distances(columns[part], rows[some])
         return some, sums * comparison.unit
 
-    yield from _in_threads(sums_of, _parts(len(rows.index), n_at_once))
+    yield from map_in_threads(
+        sums_of, _parts(len(rows.index), n_at_once), count_threads()
+    )
 
 
 def _parts(n_rows: int, n_at_once: int) -> list[slice]:
     return [slice(a, min(a + n_at_once, n_rows)) for a in range(0, n_rows, n_at_once)]
-
-
-def _in_threads(work: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
-    """Yield results in the order of the tasks, of which few are begun ahead."""
-    n_threads = effective_n_jobs(-1)
-    begun: deque[Future[Any]] = deque()
-    # A thread that shares its products would wait while others look through theirs.
-    alone = ThreadpoolController().limit(limits=1, user_api="blas")
-    with alone, ThreadPoolExecutor(n_threads) as pool:
-        for task in tasks:
-            begun.append(pool.submit(work, task))
-            if len(begun) > 2 * n_threads:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def warn_if_weak(table: Table, position: int, criterion: str) -> None:
         warn_caller(
             f"the groups hardly stand apart: the mean silhouette of k={k[position]} is "
             f"{best:.3f}, below {_WEAK}. Any k cuts through the crowd. Try "
-            f"metric='cosine', reduce='auto', algorithm='leiden', which follows dense "
+            f"metric='cosine', n_components='auto', algorithm='leiden', which follows dense "
             f"regions, or another embedder.",
             WeakGroupsWarning,
         )

@@ -7,13 +7,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError
-from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import ThreadpoolController, threadpool_limits
 from tqdm.auto import tqdm
 
+from imgsim._compute.threads import count_threads, map_in_threads
 from imgsim.cluster.algorithms._feature_space import count_distinct
 from imgsim.cluster.algorithms._registry import Task, check_params, fit_algorithm
 from imgsim.cluster.selection._shared_kmeans_init import SharedSeeds
@@ -145,27 +143,9 @@ def in_threads(
     verbose: int = 0,
 ) -> list[Any]:
     """Do work for each task, several at a time, which share the processors."""
-    n_workers = max(1, min(effective_n_jobs(n_jobs), len(tasks)))
-    limits = {kind: _share_of(kind, n_workers) for kind in ("blas", "openmp")}
-
-    def alone(task: Any) -> Any:
-        # OpenMP counts the threads of each thread, BLAS those of the process.
-        with threadpool_limits(limits["openmp"], user_api="openmp"):
-            return work(task)
-
-    with threadpool_limits(limits["blas"], user_api="blas"):
-        done = Parallel(n_workers, backend="threading", return_as="generator")(
-            delayed(alone)(task) for task in tasks
-        )
-        return list(tqdm(done, total=len(tasks), disable=not verbose, unit="k"))
-
-
-def _share_of(kind: str, n_workers: int) -> int:
-    """Return how many of the threads allowed now each worker may have."""
-    pools = ThreadpoolController().select(user_api=kind).info()
-    allowed = [pool["num_threads"] for pool in pools] or [effective_n_jobs(-1)]
-    n_threads: int = max(1, min(allowed) // n_workers)
-    return n_threads
+    n_threads = max(1, min(count_threads(n_jobs), len(tasks)))
+    results = map_in_threads(work, tasks, n_threads)
+    return list(tqdm(results, total=len(tasks), disable=not verbose, unit="k"))
 
 
 def _cluster(setting: Setting, k: int, n_distinct: int) -> Candidate:

@@ -46,7 +46,7 @@ class KSelection:
         The groups for each k that could be clustered, as the estimator numbers them;
         -1 for noise and for rows that hold NaN.
 
-    best_estimator_ : object
+    best_estimator : object
         The estimator fitted with `best_k`; for the cosine metric, on rows of unit
         length, and reduced as asked.
 
@@ -69,7 +69,7 @@ class KSelection:
     criterion: str
     table: Table = field(repr=False)
     labelings: dict[int, NDArray[np.int64]] = field(repr=False)
-    best_estimator_: Any = field(repr=False)
+    best_estimator: Any = field(repr=False)
 
     def plot(
         self, *, ax: "Axes | None" = None, criteria: Sequence[str] | None = None

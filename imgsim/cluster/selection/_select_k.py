@@ -40,7 +40,7 @@ RandomState = int | np.random.RandomState | None
         ],
         "metric": [StrOptions({"euclidean", "cosine"})],
         "criterion": [StrOptions(set(CRITERIA))],
-        "reduce": [
+        "n_components": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
             None,
@@ -65,10 +65,10 @@ def select_k(
     algorithm: str = "kmeans",
     metric: str = "euclidean",
     criterion: str = "silhouette",
-    reduce: int | str | None = None,
+    n_components: int | str | None = None,
     algorithm_params: dict[str, Any] | None = None,
     sample_size: int | str | None = "auto",
-    n_jobs: int | None = -1,
+    n_jobs: int | None = None,
     random_state: RandomState = None,
     verbose: int = 0,
 ) -> KSelection:
@@ -101,7 +101,7 @@ def select_k(
         cluster ten times more. Of equal candidates the smallest is taken, of equally
         stable ones the largest.
 
-    reduce : int, "auto" or None, default=None
+    n_components : int, "auto" or None, default=None
         Number of principal components that are clustered; "auto" takes at most 128.
         The criteria are about the rows of X all the same.
 
@@ -113,9 +113,9 @@ def select_k(
         being represented. None takes all. "auto" takes all of up to 20,000 rows and
         else 5,000; for cosine always all, which costs little.
 
-    n_jobs : int, default=-1
-        Number of candidates clustered at a time, in threads; -1 means all processors,
-        None one.
+    n_jobs : int, default=None
+        Number of candidates clustered at the same time, in threads. None means 1
+        unless in a :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     random_state : int, RandomState instance or None, default=None
         Seeds every candidate alike: with an int, the groups are those of the
@@ -179,7 +179,7 @@ def select_k(
     if not readable.any():
         raise ValueError(f"every row of X holds NaN (n_samples={len(rows)}).")
     seed = as_seed(random_state)
-    seen = Space(metric, reduce, seed).fit(rows[readable]).apply(rows[readable])
+    seen = Space(metric, n_components, seed).fit(rows[readable]).apply(rows[readable])
     params = algorithm_params or {}
     setting = Setting(rows[readable], seen, algorithm, metric, params, seed)
     candidates = cluster_candidates(setting, check_candidates(k_range), n_jobs, verbose)

@@ -1,13 +1,9 @@
 """A page of pictures for the browser, in one file."""
 
 import base64
-import errno
 import hashlib
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -17,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._atomic_file import check_target, replace_file
 from imgsim._html import as_text, render_html
 from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.display._grid import check_length
@@ -223,7 +220,8 @@ def write_gallery(
     else:
         pictures = embedded_pictures(shown, thumbnail_size)
     page = _rendered(data, pictures, title, is_linked=thumbnails == "link")
-    _replace(target, page.encode("utf-8"))
+    with replace_file(target) as file:
+        file.write(page.encode("utf-8"))
     return target
 
 
@@ -231,12 +229,7 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
     target = Path(os.fsdecode(path))
     if target.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"path={str(target)!r} must end in '.html' or '.htm'.")
-    if not target.parent.is_dir():
-        folder = str(target.parent)
-        raise FileNotFoundError(errno.ENOENT, "no such folder, make it first", folder)
-    if target.exists() and not target.is_file():
-        code = errno.EISDIR if target.is_dir() else errno.EINVAL
-        raise OSError(code, "not a regular file, take another path", str(target))
+    check_target(target)
     return target
 
 
@@ -274,19 +267,3 @@ def _hash(template: str) -> str:
     """Return what tells the browser that a part of the page is ours."""
     digest = hashlib.sha256(render_html(_PACKAGE, template).encode("utf-8")).digest()
     return "sha256-" + base64.b64encode(digest).decode("ascii")
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write a file that takes its place only when it is complete."""
-    target = Path(os.path.realpath(target))  # a link stays, and leads to the new page
-    new = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(new, "xb") as file:
-            file.write(content)
-        if target.exists():
-            shutil.copymode(target, new)
-        os.replace(new, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(new)
-        raise

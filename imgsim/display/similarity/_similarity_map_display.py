@@ -369,8 +369,8 @@ def _images_by_index(embedder: ImageEmbedder, batch: MappedBatch) -> dict[int, _
         gaps = np.linalg.norm(rows - pooled, axis=1)
         if not (gaps <= _LARGEST_GAP * np.linalg.norm(pooled, axis=1)).all():
             raise ValueError(
-                f"pooling={embedder.pooling!r}: model_name="
-                f"{reprlib.repr(embedder.model_name)} does more to a row than pool it, "
+                f"pooling={embedder.pooling!r}: model="
+                f"{reprlib.repr(embedder.model)} does more to a row than pool it, "
                 f"such as a norm, and the cosine is no sum over places; set layer=-1, "
                 f"whose map is pooled and no more."
             )

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
 from imgsim._compute.torch_random import learning
-from imgsim._typing import Pixels
+from imgsim._typing import PixelArray
 from imgsim.embedding._base_reconstructor import preparation
 from imgsim.embedding._training_loop import Split, train
 from imgsim.embedding.autoencoder._augmentation import Corruption
@@ -90,7 +90,7 @@ class Learned(NamedTuple):
     network: "ConvAutoencoder"
     changes: Changes
     loss_curve: list[float]
-    validation_curve: list[float]
+    validation_loss_curve: list[float]
     best_epoch: int
     is_finished: bool = True
 
@@ -101,7 +101,7 @@ class _Begun(NamedTuple):
     training: Training
     changes: Changes
     split: Split
-    sample: Pixels
+    sample: PixelArray
     seed: int
 
 
@@ -193,7 +193,7 @@ def _begun(
 
 def _network(
     parameters: LearningParameters,
-    sample: Pixels,
+    sample: PixelArray,
     seed: int,
     previous: Previous | None,
 ) -> "tuple[ConvAutoencoder, Changes]":
@@ -286,7 +286,7 @@ def _learned(
         network=network.to("cpu"),
         changes=changes,
         loss_curve=list(training.loss_curve),
-        validation_curve=list(training.validation_curve),
+        validation_loss_curve=list(training.validation_loss_curve),
         best_epoch=training.best_epoch,
     )
 

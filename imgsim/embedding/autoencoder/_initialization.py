@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from imgsim._compute.torch_random import building
-from imgsim._typing import Pixels, Rows
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim.embedding.autoencoder._augmentation import warped
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def begin(
     *,
     init: str,
     augment: str | None,
-    sample: Pixels,
+    sample: PixelArray,
     seed: int,
 ) -> "tuple[ConvAutoencoder, Changes]":
     """Return a new network, and the changes to train it with.
@@ -83,7 +83,7 @@ def begin(
     return network, changes
 
 
-def measured_scale(pixels: Pixels) -> tuple["Tensor", "Tensor"]:
+def measured_scale(pixels: PixelArray) -> tuple["Tensor", "Tensor"]:
     """Return mean (n_colors, 1, 1) and standard deviation (a scalar) of images.
 
     In units of [0, 1]. Images that are all alike count as one unit apart.
@@ -165,7 +165,7 @@ def _without_copies(x: "Tensor") -> "Tensor":
     return x[~is_copy.tril(diagonal=-1).any(dim=1)]
 
 
-def _fitted_pca(rows: Rows, n_components: int, seed: int) -> PCA:
+def _fitted_pca(rows: EmbeddingArray, n_components: int, seed: int) -> PCA:
     n_most = min(n_components, rows.shape[1], len(rows) - 1)
     return PCA(n_most, svd_solver="randomized", random_state=seed).fit(rows)
 
@@ -176,6 +176,6 @@ def _error(pca: PCA, x: "Tensor") -> float:
     return float(np.square(difference).mean())
 
 
-def _rows(x: "Tensor") -> Rows:
-    rows: Rows = x.flatten(1).numpy()
+def _rows(x: "Tensor") -> EmbeddingArray:
+    rows: EmbeddingArray = x.flatten(1).numpy()
     return rows

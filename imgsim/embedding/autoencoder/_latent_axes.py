@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from imgsim._typing import Pixels
+from imgsim._typing import PixelArray
 from imgsim.embedding.autoencoder._augmentation import half_mirrored, warped
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def scale_by_signal(
 
 
 def scale_axes(
-    network: "ConvAutoencoder", pixels: Pixels, *, mirror: bool, seed: int
+    network: "ConvAutoencoder", pixels: PixelArray, *, mirror: bool, seed: int
 ) -> None:
     """Scale the axes of a network by warped copies of some images.
 

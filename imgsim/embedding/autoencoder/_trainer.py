@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imgsim._compute.precision import computing_in
 from imgsim._compute.torch_settings import ProcessSwitch
-from imgsim._typing import Pixels
+from imgsim._typing import PixelArray
 from imgsim.embedding._latent_penalty import contraction, divergence, drawn
 from imgsim.embedding.autoencoder._augmentation import Corruption, half_mirrored
 from imgsim.embedding.autoencoder._losses import reconstruction_loss
@@ -63,7 +63,7 @@ class Training:
 
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.loss_curve: list[float] = []
-        self.validation_curve: list[float] = []
+        self.validation_loss_curve: list[float] = []
         self.best_epoch = -1
         self.best_weights: dict[str, Tensor] = {}
         self._optimizer = _make_optimizer(self.network, options)
@@ -102,7 +102,7 @@ class Training:
             loss = self._mean(losses, len(order))
             validated = [self._validated(images, held_back)] if len(held_back) else []
         self.loss_curve.append(loss)
-        self.validation_curve += validated
+        self.validation_loss_curve += validated
         self._keep_if_best()
 
     def n_epochs_without_gain(self) -> int:
@@ -118,7 +118,7 @@ class Training:
             "best_weights": _on_cpu(self.best_weights),
             "best_epoch": self.best_epoch,
             "loss_curve": list(self.loss_curve),
-            "validation_curve": list(self.validation_curve),
+            "validation_loss_curve": list(self.validation_loss_curve),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -136,9 +136,9 @@ class Training:
         }
         self.best_epoch = state["best_epoch"]
         self.loss_curve = list(state["loss_curve"])
-        self.validation_curve = list(state["validation_curve"])
+        self.validation_loss_curve = list(state["validation_loss_curve"])
 
-    def _step(self, batch: Pixels, random: "Generator") -> "Tensor":
+    def _step(self, batch: PixelArray, random: "Generator") -> "Tensor":
         """Learn from a batch and return its loss, detached."""
         import torch
         from torch.nn.utils import clip_grad_norm_
@@ -183,7 +183,7 @@ class Training:
                 losses.append(len(batch) * self._difference(reconstructed, x))
         return self._mean(losses, len(rows))
 
-    def _scaled(self, batch: Pixels) -> "Tensor":
+    def _scaled(self, batch: PixelArray) -> "Tensor":
         import torch
 
         pixels = torch.from_numpy(batch).to(self._device, non_blocking=True)
@@ -230,7 +230,7 @@ class Training:
         )
 
     def _keep_if_best(self) -> None:
-        curve = self.validation_curve or self.loss_curve
+        curve = self.validation_loss_curve or self.loss_curve
         if self.best_epoch < 0 or curve[-1] < curve[self.best_epoch]:
             state = self.network.state_dict()
             self.best_weights = {name: value.clone() for name, value in state.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imgsim._atomic_file import replace_file
 from imgsim.embedding.autoencoder._trainer import Training
 
 # Goes up with every change after which a training would go on differently.
@@ -63,12 +64,8 @@ class TrainingCheckpoint:
         """Replace the file at once, so that there is always a whole one."""
         import torch
 
-        new = self._path.with_suffix(".tmp")
-        try:
-            torch.save(training.state(), new)
-            os.replace(new, self._path)
-        finally:
-            new.unlink(missing_ok=True)
+        with replace_file(self._path) as file:
+            torch.save(training.state(), file)
 
     def remove(self) -> None:
         """Forget a training that is finished."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from imgsim._typing import Pixels
+from imgsim._typing import PixelArray
 from imgsim.images import ImageFailure, ImageStream
 
 _MEBIBYTE = 2**20
@@ -43,7 +43,7 @@ class TrainingImages:
     def __init__(
         self,
         sources: Sequence[Any],
-        prepare: Callable[[Pixels], Pixels],
+        prepare: Callable[[PixelArray], PixelArray],
         *,
         batch_size: int,
         n_jobs: int | None,
@@ -59,7 +59,7 @@ class TrainingImages:
         """Return the number of readable images."""
         return len(self._rows)
 
-    def batches(self, order: NDArray[np.int64]) -> Iterator[Pixels]:
+    def batches(self, order: NDArray[np.int64]) -> Iterator[PixelArray]:
         """Yield images (n, height, width, n_colors) by their numbers, in this order."""
         if self._kept is not None:
             for start in range(0, len(order), self._batch_size):
@@ -69,7 +69,7 @@ class TrainingImages:
             for batch in batches:
                 yield np.stack(batch.images)
 
-    def sample(self, order: NDArray[np.int64]) -> Pixels:
+    def sample(self, order: NDArray[np.int64]) -> PixelArray:
         """Return the first images of an order, as many as are enough to measure."""
         n_bytes_most = _LARGEST_SAMPLE * _MEBIBYTE
         n_most = min(_MOST_SAMPLED, max(1, n_bytes_most // self._n_bytes_an_image))
@@ -90,7 +90,7 @@ class TrainingImages:
         n_images = len(self._sources)
         digest = hashlib.blake2b(digest_size=16)
         self.failures: list[ImageFailure] = []
-        self._kept: Pixels | None = None
+        self._kept: PixelArray | None = None
         readable = [np.empty(0, dtype=np.int64)]
         n_read = 0
         with closing(iter(self._stream(np.arange(n_images), on_error))) as batches:
@@ -118,7 +118,7 @@ class TrainingImages:
         self.fingerprint = digest.hexdigest()
 
 
-def _space_for(n_images: int, shape: tuple[int, ...]) -> Pixels | None:
+def _space_for(n_images: int, shape: tuple[int, ...]) -> PixelArray | None:
     """Return room for all images, unless it takes more than the working memory."""
     n_bytes = n_images * int(np.prod(shape))
     if n_bytes > get_config()["working_memory"] * _MEBIBYTE:

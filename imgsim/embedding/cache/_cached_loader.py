@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from imgsim._typing import Pixels, Rows
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim.embedding.cache._cached_rows import CachedRows, key_of_pixels
 from imgsim.exceptions import ImageReadError
 from imgsim.images._read import describe_source
@@ -15,8 +15,8 @@ class Loaded(NamedTuple):
 
     source: Any
     key: bytes | None
-    row: Rows | None
-    pixels: Pixels | None
+    row: EmbeddingArray | None
+    pixels: PixelArray | None
 
 
 class Loader:
@@ -24,8 +24,8 @@ class Loader:
 
     def __init__(
         self,
-        read: Callable[[Any], Pixels],
-        prepare: Callable[[Pixels], Pixels],
+        read: Callable[[Any], PixelArray],
+        prepare: Callable[[PixelArray], PixelArray],
         cached: CachedRows | None,
     ) -> None:
         self._read = read
@@ -49,13 +49,13 @@ class Loader:
             return Loaded(source, key, row, None)
         return self._prepared(source, key, rgb)
 
-    def _read_content(self, content: bytes, source: Any) -> Pixels:
+    def _read_content(self, content: bytes, source: Any) -> PixelArray:
         try:
             return self._read(content)
         except ImageReadError as error:
             described = describe_source(source)
             raise ImageReadError(described, error.reason) from error.__cause__
 
-    def _prepared(self, source: Any, key: bytes | None, rgb: Pixels) -> Loaded:
+    def _prepared(self, source: Any, key: bytes | None, rgb: PixelArray) -> Loaded:
         pixels = prepare_or_explain(self._prepare, rgb, source)
         return Loaded(source, key, None, pixels)

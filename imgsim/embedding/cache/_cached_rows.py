@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgsim._typing import Pixels, Rows
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim.embedding.cache._sqlite_file import connect, named_errors
 from imgsim.exceptions import EmbeddingCacheError, EmbeddingCacheWarning
 from imgsim.images._read import read_content
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     """What the cache knows of a source, and what had to be read to find out."""
 
     key: bytes | None
-    row: Rows | None
+    row: EmbeddingArray | None
     content: bytes | None
 
 
@@ -71,7 +71,7 @@ class CachedRows:
         self._path = path
         self._n_bytes = 4 * n_features
         self._lock = threading.Lock()
-        self._new_rows: dict[bytes, Rows] = {}
+        self._new_rows: dict[bytes, EmbeddingArray] = {}
         self._new_files: dict[bytes, tuple[FileStatus, bytes]] = {}
         self._committed_at = time.monotonic()
         self._is_writable = True
@@ -97,7 +97,7 @@ class CachedRows:
                 self._new_files[status.path] = status, key
         return Found(key, self.row_of(key), content)
 
-    def row_of(self, key: bytes) -> Rows | None:
+    def row_of(self, key: bytes) -> EmbeddingArray | None:
         """Look a row up by the hash of what it was made of."""
         with self._lock, named_errors(self._path):
             if key in self._new_rows:
@@ -108,7 +108,7 @@ class CachedRows:
             ).fetchone()
         return None if found is None else self._checked(key, *found)
 
-    def keep(self, key: bytes, row: Rows) -> None:
+    def keep(self, key: bytes, row: EmbeddingArray) -> None:
         """Remember a row, to be written with the next commit."""
         with self._lock:
             self._new_rows[key] = row.copy()
@@ -150,7 +150,7 @@ class CachedRows:
             return None
         return Found(found[0], self._checked(*found), None)
 
-    def _checked(self, key: bytes, value: bytes, checksum: int) -> Rows:
+    def _checked(self, key: bytes, value: bytes, checksum: int) -> EmbeddingArray:
         if len(value) != self._n_bytes or _checksum(key, value) != checksum:
             raise EmbeddingCacheError(
                 f"cache={self._path!r} is damaged: a row of it does not match its "
@@ -209,7 +209,7 @@ class CachedRows:
         )
 
 
-def key_of_pixels(rgb: Pixels) -> bytes:
+def key_of_pixels(rgb: PixelArray) -> bytes:
     """Return the key of an image that is no file: the hash of its RGB pixels."""
     return _hash(f"pixels {rgb.shape}".encode(), np.ascontiguousarray(rgb))
 

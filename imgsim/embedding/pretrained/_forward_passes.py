@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from imgsim._typing import Pixels, Rows
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim.embedding.pretrained._network import Network
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Passes(ABC):
         self._n_images = n_images
 
     @abstractmethod
-    def __call__(self, images: list[Pixels]) -> Callable[[], Rows]:
+    def __call__(self, images: list[PixelArray]) -> Callable[[], EmbeddingArray]:
         """Begin with a batch; call what is returned for its rows."""
 
     def __enter__(self) -> Self:
@@ -74,7 +74,7 @@ class CpuPasses(Passes):
             initializer=torch.get_num_threads,
         )
 
-    def __call__(self, images: list[Pixels]) -> Callable[[], Rows]:
+    def __call__(self, images: list[PixelArray]) -> Callable[[], EmbeddingArray]:
         """Begin with a batch; call what is returned for its rows."""
         parts = self._parts(images)
         n_at_once = 1 if self._network.compile else len(parts)
@@ -82,7 +82,7 @@ class CpuPasses(Passes):
         futures = [self._pool.submit(self._pass, part, n_threads) for part in parts]
         return lambda: np.concatenate([future.result() for future in futures])
 
-    def _parts(self, images: list[Pixels]) -> list[list[Pixels]]:
+    def _parts(self, images: list[PixelArray]) -> list[list[PixelArray]]:
         """Share a batch out among the cores, or into passes of exactly one size."""
         n_parts = ceil(len(images) / self._n_images)
         bounds = np.arange(n_parts + 1) * self._n_images
@@ -95,11 +95,11 @@ class CpuPasses(Passes):
         """Wait for the passes under way, and drop those that have not begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _pass(self, images: list[Pixels], n_threads: int) -> Rows:
+    def _pass(self, images: list[PixelArray], n_threads: int) -> EmbeddingArray:
         import torch
 
         with self._threads.limit(limits=n_threads, user_api="openmp"):
-            rows: Rows = self._run(torch.from_numpy(np.stack(images))).numpy()
+            rows: EmbeddingArray = self._run(torch.from_numpy(np.stack(images))).numpy()
         return rows
 
 
@@ -111,7 +111,7 @@ class DevicePasses(Passes):
 
     _has_warned = False
 
-    def __call__(self, images: list[Pixels]) -> Callable[[], Rows]:
+    def __call__(self, images: list[PixelArray]) -> Callable[[], EmbeddingArray]:
         """Begin with a batch; call what is returned for its rows."""
         import torch
 
@@ -173,7 +173,7 @@ def n_images_in_pass(n_bytes_an_image: int, batch_size: int) -> int:
     return ceil(batch_size / n_passes)
 
 
-def _after(copied: Any, on_host: "Tensor") -> Rows:
+def _after(copied: Any, on_host: "Tensor") -> EmbeddingArray:
     copied.synchronize()
-    rows: Rows = on_host.numpy()
+    rows: EmbeddingArray = on_host.numpy()
     return rows

@@ -48,7 +48,7 @@ class Backbone(NamedTuple):
 class BackboneSpec:
     """What decides which network is loaded, where from, and onto what device."""
 
-    model_name: str
+    model: str
     pretrained: bool
     checkpoint: Checkpoint | None
     device: str
@@ -61,7 +61,7 @@ class BackboneSpec:
         """Spell out the keyword arguments, which need not be hashable themselves."""
         text = repr(sorted(self.model_kwargs.items()))
         object.__setattr__(self, "kwargs_as_text", text)
-        object.__setattr__(self, "folder", _state_of_folder(self.model_name))
+        object.__setattr__(self, "folder", _state_of_folder(self.model))
 
 
 def load_backbone(spec: BackboneSpec) -> Backbone:
@@ -91,11 +91,11 @@ def kept_backbone(spec: BackboneSpec) -> Backbone:
 
 def load_module(spec: BackboneSpec) -> "nn.Module":
     """Return the network without its classifier, as timm builds it."""
-    check_model_name(spec.model_name)
+    check_model_name(spec.model)
     with building(seed=0):
         module = _create(spec)
     if spec.checkpoint is not None:
-        load_checkpoint(module, spec.checkpoint.path, model_name=spec.model_name)
+        load_checkpoint(module, spec.checkpoint.path, model=spec.model)
     return module
 
 
@@ -134,7 +134,7 @@ def identify(module: "nn.Module") -> str:
 
 
 def keyword_arguments(
-    model_name: str, model_kwargs: Mapping[str, Any] | None, image_size: Any
+    model: str, model_kwargs: Mapping[str, Any] | None, image_size: Any
 ) -> dict[str, Any]:
     """Return what timm is to build the model with, checked."""
     kwargs = dict(model_kwargs or {})
@@ -143,33 +143,32 @@ def keyword_arguments(
             f"model_kwargs={kwargs!r} must not hold {name!r}: "
             f"{_NOT_IN_MODEL_KWARGS[name]}."
         )
-    if image_size is not None and _may_want_image_size(model_name):
+    if image_size is not None and _may_want_image_size(model):
         kwargs.setdefault("img_size", two_sides(image_size))
     return kwargs
 
 
-def check_model_name(model_name: str) -> None:
+def check_model_name(model: str) -> None:
     """Raise ValueError with the nearest names if timm does not know this one."""
     import timm
 
-    if ":" in model_name:  # hf-hub:... and local-dir:..., resolved by timm
+    if ":" in model:  # hf-hub:... and local-dir:..., resolved by timm
         return
-    if "/" in model_name:
+    if "/" in model:
         raise ValueError(
-            f"model_name={model_name!r} is no name of timm; "
-            f"did you mean 'hf-hub:{model_name}'?"
+            f"model={model!r} is no name of timm; did you mean 'hf-hub:{model}'?"
         )
-    architecture, _, tag = model_name.partition(".")
+    architecture, _, tag = model.partition(".")
     if not timm.is_model(architecture):
         raise ValueError(
-            f"model_name={model_name!r} is not a model of timm"
+            f"model={model!r} is not a model of timm"
             f"{_suggestion(architecture, timm.list_models())}"
         )
     tagged = timm.list_pretrained(f"{architecture}.*")
-    if tag and model_name not in tagged:
+    if tag and model not in tagged:
         raise ValueError(
-            f"model_name={model_name!r}: {architecture} has no weights tagged {tag!r}"
-            f"{_suggestion(model_name, tagged)}"
+            f"model={model!r}: {architecture} has no weights tagged {tag!r}"
+            f"{_suggestion(model, tagged)}"
         )
 
 
@@ -181,13 +180,13 @@ def default_config(model: "nn.Module") -> dict[str, Any]:
     return config
 
 
-def _may_want_image_size(model_name: str) -> bool:
+def _may_want_image_size(model: str) -> bool:
     """Tell whether the network is built for one size, to be named when it is built."""
     import timm
 
-    if ":" in model_name:
+    if ":" in model:
         return True  # not known before it is built: see _create
-    config = timm.get_pretrained_cfg(model_name)
+    config = timm.get_pretrained_cfg(model)
     return config is not None and bool(config.fixed_input_size)
 
 
@@ -202,7 +201,7 @@ def evaluation_transform(config: Mapping[str, Any]) -> list[Any]:
 def _create(spec: BackboneSpec) -> "nn.Module":
     import timm
 
-    name = spec.model_name
+    name = spec.model
     download = spec.pretrained and spec.checkpoint is None
     if download and ":" not in name and not timm.is_model_pretrained(name):
         raise _weights_unavailable(name, "timm has no weights for it.")
@@ -216,8 +215,7 @@ def _create(spec: BackboneSpec) -> "nn.Module":
             kwargs = {k: v for k, v in spec.model_kwargs.items() if k != "img_size"}
             return _create(replace(spec, model_kwargs=kwargs))
         raise ValueError(
-            f"model_kwargs={spec.model_kwargs!r} does not suit model_name={name!r}: "
-            f"{error}"
+            f"model_kwargs={spec.model_kwargs!r} does not suit model={name!r}: {error}"
         ) from error
     except OSError as error:
         if not download and ":" not in name:
@@ -226,18 +224,18 @@ def _create(spec: BackboneSpec) -> "nn.Module":
     return model
 
 
-def _state_of_folder(model_name: str) -> tuple[Any, ...]:
+def _state_of_folder(model: str) -> tuple[Any, ...]:
     """Return what tells the files behind a "local-dir:" name from later ones."""
-    scheme, _, path = model_name.partition(":")
+    scheme, _, path = model.partition(":")
     if scheme != "local-dir" or not os.path.isdir(path):
         return ()
     found = [(entry.name, entry.stat()) for entry in os.scandir(path)]
     return tuple(sorted((name, s.st_size, s.st_mtime_ns) for name, s in found))
 
 
-def _weights_unavailable(model_name: str, reason: str) -> WeightsUnavailableError:
+def _weights_unavailable(model: str, reason: str) -> WeightsUnavailableError:
     return WeightsUnavailableError(
-        f"the pretrained weights of model_name={model_name!r} cannot be had. Three "
+        f"the pretrained weights of model={model!r} cannot be had. Three "
         f"ways out: pass checkpoint_path='weights.safetensors'; fill the cache of "
         f"huggingface_hub on a machine with a network, copy it here (HF_HOME says "
         f"where) and set HF_HUB_OFFLINE=1; or take another model. The cause: {reason}"

@@ -37,8 +37,7 @@ def refuse_with_module(**parameters: Any) -> None:
     for name, value in parameters.items():
         if value is not None:
             raise ValueError(
-                f"{name}={value!r} is for models by name; model_name is a network "
-                f"already."
+                f"{name}={value!r} is for models by name; model is a network already."
             )
 
 

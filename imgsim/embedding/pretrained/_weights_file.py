@@ -30,22 +30,22 @@ class Checkpoint(NamedTuple):
         return cls(os.fspath(path), status.st_size, status.st_mtime_ns)
 
 
-def load_checkpoint(model: "nn.Module", path: str, *, model_name: str) -> None:
+def load_checkpoint(module: "nn.Module", path: str, *, model: str) -> None:
     """Load weights by name; those of the classifier that was cut off may be left."""
     state = _read_state(path)
-    misfits = _misfits(model, state)
-    remap = getattr(inspect.getmodule(type(model)), "checkpoint_filter_fn", None)
+    misfits = _misfits(module, state)
+    remap = getattr(inspect.getmodule(type(module)), "checkpoint_filter_fn", None)
     if misfits and remap is not None:
         # timm's own way from weights as published, or for another image size.
-        state = remap(state, model)
-        misfits = _misfits(model, state)
+        state = remap(state, module)
+        misfits = _misfits(module, state)
     if misfits:
         raise ValueError(
-            f"checkpoint_path={path!r} does not fit model_name={model_name!r}: "
-            f"{'; '.join(misfits)}. Check model_name, image_size and model_kwargs."
+            f"checkpoint_path={path!r} does not fit model={model!r}: "
+            f"{'; '.join(misfits)}. Check model, image_size and model_kwargs."
         )
-    names = model.state_dict().keys() & state.keys()
-    model.load_state_dict({name: state[name] for name in names}, strict=False)
+    names = module.state_dict().keys() & state.keys()
+    module.load_state_dict({name: state[name] for name in names}, strict=False)
 
 
 def fingerprint(module: "nn.Module") -> str:

@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from imgsim._distance.rows import Collection, Rows
+from imgsim._distance.rows import Collection, DistanceRows
 
 _N_ROWS = 4096
 _N_ARRAYS = 6  # of the size of a block of distances, while it is worked on
 
 
 def compare_nearest(
-    queries: Rows, collection: Collection, n_neighbors: int
+    queries: DistanceRows, collection: Collection, n_neighbors: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the nearest rows of each query: distances and positions.
 
     Parameters
     ----------
-    queries : Rows
+    queries : DistanceRows
         What to look for.
 
     collection : Collection
@@ -51,13 +51,13 @@ def compare_nearest(
 
 
 def compare_within(
-    queries: Rows, collection: Collection, radius: float
+    queries: DistanceRows, collection: Collection, radius: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return the pairs of a query and a row that are not further apart than `radius`.
 
     Parameters
     ----------
-    queries : Rows
+    queries : DistanceRows
         What to look for.
 
     collection : Collection
@@ -89,7 +89,7 @@ def compare_within(
 
 
 def _blocks(
-    queries: Rows, collection: Collection
+    queries: DistanceRows, collection: Collection
 ) -> Iterator[tuple[slice, int, NDArray[np.float64]]]:
     """Yield the distances of some queries to some rows, infinite to those ruled out."""
     n_rows = min(_N_ROWS, len(collection.rows))

@@ -6,19 +6,19 @@ import numpy as np
 from sklearn import get_config
 
 from imgsim._distance.metric import Metric
-from imgsim._distance.rows import Collection, Rows
+from imgsim._distance.rows import Collection, DistanceRows
 from imgsim.index.exact._nearest import find_within
 from imgsim.index.exact._scan import Pairs
 
 _BYTES_PER_PAIR = 128  # while pairs are looked for, and while they are grouped
 
 
-def find_near_pairs(rows: Rows, metric: Metric, max_distance: float) -> Pairs:
+def find_near_pairs(rows: DistanceRows, metric: Metric, max_distance: float) -> Pairs:
     """Return the pairs of rows that are not further apart than `max_distance`.
 
     Parameters
     ----------
-    rows : Rows
+    rows : DistanceRows
         What to compare with each other.
 
     metric : Metric

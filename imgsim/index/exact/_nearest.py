@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._compute.precision import resolve_precision
-from imgsim._distance.rows import Collection, Rows
+from imgsim._distance.rows import Collection, DistanceRows
 from imgsim.index.exact._brute_force import compare_nearest, compare_within
 from imgsim.index.exact._scan import Pairs, scan_nearest, scan_within
 
@@ -19,13 +19,13 @@ _MIN_FOR_BFLOAT16 = {True: 2e9, False: 5e10}
 
 
 def find_nearest(
-    queries: Rows, collection: Collection, n_neighbors: int
+    queries: DistanceRows, collection: Collection, n_neighbors: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the nearest rows of each query: distances and positions.
 
     Parameters
     ----------
-    queries : Rows
+    queries : DistanceRows
         What to look for.
 
     collection : Collection
@@ -60,7 +60,7 @@ def find_nearest(
 
 
 def find_within(
-    queries: Rows,
+    queries: DistanceRows,
     collection: Collection,
     radius: float,
     n_operations: float | None = None,
@@ -69,7 +69,7 @@ def find_within(
 
     Parameters
     ----------
-    queries : Rows
+    queries : DistanceRows
         What to look for.
 
     collection : Collection
@@ -102,7 +102,7 @@ def find_within(
 
 
 def _is_compared(
-    queries: Rows, collection: Collection, n_operations: float | None = None
+    queries: DistanceRows, collection: Collection, n_operations: float | None = None
 ) -> bool:
     """Tell whether all pairs are compared at once: few, odd, or of no fast metric."""
     metric, rows = collection.metric, collection.rows
@@ -117,7 +117,7 @@ def _is_compared(
 
 
 def _precisions(
-    queries: Rows, collection: Collection, n_operations: float | None = None
+    queries: DistanceRows, collection: Collection, n_operations: float | None = None
 ) -> list[str]:
     """Return the formats to scan in, one after the other."""
     if n_operations is None:

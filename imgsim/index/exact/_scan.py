@@ -6,19 +6,17 @@ is compared once more in double precision.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn import get_config
-from threadpoolctl import ThreadpoolController
 
+from imgsim._compute.threads import count_threads, map_in_threads
 from imgsim._distance.metric import JACCARD, PRODUCT, SQUARED
-from imgsim._distance.rows import Collection, Rows
+from imgsim._distance.rows import Collection, DistanceRows
 from imgsim._distance.scores import make_scorer, relative_error, slack
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
@@ -30,13 +28,13 @@ _LOWEST = np.float32(-3e38)
 
 
 def scan_nearest(
-    queries: Rows, collection: Collection, n_neighbors: int, precision: str
+    queries: DistanceRows, collection: Collection, n_neighbors: int, precision: str
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     """Return the nearest rows of each query: distances, positions, and who is done.
 
     Parameters
     ----------
-    queries : Rows
+    queries : DistanceRows
         What to look for.
 
     collection : Collection
@@ -79,13 +77,13 @@ def scan_nearest(
 
 
 def scan_within(
-    queries: Rows, collection: Collection, radius: float, precision: str
+    queries: DistanceRows, collection: Collection, radius: float, precision: str
 ) -> Pairs:
     """Return the pairs of a query and a row that are not further apart than `radius`.
 
     Parameters
     ----------
-    queries : Rows
+    queries : DistanceRows
         What to look for.
 
     collection : Collection
@@ -133,7 +131,7 @@ def scan_within(
 
 
 def compare_pairs(
-    queries: Rows,
+    queries: DistanceRows,
     collection: Collection,
     query_of_pair: NDArray[np.int64],
     row_of_pair: NDArray[np.int64],
@@ -229,7 +227,9 @@ def _reaching(
     return np.repeat(np.arange(len(counts)), counts), rows
 
 
-def _scored(queries: Rows, collection: Collection, precision: str) -> Iterator[Block]:
+def _scored(
+    queries: DistanceRows, collection: Collection, precision: str
+) -> Iterator[Block]:
     """Yield the rows of the collection, block by block, with their scores."""
     metric = collection.metric
     seen = metric.seen_singly(queries.values, queries.terms)
@@ -275,7 +275,7 @@ def _n_threads(collection: Collection, precision: str) -> int:
     """Return into how many threads to divide what does not divide itself."""
     is_divided = collection.metric.kind in (SQUARED, PRODUCT, JACCARD)
     is_divided &= precision == "float32" or collection.device != "cpu"
-    return 1 if is_divided else effective_n_jobs(-1)
+    return 1 if is_divided else count_threads()
 
 
 def shared_out(
@@ -294,18 +294,4 @@ def shared_out(
     n_fitting = int(get_config()["working_memory"] * 2**20 / n_bytes / n_threads)
     n_at_once = max(1, min(_N_QUERIES, n_fitting, -(-n_queries // n_threads)))
     shares = [slice(a, a + n_at_once) for a in range(0, n_queries, n_at_once)]
-    if n_threads == 1:
-        return [find(share) for share in shares]
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(_alone(find) if limits_openmp else find, shares))
-
-
-def _alone(find: Callable[[slice], Any]) -> Callable[[slice], Any]:
-    """Return a function that computes its products in the thread that calls it."""
-    controller = ThreadpoolController()
-
-    def find_alone(share: slice) -> Any:
-        with controller.limit(limits=1, user_api="openmp"):
-            return find(share)
-
-    return find_alone
+    return list(map_in_threads(find, shares, n_threads, divide_pools=limits_openmp))

@@ -5,11 +5,11 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn import get_config
 
 from imgsim._compute.precision import computing_in, resolve_precision
+from imgsim._compute.threads import count_threads
 from imgsim._distance.rows import Collection
 from imgsim._distance.scores import relative_error, slack
 from imgsim.index.exact._nearest import find_nearest
@@ -44,7 +44,7 @@ def find_own_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.i
     tiles = _Tiles(collection, n_neighbors)
     blocks = range(0, len(collection.rows), _N_ROWS)
     pairs = list(combinations_with_replacement(blocks, 2))
-    n_threads = effective_n_jobs(-1)
+    n_threads = count_threads()
 
     def look(part: slice) -> None:
         for first, second in pairs[part]:

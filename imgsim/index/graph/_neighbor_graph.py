@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from imgsim._distance.rows import Collection, Rows
+from imgsim._compute.threads import count_threads
+from imgsim._distance.rows import Collection, DistanceRows
 from imgsim.index.exact._nearest import find_nearest
 from imgsim.index.exact._scan import compare_pairs, shared_out, sorted_pairs
 from imgsim.index.exact._self_neighbors import drop_own, find_own_neighbors, fits_memory
@@ -88,7 +88,7 @@ class NeighborGraph:
         return len(self.links)
 
     def find_nearest(
-        self, queries: Rows, collection: Collection, n_neighbors: int
+        self, queries: DistanceRows, collection: Collection, n_neighbors: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return nearly the nearest rows, else as the exact `find_nearest` does."""
         known = collection.rows[: len(self)]
@@ -116,7 +116,11 @@ class NeighborGraph:
         return distances, positions
 
     def _walked(
-        self, queries: Rows, collection: Collection, n_found: int, n_neighbors: int
+        self,
+        queries: DistanceRows,
+        collection: Collection,
+        n_found: int,
+        n_neighbors: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Walk from the nearest entries on, and return the nearest that were met."""
         from imgsim.index.graph._graph_kernels import walk
@@ -145,7 +149,7 @@ class NeighborGraph:
             compared = compare_pairs(queries[part], collection, *pairs)
             return sorted_pairs(compared, len(found), n_neighbors)
 
-        shares = shared_out(find, len(queries), effective_n_jobs(-1))
+        shares = shared_out(find, len(queries), count_threads())
         distances, positions = map(np.concatenate, zip(*shares, strict=True))
         return distances, positions
 
@@ -259,7 +263,7 @@ def _linked(
             links[part],
         )
 
-    shared_out(choose, len(rows), effective_n_jobs(-1))
+    shared_out(choose, len(rows), count_threads())
     add_ways_back(links)
     return links
 
@@ -306,5 +310,5 @@ def _merged(
     )
 
 
-def _single(rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _single(rows: DistanceRows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return rows.terms.scale.astype(np.float32), rows.terms.bias.astype(np.float32)

@@ -8,23 +8,20 @@ little-endian and without holes, those of the largest numbers first to be aligne
 of 16 MiB.
 """
 
-import errno
 import hashlib
 import json
 import math
 import mmap
 import os
-import secrets
-import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim._atomic_file import check_target, replace_file
 from imgsim.exceptions import IndexFileError
 
 _PREFIX = b'{"__metadata__":{"sha256":"'
@@ -91,7 +88,8 @@ def write_arrays(
     fields = {"kind": kind, "version": str(version), "metadata": _dumps(metadata)}
     blank = {name: [_BLANK] * _n_blocks(a.nbytes) for name, a in arrays.items()}
     begin = len(_encode(fields, blank, places))
-    with _replacing(os.path.realpath(path)) as file:
+    check_target(path)
+    with replace_file(path) as file:
         # The length of the header is known now, the digests once all is written.
         file.seek(begin)
         sums = {name: _write_array(file, arrays[name]) for name in _by_start(places)}
@@ -189,46 +187,6 @@ def _stamped(body: bytes) -> bytes:
     """Put the digest of all the rest where it belongs."""
     head, tail = body[: len(_PREFIX)], body[len(_PREFIX) + len(_BLANK) :]
     return head + hashlib.sha256(head + tail).hexdigest().encode() + tail
-
-
-@contextmanager
-def _replacing(target: str) -> Iterator[BinaryIO]:
-    """Open a file that becomes `target` if all goes well, and vanishes if not."""
-    folder, name = os.path.split(target)
-    _check_target(target, folder)
-    # The whole name may be as long as a name can be.
-    new = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(new, "xb") as file:
-            # Fails without an old file, and where files have no permissions.
-            with suppress(OSError):
-                shutil.copymode(target, new)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(new)
-        raise
-    _sync_folder(folder)
-
-
-def _check_target(target: str, folder: str) -> None:
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(errno.ENOENT, "no such folder, make it first", folder)
-    if os.path.exists(target) and not os.path.isfile(target):
-        code = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
-        raise OSError(code, "not a regular file, take another path", target)
-
-
-def _sync_folder(folder: str) -> None:
-    with suppress(OSError):  # Windows opens no folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _n_blocks(n_bytes: int) -> int:

@@ -96,16 +96,16 @@ def test_auto_takes_what_there_is_up_to_its_most(shape, n_components):
     assert seen.shape == (len(rows), n_components)
 
 
-@pytest.mark.parametrize("reduce", ["auto", 1, 3])
+@pytest.mark.parametrize("n_components", ["auto", 1, 3])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("n_rows", [1, 5])
-def test_equal_rows_have_no_components(n_rows, metric, reduce):
+def test_equal_rows_have_no_components(n_rows, metric, n_components):
     """They are seen as they are, and as equal."""
     rows = np.full((n_rows, 4), 2.0)
-    if reduce == 3 and n_rows == 1:
-        reduce = None
+    if n_components == 3 and n_rows == 1:
+        n_components = None
 
-    seen = Space(metric, reduce, seed=0).fit(rows).apply(rows)
+    seen = Space(metric, n_components, seed=0).fit(rows).apply(rows)
 
     assert_array_equal(seen, to_euclidean(rows, metric))
 
@@ -120,15 +120,15 @@ def test_rows_of_one_direction_have_no_components():
 
 
 @pytest.mark.parametrize(
-    ("shape", "reduce", "most"), [((5, 8), 6, 5), ((9, 4), 5, 4), ((1, 4), 2, 1)]
+    ("shape", "n_components", "most"), [((5, 8), 6, 5), ((9, 4), 5, 4), ((1, 4), 2, 1)]
 )
-def test_more_components_than_there_are_are_refused(shape, reduce, most):
+def test_more_components_than_there_are_are_refused(shape, n_components, most):
     """With the number asked for, the largest, and where it comes from."""
     with pytest.raises(
         ValueError,
-        match=rf"reduce={reduce} must be at most .*={most} \(n_samples={shape[0]}",
+        match=rf"n_components={n_components} must be at most .*={most} \(n_samples={shape[0]}",
     ):
-        Space("euclidean", reduce, seed=0).fit(np.ones(shape))
+        Space("euclidean", n_components, seed=0).fit(np.ones(shape))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

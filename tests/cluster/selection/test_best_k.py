@@ -140,7 +140,7 @@ def test_a_weak_silhouette_warns_whatever_decided(criterion):
     message = _message(_table([0.03, 0.0987, 0.05]), 1, criterion)
 
     assert "silhouette of k=3 is 0.099, below 0.1" in message
-    assert "metric='cosine', reduce='auto', algorithm='leiden'" in message
+    assert "metric='cosine', n_components='auto', algorithm='leiden'" in message
 
 
 def test_the_bound_itself_is_not_weak():

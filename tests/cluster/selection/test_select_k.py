@@ -225,7 +225,7 @@ def test_the_gap_can_tell_that_there_is_a_single_group():
     assert selection.best_k == 1
     assert selection.table["reason"][0] == "a single group: nothing to compare it with"
     assert_array_equal(selection.labelings[1], np.zeros(80))
-    assert selection.best_estimator_.n_clusters == 1
+    assert selection.best_estimator.n_clusters == 1
 
 
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
@@ -276,7 +276,7 @@ def test_the_best_estimator_is_the_one_fitted_with_the_best_k(blobs):
 
     selection = select_k(X, range(2, 6), random_state=0)
 
-    estimator = selection.best_estimator_
+    estimator = selection.best_estimator
     assert isinstance(estimator, KMeans)
     check_is_fitted(estimator)
     assert estimator.n_clusters == 3
@@ -291,7 +291,7 @@ def test_parameters_reach_the_algorithm(noise):
     params = {"n_init": 10}
     better = select_k(noise, algorithm_params=params, random_state=0)
 
-    assert better.best_estimator_.n_init == 10
+    assert better.best_estimator.n_init == 10
     assert (better.table["inertia"] <= plain.table["inertia"] * (1 + 1e-9)).all()
     assert (better.table["inertia"] < plain.table["inertia"] * 0.99).any()
     assert params == {"n_init": 10}
@@ -346,10 +346,10 @@ def test_rows_may_differ_in_length_alone(n_jobs):
 
 
 def test_components_are_clustered_and_rows_are_judged(blobs):
-    """With `reduce`, as documented."""
+    """With `n_components`, as documented."""
     X, _ = blobs
 
-    selection = select_k(X, range(2, 6), reduce=2, random_state=0)
+    selection = select_k(X, range(2, 6), n_components=2, random_state=0)
 
     few = PCA(2, random_state=0).fit_transform(X)
     for i, k in enumerate(range(2, 6)):
@@ -358,13 +358,13 @@ def test_components_are_clustered_and_rows_are_judged(blobs):
         assert selection.table["silhouette"][i] == pytest.approx(
             silhouette_score(X, labels), abs=1e-5
         )
-    assert selection.best_estimator_.n_features_in_ == 2
+    assert selection.best_estimator.n_features_in_ == 2
 
 
 def test_too_many_components_are_refused(blobs):
     """The message has the bound."""
-    with pytest.raises(ValueError, match=r"reduce=9 must be at most .*8"):
-        select_k(blobs[0], reduce=9)
+    with pytest.raises(ValueError, match=r"n_components=9 must be at most .*8"):
+        select_k(blobs[0], n_components=9)
 
 
 def test_groups_that_stand_apart_are_no_cause_for_a_warning(choose_k, blobs):
@@ -607,16 +607,16 @@ def test_the_clusterer_chooses_by_it(blobs, metric, criterion):
     assert clusterer.n_clusters_ == selection.best_k
     chosen = selection.labelings[selection.best_k]
     assert adjusted_rand_score(chosen, clusterer.labels_) == 1
-    assert clusterer.estimator_ is clusterer.selection_.best_estimator_
+    assert clusterer.estimator_ is clusterer.selection_.best_estimator
 
 
 def test_the_clusterer_has_the_same_candidates(blobs):
     """And leaves the same rows out; told a number, it compares none."""
     X = np.insert(blobs[0], 7, np.nan, axis=0)
 
-    clusterer = ImageClusterer(random_state=0, reduce=3, n_jobs=2).fit(X)
+    clusterer = ImageClusterer(random_state=0, n_components=3, n_jobs=2).fit(X)
 
-    selection = select_k(X, random_state=0, reduce=3)
+    selection = select_k(X, random_state=0, n_components=3)
     _assert_equal_selections(clusterer.selection_, selection)
     assert clusterer.labels_[7] == -1
     assert ImageClusterer(3).fit(X).selection_ is None

@@ -74,7 +74,7 @@ def test_contributions_sum_to_the_cosine_of_the_rows(name, parameters, pictures)
         ("vit_tiny_patch16_224", {"pooling": "cls"}, "pooling='cls'.*'token_avg'"),
         ("resnet18", {"flip": True}, "flip=True.*set flip=False"),
         ("resnet18", {"layer": [1, 2]}, r"layer=\[1, 2\] names 2 stages.*name one"),
-        ("convnext_atto", {}, "model_name='convnext_atto' does more.*layer=-1"),
+        ("convnext_atto", {}, "model='convnext_atto' does more.*layer=-1"),
         (
             "vit_tiny_patch16_224",
             {"model_kwargs": {"global_pool": "avg"}},

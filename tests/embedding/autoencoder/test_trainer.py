@@ -87,7 +87,7 @@ def test_held_back_images_are_judged_alike_in_every_epoch(images):
     for _ in range(3):
         training.run_epoch(images, np.arange(20), np.arange(20, 30))
 
-    assert len(set(training.validation_curve)) == 1
+    assert len(set(training.validation_loss_curve)) == 1
     assert len(set(training.loss_curve)) == 3
     assert training.best_epoch == 0
     assert training.n_epochs_without_gain() == 2
@@ -109,7 +109,7 @@ def test_a_training_goes_on_from_its_state(images):
         each.run_epoch(images, rows, held_back)
 
     assert resumed.loss_curve == training.loss_curve
-    assert resumed.validation_curve == training.validation_curve
+    assert resumed.validation_loss_curve == training.validation_loss_curve
 
 
 def test_gradients_are_clipped(images):

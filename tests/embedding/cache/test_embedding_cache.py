@@ -173,7 +173,7 @@ def test_whatever_changes_a_row_is_part_of_the_key(count, cache, paths, changes)
         {"precision": "bfloat16"},
         {"decoder": "pillow"},
         {"model_kwargs": {"output_stride": 16}},
-        {"model_name": "resnet26"},
+        {"model": "resnet26"},
     ],
 )
 def test_no_parameter_of_a_network_is_forgotten(cache, pictures, changes):

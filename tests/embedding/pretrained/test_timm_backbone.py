@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 
-def _spec(model_name="resnet18", pretrained=False, **model_kwargs):
-    return BackboneSpec(model_name, pretrained, None, "cpu", "float32", model_kwargs)
+def _spec(model="resnet18", pretrained=False, **model_kwargs):
+    return BackboneSpec(model, pretrained, None, "cpu", "float32", model_kwargs)
 
 
 def test_equal_specifications_share_one_network():

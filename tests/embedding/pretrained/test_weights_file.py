@@ -15,9 +15,9 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 
-def _spec(model_name="resnet18", *, checkpoint, **model_kwargs):
+def _spec(model="resnet18", *, checkpoint, **model_kwargs):
     return BackboneSpec(
-        model_name,
+        model,
         False,
         Checkpoint.at(checkpoint),
         "cpu",
@@ -91,9 +91,7 @@ def test_a_checkpoint_of_another_model_lists_the_keys(weights, tmp_path):
     path = tmp_path / "a.pth"
     torch.save(weights, path)
 
-    with pytest.raises(
-        ValueError, match="does not fit model_name='resnet18'"
-    ) as caught:
+    with pytest.raises(ValueError, match="does not fit model='resnet18'") as caught:
         load_backbone(_spec(checkpoint=path))
 
     message = str(caught.value)

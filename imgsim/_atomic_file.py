@@ -1,0 +1,78 @@
+"""Replacement of a file in one step, so that a reader never sees half of it."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+__all__ = ["check_target", "replace_file"]
+
+
+def check_target(target: str | os.PathLike[str]) -> None:
+    """Raise OSError unless `target` can be written as a regular file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder of `target` does not exist.
+
+    OSError
+        If `target` exists and is not a regular file.
+    """
+    name = os.fspath(target)
+    folder = os.path.dirname(name) or os.curdir
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "no such folder, make it first", folder)
+    if os.path.exists(name) and not os.path.isfile(name):
+        code = errno.EISDIR if os.path.isdir(name) else errno.EINVAL
+        raise OSError(code, "not a regular file, take another path", name)
+
+
+@contextmanager
+def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces `target` when the block ends normally.
+
+    The temporary file stands beside `target` under a random name and is removed if the
+    block raises. The content is flushed to the disk before the replacement. A symbolic
+    link is followed, so that the file it points to is replaced.
+
+    Parameters
+    ----------
+    target : str or PathLike
+        Path of the file. It may exist; its permissions are kept then.
+
+    Yields
+    ------
+    file : binary file
+        Open for writing, and empty.
+    """
+    path = os.path.realpath(target)
+    folder, name = os.path.split(path)
+    # The name itself may be as long as the file system allows.
+    temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            # Fails without an old file, and where files have no permissions.
+            with suppress(OSError):
+                shutil.copymode(path, temporary)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    with suppress(OSError):  # Windows cannot open a folder.
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,106 @@
+"""Threads share the work, the processors and the configuration."""
+
+import threading
+import time
+
+import pytest
+from joblib import Parallel, cpu_count, delayed, parallel_config
+from sklearn import config_context, get_config
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from imgsim._compute.threads import count_threads, map_in_threads
+
+
+def test_n_jobs_means_what_it_means_in_scikit_learn(monkeypatch):
+    """None is one thread, unless a joblib context says otherwise."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    assert count_threads(None) == 1
+    assert count_threads(3) == 3
+    assert count_threads(-1) == cpu_count()
+    with parallel_config(backend="threading", n_jobs=2):
+        assert count_threads(None) == 2
+
+
+def test_all_processors_are_those_that_a_worker_was_given(monkeypatch):
+    """Joblib gives each worker process a share, and says so in the environment."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    assert count_threads(-1) == 1
+    assert count_threads(3) == 3
+
+
+def test_workers_of_joblib_use_their_share():
+    """Two workers with all processors each would take twice what there is."""
+    shares = Parallel(n_jobs=2)(delayed(count_threads)(-1) for _ in range(2))
+
+    assert shares == [max(1, cpu_count() // 2)] * 2
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("divide_pools", [True, False])
+def test_results_come_in_the_order_of_the_tasks(n_threads, divide_pools):
+    """The slowest task is the first, and still its result comes first."""
+
+    def work(task):
+        time.sleep(0.02 if task == 0 else 0)
+        return task**2
+
+    results = map_in_threads(work, range(20), n_threads, divide_pools=divide_pools)
+
+    assert list(results) == [task**2 for task in range(20)]
+
+
+def test_few_tasks_are_read_ahead():
+    """Results of a long list would otherwise pile up in memory."""
+    n_read = 0
+
+    def tasks():
+        nonlocal n_read
+        while n_read < 100:
+            n_read += 1
+            yield n_read
+
+    results = map_in_threads(lambda task: task, tasks(), 2)
+    next(results)
+
+    assert n_read <= 5
+    results.close()
+
+
+def test_an_error_is_raised_and_the_other_tasks_are_dropped():
+    """The caller should not wait for work that is not needed."""
+    done = []
+
+    def work(task):
+        if task == 1:
+            raise ValueError("task 1")
+        time.sleep(0.01)
+        done.append(task)
+
+    with pytest.raises(ValueError, match="task 1"):
+        list(map_in_threads(work, range(1000), 2))
+    assert len(done) < 10
+    assert not [t for t in threading.enumerate() if t.name.startswith("imgsim")]
+
+
+def test_threads_have_the_configuration_of_the_caller():
+    """scikit-learn keeps its configuration by thread; memory limits must hold."""
+    with config_context(working_memory=7):
+        found = map_in_threads(lambda _: get_config()["working_memory"], range(4), 2)
+
+        assert list(found) == [7] * 4
+
+
+def test_threads_divide_blas_and_openmp_among_them():
+    """Two threads with two threads of BLAS each would wait for each other."""
+
+    def count(_):
+        return [pool["num_threads"] for pool in threadpool_info()]
+
+    with threadpool_limits(2):
+        divided = list(map_in_threads(count, range(4), 2))
+        before = count(None)
+
+    assert {n for pools in divided for n in pools} == {1}
+    assert set(before) == {2}
