@@ -216,7 +216,8 @@ def bench_precision(monkeypatch):
     if not data:
         pytest.skip("IMGSIM_TEST_DATA is unset: no real photographs and weights")
     from imgsim import SimilarityIndex, load_image_folder
-    from imgsim.embedding import _backbone, clear_models
+    from imgsim.embedding import clear_models
+    from imgsim.embedding.pretrained import _timm_backbone
     from imgsim.metrics import average_precision_at_k, precision_at_k
 
     folder = load_image_folder(f"{data}/data/animals")
@@ -246,7 +247,7 @@ def bench_precision(monkeypatch):
         embedder(precision="bfloat16").fit_transform(folder.paths)
     )
     clear_models()
-    monkeypatch.setattr(_backbone, "lower_weights", plainly_rounded)
+    monkeypatch.setattr(_timm_backbone, "lower_weights", plainly_rounded)
     found["bfloat16, weights rounded one by one"] = neighbours(
         embedder(precision="bfloat16").fit_transform(folder.paths)
     )

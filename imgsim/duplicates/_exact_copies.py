@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from imgsim.embedding.cache._cached_rows import key_of_pixels
+from imgsim.images._content_hash import hash_pixels
 from imgsim.images._read import read_content, read_image
 
 
@@ -20,7 +20,7 @@ def find_first_copies(
     Rows are copies if they are equal bit by bit, or if the images that they came from
     are: files byte by byte, images in memory pixel by pixel.
     """
-    first = _first_of_each(key_of_pixels(row) for row in values)
+    first = _first_of_each(hash_pixels(row) for row in values)
     if images is None:
         return first
     same_image = _first_of_each(_key_of_image(image) for image in images)
@@ -40,5 +40,5 @@ def _first_of_each(keys: Iterable[Hashable]) -> NDArray[np.int64]:
 def _key_of_image(source: Any) -> bytes:
     content = read_content(source)
     if content is None:
-        return key_of_pixels(read_image(source))
-    return key_of_pixels(np.frombuffer(content, dtype=np.uint8))
+        return hash_pixels(read_image(source))
+    return hash_pixels(np.frombuffer(content, dtype=np.uint8))

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from imgsim._compute import precision
 from imgsim._compute.precision import (
     computing_in,
     lower_weights,
     resolve_precision,
     round_keeping_sums,
 )
-from imgsim.embedding import _precision
 
 torch = pytest.importorskip("torch")
 
@@ -30,7 +30,7 @@ def test_auto_is_the_fastest_the_device_has(
     monkeypatch, device, has_bfloat16, expected
 ):
     """And never slower than float32."""
-    monkeypatch.setattr(_precision, "_cpu_has_bfloat16", lambda: has_bfloat16)
+    monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: has_bfloat16)
 
     assert resolve_precision("auto", device) == expected
     assert resolve_precision("bfloat16", device) == "bfloat16"
@@ -49,7 +49,7 @@ def test_the_cpu_is_asked_for_bfloat16(monkeypatch, flags, expected):
     """By what Linux tells of x86 and of Arm."""
     monkeypatch.setattr(Path, "read_text", lambda path: flags)
 
-    assert _precision._cpu_has_bfloat16.__wrapped__() is expected
+    assert precision._cpu_has_bfloat16.__wrapped__() is expected
 
 
 @pytest.mark.parametrize("shape", [(8, 1, 3, 3), (8, 4, 3, 3), (8, 64, 1, 1), (8, 64)])

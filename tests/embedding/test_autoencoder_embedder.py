@@ -23,7 +23,7 @@ from imgsim import (
     load_image_folder,
 )
 from imgsim.datasets import load_digit_images
-from imgsim.embedding import _learning
+from imgsim.embedding.autoencoder import _fit_autoencoder
 from imgsim.embedding.autoencoder._trainer import Training
 from imgsim.embedding.autoencoder._training_checkpoint import TrainingCheckpoint
 from imgsim.exceptions import ImageReadError, ImageReadWarning
@@ -323,7 +323,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_result(
 
     assert not list(tmp_path.iterdir())
     if seed is None:
-        monkeypatch.setattr(_learning, "_drawn_seed", lambda embedder: drawn)
+        monkeypatch.setattr(_fit_autoencoder, "_drawn_seed", lambda embedder: drawn)
         learned = clone(learned).fit(digits)
     _assert_same_weights(resumed, learned)
     assert resumed.loss_curve_ == learned.loss_curve_

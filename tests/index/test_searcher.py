@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from imgsim import ColorHistogramEmbedder, SimilarityIndex
-from imgsim.index import _base_index
+from imgsim.index import _searcher
 
 
 @pytest.fixture
@@ -360,13 +360,13 @@ def test_a_clone_has_the_parameters_and_no_rows(rows):
 
 def _counting(monkeypatch):
     calls = []
-    build = _base_index.build_graph
+    build = _searcher.build_graph
 
     def counted(*args):
         calls.append(len(args[0].rows))
         return build(*args)
 
-    monkeypatch.setattr(_base_index, "build_graph", counted)
+    monkeypatch.setattr(_searcher, "build_graph", counted)
     return calls
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from imgsim._typing import EmbeddingArray, PixelArray
-from imgsim.embedding.cache._cached_rows import CachedRows, key_of_pixels
+from imgsim.embedding.cache._cached_rows import CachedRows
 from imgsim.exceptions import ImageReadError
+from imgsim.images._content_hash import hash_pixels
 from imgsim.images._read import describe_source
 from imgsim.images._stream import prepare_or_explain
 
@@ -43,7 +44,7 @@ class Loader:
             rgb = self._read_content(found.content, source)
             return self._prepared(source, found.key, rgb)
         rgb = self._read(source)
-        key = key_of_pixels(rgb)
+        key = hash_pixels(rgb)
         row = self._cached.row_of(key)
         if row is not None:
             return Loaded(source, key, row, None)

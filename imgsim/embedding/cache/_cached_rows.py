@@ -1,6 +1,5 @@
 """Rows of one recipe, looked up and kept while a collection is embedded."""
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -14,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgsim._typing import EmbeddingArray, PixelArray
+from imgsim._typing import EmbeddingArray
 from imgsim.embedding.cache._sqlite_file import connect, named_errors
 from imgsim.exceptions import EmbeddingCacheError, EmbeddingCacheWarning
+from imgsim.images._content_hash import hash_file
 from imgsim.images._read import read_content
 
 _SECONDS_BETWEEN_COMMITS = 2.0
@@ -90,7 +90,7 @@ class CachedRows:
         content = read_content(source)
         if content is None:
             return Found(None, None, None)
-        key = _hash(b"file", content)
+        key = hash_file(content)
         is_settled = status is not None and status.is_settled()
         if status is not None and is_settled and status == FileStatus.of(source):
             with self._lock:
@@ -207,17 +207,6 @@ class CachedRows:
             EmbeddingCacheWarning,
             stacklevel=2,
         )
-
-
-def key_of_pixels(rgb: PixelArray) -> bytes:
-    """Return the key of an image that is no file: the hash of its RGB pixels."""
-    return _hash(f"pixels {rgb.shape}".encode(), np.ascontiguousarray(rgb))
-
-
-def _hash(kind: bytes, content: Any) -> bytes:
-    digest = hashlib.blake2b(kind, digest_size=20)
-    digest.update(content)
-    return digest.digest()
 
 
 def _checksum(key: bytes, value: bytes) -> int:

@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import normalize
 
-from imgsim.cluster import _algorithms
+from imgsim.cluster.algorithms import _registry
 from imgsim.cluster.algorithms._dbscan_eps import suggest_eps
 from imgsim.cluster.algorithms._registry import ALGORITHMS, Task, fit_algorithm
 from imgsim.cluster.algorithms._shared_neighbor_graph import shared_neighbors_graph
@@ -144,7 +144,7 @@ def test_large_collections_are_joined_along_the_graph(rows):
 def test_spectral_cuts_the_graph_of_neighbours(n_neighbors, solver, rows, monkeypatch):
     """By the solver that its size allows."""
     if solver == "lobpcg":
-        monkeypatch.setattr(_algorithms, "_MOST_ROWS_TO_FACTORISE", 149)
+        monkeypatch.setattr(_registry, "_MOST_ROWS_TO_FACTORISE", 149)
     graph = shared_neighbors_graph(rows, n_neighbors, 3)
 
     spectral, labels = fit_algorithm("spectral", _task(rows, n_neighbors=n_neighbors))

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import pairwise_distances
 
-from imgsim.cluster import _neighbor_graph
+from imgsim.cluster.algorithms import _shared_neighbor_graph
 from imgsim.cluster.algorithms._shared_neighbor_graph import shared_neighbors_graph
 
 
@@ -41,7 +41,7 @@ def test_weights_are_shares_of_neighbours_times_nearness(n_rows, k, dtype):
 def test_pairs_are_compared_in_blocks(monkeypatch):
     """Whose length changes nothing."""
     rows = np.random.default_rng(0).normal(size=(90, 4))
-    monkeypatch.setattr(_neighbor_graph, "_N_EDGES", 7)
+    monkeypatch.setattr(_shared_neighbor_graph, "_N_EDGES", 7)
 
     graph = shared_neighbors_graph(rows, 6, seed=0)
 

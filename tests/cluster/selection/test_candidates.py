@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from imgsim.cluster import _candidates
+from imgsim.cluster.selection import _candidates
 from imgsim.cluster.selection._candidates import (
     Candidate,
     Setting,

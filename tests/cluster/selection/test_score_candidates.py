@@ -15,8 +15,8 @@ from sklearn.metrics import (
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
-from imgsim.cluster import _judging
 from imgsim.cluster.criteria._gap_and_stability import reference_box
+from imgsim.cluster.selection import _score_candidates
 from imgsim.cluster.selection._candidates import Candidate, Setting, cluster_candidates
 from imgsim.cluster.selection._score_candidates import judge_candidates
 
@@ -283,8 +283,8 @@ def test_large_collections_are_sampled_where_it_pays(
 ):
     """Not for cosine, which costs little, unless told to."""
     X, y = blobs
-    monkeypatch.setattr(_judging, "_MOST_ROWS", 59)
-    monkeypatch.setattr(_judging, "_SAMPLE_SIZE", 20)
+    monkeypatch.setattr(_score_candidates, "_MOST_ROWS", 59)
+    monkeypatch.setattr(_score_candidates, "_SAMPLE_SIZE", 20)
 
     table = judge_candidates(
         _setting(X, metric), [_candidate(3, y)], "silhouette", sample_size

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from imgsim.display import _map_groups
+from imgsim.display.map import _groups
 from imgsim.display.map._groups import make_groups, name_labels
 
 # Of linear red, green and blue: G. M. Machado et al., "A physiologically-based model
@@ -40,7 +40,7 @@ def _lab(color, sight):
 @pytest.mark.parametrize("sight", SIGHTS.values(), ids=SIGHTS)
 def test_colours_are_told_apart(sight):
     """By colour-blind eyes, too; and from white paper and the grey of no group."""
-    colors = [*_map_groups._COLORS, "white", "0.75", "0.1"]
+    colors = [*_groups._COLORS, "white", "0.75", "0.1"]
 
     distances = [
         np.linalg.norm(_lab(a, sight) - _lab(b, sight))

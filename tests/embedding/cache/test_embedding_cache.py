@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.base import clone
 
 from imgsim import ColorHistogramEmbedder, EmbeddingCache, ImageEmbedder
-from imgsim.embedding import _cache_file, _cached_rows
+from imgsim.embedding.cache import _cached_rows, _sqlite_file
 from imgsim.exceptions import (
     EmbeddingCacheError,
     EmbeddingCacheWarning,
@@ -374,7 +374,7 @@ def test_pruning_beside_a_reader_drops_no_more(cache, pictures):
     reader.execute("SELECT count(*) FROM rows").fetchone()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_cache_file, "_SECONDS_TO_WAIT_FOR_OTHERS", 0.1)
+            patch.setattr(_sqlite_file, "_SECONDS_TO_WAIT_FOR_OTHERS", 0.1)
             n_dropped = cache.prune(max_bytes=limit)
     finally:
         reader.close()
@@ -388,7 +388,7 @@ def test_a_disk_full_from_the_start_costs_no_row(cache, paths, monkeypatch):
     def full(path):
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
-        with _cache_file.named_errors(path):
+        with _sqlite_file.named_errors(path):
             raise error
 
     monkeypatch.setattr(_cached_rows, "connect", full)
@@ -427,7 +427,7 @@ RUN = """
 import sys, time
 import numpy as np
 from imgsim import ColorHistogramEmbedder, list_images
-from imgsim.embedding import _cached_rows
+from imgsim.embedding.cache import _cached_rows
 
 class Slow(ColorHistogramEmbedder):
     def _embed(self, images):

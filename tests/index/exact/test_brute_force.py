@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from searching import METRICS, brute_force, draw, make_search, nearest_by_force
 from sklearn import config_context
 
-from imgsim.index import _comparing
+from imgsim.index.exact import _brute_force
 from imgsim.index.exact._brute_force import _smallest, compare_nearest, compare_within
 
 
@@ -16,7 +16,7 @@ from imgsim.index.exact._brute_force import _smallest, compare_nearest, compare_
 def few_or_many_blocks(request, monkeypatch):
     """All at once, or one query and seven rows at a time."""
     if request.param < 1:
-        monkeypatch.setattr(_comparing, "_N_ROWS", 7)
+        monkeypatch.setattr(_brute_force, "_N_ROWS", 7)
     with config_context(working_memory=request.param):
         yield
 

@@ -15,7 +15,7 @@ from searching import (
     nearest_by_force,
 )
 
-from imgsim.index import _exact
+from imgsim.index.exact import _nearest
 from imgsim.index.exact._brute_force import compare_nearest, compare_within
 from imgsim.index.exact._nearest import find_nearest, find_within
 
@@ -25,17 +25,17 @@ WAYS = ("compared", "float32", "bfloat16")
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
     """Send all searches one way, however small they are; return which precisions."""
-    scan = _exact.scan_nearest
+    scan = _nearest.scan_nearest
     tried = []
     monkeypatch.setattr(
-        _exact, "scan_nearest", lambda *args: tried.append(args[-1]) or scan(*args)
+        _nearest, "scan_nearest", lambda *args: tried.append(args[-1]) or scan(*args)
     )
     if request.param != "compared":
-        monkeypatch.setattr(_exact, "_FEW_NUMBERS", 0)
+        monkeypatch.setattr(_nearest, "_FEW_NUMBERS", 0)
     if request.param == "bfloat16":
         pytest.importorskip("torch")
-        monkeypatch.setattr(_exact, "_MIN_FOR_BFLOAT16", {True: 0, False: 0})
-        monkeypatch.setattr(_exact, "resolve_precision", lambda *_: "bfloat16")
+        monkeypatch.setattr(_nearest, "_MIN_FOR_BFLOAT16", {True: 0, False: 0})
+        monkeypatch.setattr(_nearest, "resolve_precision", lambda *_: "bfloat16")
     return request.param, tried
 
 
@@ -138,8 +138,8 @@ def test_huge_and_tiny_rows_are_not_lost(way, name, dtype, size):
 
 def test_small_searches_load_no_compiled_loops(monkeypatch):
     """They would take longer to load than to do without."""
-    for module in ("_kernels", "_graph_kernels"):
-        monkeypatch.delitem(sys.modules, f"imgsim.index.{module}", raising=False)
+    for module in ("_distance.kernels", "index.graph._graph_kernels"):
+        monkeypatch.delitem(sys.modules, f"imgsim.{module}", raising=False)
     X = draw("cosine", 200, 16)
 
     find_nearest(*make_search(X, X[:5], "cosine"), 3)
@@ -150,16 +150,16 @@ def test_small_searches_load_no_compiled_loops(monkeypatch):
 def test_bfloat16_is_tried_where_the_machine_has_it_and_it_pays(monkeypatch):
     """And only for products, in many rows."""
     asked = []
-    monkeypatch.setattr(_exact, "_FEW_NUMBERS", 0)
-    monkeypatch.setattr(_exact, "_MIN_FOR_BFLOAT16", {True: 50_000, False: 50_000})
-    monkeypatch.setattr(_exact, "resolve_precision", lambda *_: "bfloat16")
+    monkeypatch.setattr(_nearest, "_FEW_NUMBERS", 0)
+    monkeypatch.setattr(_nearest, "_MIN_FOR_BFLOAT16", {True: 50_000, False: 50_000})
+    monkeypatch.setattr(_nearest, "resolve_precision", lambda *_: "bfloat16")
 
     def scan(queries, collection, n_neighbors, precision):
         asked.append((collection.metric.name, len(queries), precision))
         shape = len(queries), n_neighbors
         return np.zeros(shape), np.zeros(shape, int), np.ones(len(queries), dtype=bool)
 
-    monkeypatch.setattr(_exact, "scan_nearest", scan)
+    monkeypatch.setattr(_nearest, "scan_nearest", scan)
     for name in ("cosine", "manhattan", "jaccard"):
         X = draw(name, 1000, 10)
         for n_queries in (1, 20):

@@ -18,7 +18,7 @@ from searching import (
 )
 from sklearn import config_context
 
-from imgsim.index import _scan
+from imgsim.index.exact import _scan
 from imgsim.index.exact._brute_force import compare_nearest
 from imgsim.index.exact._scan import scan_nearest, scan_within, shared_out
 

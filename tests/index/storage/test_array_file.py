@@ -16,7 +16,7 @@ import pytest
 import safetensors
 
 from imgsim.exceptions import ImgsimError, IndexFileError
-from imgsim.index import _array_file
+from imgsim.index.storage import _array_file
 from imgsim.index.storage._array_file import read_arrays, write_arrays
 
 PREFIX = b'{"__metadata__":{"sha256":"'
