@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from numpy.random import RandomState
 
 from imgsim._validation import Interval, StrOptions, fit_context
-from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
+from imgsim.embedding._base import BaseImageEmbedder
 from imgsim.embedding._base_reconstructor import BaseReconstructor
 from imgsim.embedding.autoencoder._fit_autoencoder import (
     Learned,
@@ -21,6 +21,7 @@ from imgsim.embedding.autoencoder._fit_autoencoder import (
 from imgsim.embedding.autoencoder._initialization import Changes
 from imgsim.embedding.autoencoder._training_images import TrainingImages
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
+from imgsim.images._warn_of_failures import warn_of_failures
 
 
 class AutoencoderEmbedder(BaseReconstructor):
@@ -351,7 +352,7 @@ class AutoencoderEmbedder(BaseReconstructor):
         self._keep(learned, images)
         self._partial_state = next_state
         consequence = "they were not learned"
-        warn_of_failures(self.failures_, len(X), consequence, stacklevel=3)
+        warn_of_failures(self.failures_, len(X), consequence)
         return self
 
     def _learn(self, X: Any) -> str | None:

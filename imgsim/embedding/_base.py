@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import warnings
 from abc import ABCMeta, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from sklearn.utils import Tags
 
 from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import Interval, StrOptions, fit_context
+from imgsim._warnings import warn_caller
 from imgsim.embedding._progress import with_progress
 from imgsim.embedding.cache._cached_loader import Loader
 from imgsim.embedding.cache._cached_rows import CachedRows
@@ -30,11 +30,11 @@ from imgsim.exceptions import (
     EmbeddingCacheError,
     EmbeddingCacheWarning,
     ImageReadError,
-    ImageReadWarning,
 )
 from imgsim.images import ImageBatch, ImageFailure, ImageStream
 from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
+from imgsim.images._warn_of_failures import warn_of_failures
 
 Start = Callable[[list[PixelArray]], Callable[[], EmbeddingArray]]
 
@@ -176,7 +176,7 @@ class BaseImageEmbedder(
             Once, if images could not be read and `on_error="nan"`.
         """
         rows, failures = self._transformed(X)
-        warn_of_failures(failures, len(rows), "their rows are NaN", stacklevel=3)
+        warn_of_failures(failures, len(rows), "their rows are NaN")
         return rows
 
     def transform_iter(self, X: Any) -> Iterator[EmbeddingArray]:
@@ -215,7 +215,7 @@ class BaseImageEmbedder(
 
         def batches() -> Iterator[EmbeddingArray]:
             yield from self._embedded(sources, failures)
-            warn_of_failures(failures, len(sources), "their rows are NaN", stacklevel=2)
+            warn_of_failures(failures, len(sources), "their rows are NaN")
 
         return batches()
 
@@ -352,7 +352,7 @@ class BaseImageEmbedder(
         except EmbeddingCacheError as error:
             if not is_full_disk(error.__cause__):
                 raise
-            warnings.warn(f"no row is kept: {error}", EmbeddingCacheWarning, 2)
+            warn_caller(f"no embedding is kept: {error}", EmbeddingCacheWarning)
             return None
 
     def _make_ready(self) -> None:
@@ -386,18 +386,3 @@ class BaseImageEmbedder(
 
 def _no_rows() -> EmbeddingArray:
     return np.empty((0, 0), dtype=np.float32)
-
-
-def warn_of_failures(
-    failures: list[ImageFailure], n_images: int, consequence: str, *, stacklevel: int
-) -> None:
-    """Warn once, if images could not be read, of what that means."""
-    if failures:
-        first = failures[0]
-        warnings.warn(
-            f"{len(failures)} of {n_images} images could not be read; {consequence} "
-            f"and `failures_` lists them. The first is image {first.index}, "
-            f"{first.source}: {first.reason}",
-            ImageReadWarning,
-            stacklevel=stacklevel + 1,
-        )

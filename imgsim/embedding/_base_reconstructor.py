@@ -1,6 +1,5 @@
 """What a trained autoencoder does: embed images, and give them back."""
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -17,9 +16,11 @@ from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import computing_in
 from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import fit_context
-from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
+from imgsim._warnings import warn_caller
+from imgsim.embedding._base import BaseImageEmbedder
 from imgsim.embedding.pretrained._weights_file import fingerprint
 from imgsim.images import ImageFailure
+from imgsim.images._warn_of_failures import warn_of_failures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,9 +76,9 @@ class BaseReconstructor(BaseImageEmbedder):
         """
         interruption = self._learn(X)
         if interruption is not None:
-            warnings.warn(interruption, UserWarning, stacklevel=3)
+            warn_caller(interruption, UserWarning)
         consequence = "they were not learned"
-        warn_of_failures(self.failures_, len(X), consequence, stacklevel=3)
+        warn_of_failures(self.failures_, len(X), consequence)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -99,9 +100,9 @@ class BaseReconstructor(BaseImageEmbedder):
         """
         interruption = self._learn(X)
         if interruption is not None:
-            warnings.warn(interruption, UserWarning, stacklevel=4)
+            warn_caller(interruption, UserWarning)
         rows, failures = self._transformed(X)
-        warn_of_failures(failures, len(rows), "their rows are NaN", stacklevel=4)
+        warn_of_failures(failures, len(rows), "their rows are NaN")
         return rows
 
     @abstractmethod
@@ -136,7 +137,7 @@ class BaseReconstructor(BaseImageEmbedder):
         images = np.zeros((len(sources), side, side, 3), dtype=np.uint8)
         for rows, _, reconstructed in self._reconstructed(sources, failures):
             images[rows] = _as_rgb(reconstructed)
-        warn_of_failures(failures, len(sources), "they are black", stacklevel=2)
+        warn_of_failures(failures, len(sources), "they are black")
         return images
 
     def reconstruction_errors(self, X: Any) -> NDArray[np.float64]:
@@ -165,7 +166,7 @@ class BaseReconstructor(BaseImageEmbedder):
             If nothing was learned yet.
         """
         errors, failures = self._errors(X)
-        warn_of_failures(failures, len(errors), "their errors are NaN", stacklevel=2)
+        warn_of_failures(failures, len(errors), "their errors are NaN")
         return errors
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -194,7 +195,7 @@ class BaseReconstructor(BaseImageEmbedder):
             If nothing was learned yet.
         """
         errors, failures = self._errors(X)
-        warn_of_failures(failures, len(errors), "they do not count", stacklevel=2)
+        warn_of_failures(failures, len(errors), "they do not count")
         known = errors[~np.isnan(errors)]
         return -float(known.mean()) if len(known) else float("nan")
 

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._typing import EmbeddingArray, PixelArray
-from imgsim.embedding._base import BaseImageEmbedder, warn_of_failures
+from imgsim.embedding._base import BaseImageEmbedder
 from imgsim.embedding.pretrained._forward_passes import open_passes
 from imgsim.embedding.pretrained._network import Network
 from imgsim.embedding.pretrained._pooling import last_features, stage_features
 from imgsim.images import ImageFailure
+from imgsim.images._warn_of_failures import warn_of_failures
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -108,7 +109,7 @@ class FeatureMaps(BaseImageEmbedder):
         for batch in self._mapped(sources, failures):
             if batch.pixels:
                 maps[batch.indices] = batch.maps
-        warn_of_failures(failures, len(sources), "their maps are NaN", stacklevel=2)
+        warn_of_failures(failures, len(sources), "their maps are NaN")
         return maps
 
     def _mapped(

@@ -2,7 +2,6 @@
 
 import os
 import unicodedata
-import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,10 +167,10 @@ def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
         )
     n_unclassed = len(parts_of) - len(paths)
     if n_unclassed:
-        warnings.warn(
+        warn_caller(
             f"{n_unclassed} images lie directly in {str(folder)!r}, belong to no class "
             f"and are left out; move each into the subfolder of its class.",
-            stacklevel=2,
+            UserWarning,
         )
     classes = [parts_of[path][0] for path in paths]
     target_names = list(dict.fromkeys(classes))

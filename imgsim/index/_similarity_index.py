@@ -1,6 +1,5 @@
 """A collection of embeddings that answers which are nearest to a query."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import KINDS, OTHER_NAMES, SLOW_METRICS
 from imgsim._validation import Interval, StrOptions
+from imgsim._warnings import warn_caller
 from imgsim.index._filters import allowed_slots, excluded_slots, without
 from imgsim.index._neighbors_queries import NeighborsQueries
 from imgsim.index._saving import Saving
@@ -393,9 +393,9 @@ class SimilarityIndex(Saving, NeighborsQueries):
 def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
     n_unknown = int((~np.isin(labels, known)).sum())
     if n_unknown:
-        warnings.warn(
+        warn_caller(
             f"{n_unknown} of {len(labels)} queries bear a label that no row of the "
             f"index has, and count as failures. If the images are sorted by class, "
             f"pass cv=StratifiedKFold(shuffle=True) to the search or validation.",
-            stacklevel=3,
+            UserWarning,
         )

@@ -38,7 +38,7 @@ def test_an_answer_is_a_pair(rows):
     """As it is taken apart everywhere; with names for those who keep it whole."""
     result = SimilarityIndex(2).fit(rows, ids=list("abcde")).search(rows[:3])
 
-    ids, distances = result
+    distances, ids = result
     assert isinstance(result, SearchResult)
     assert len(result) == 2
     assert result.ids is ids

@@ -334,7 +334,7 @@ def test_pickles_answer_alike(rows):
     """An index is kept between sessions."""
     index = SimilarityIndex().fit(rows, ids=[str(i) for i in range(50)])
 
-    ids, _ = pickle.loads(pickle.dumps(index)).search(rows[:5])
+    _, ids = pickle.loads(pickle.dumps(index)).search(rows[:5])
 
     assert_array_equal(ids, index.search(rows[:5]).ids)
 

@@ -25,9 +25,9 @@ from imgsim.display.similarity._cosine_contributions import (
 )
 from imgsim.display.similarity._heat import HeatScale, color_bar, paint
 from imgsim.embedding import ImageEmbedder
-from imgsim.embedding._base import warn_of_failures
 from imgsim.embedding._feature_maps import MappedBatch
 from imgsim.images import ImageFailure
+from imgsim.images._warn_of_failures import warn_of_failures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -195,7 +195,7 @@ class SimilarityMapDisplay:
         failures += more_failures
         embedder.failures_ = failures
         consequence = "their pairs have no similarity"
-        warn_of_failures(failures, 2 * len(first), consequence, stacklevel=2)
+        warn_of_failures(failures, 2 * len(first), consequence)
         return cls(
             images=[pair.images for pair in pairs],
             contributions=[pair.split and pair.split[:2] for pair in pairs],

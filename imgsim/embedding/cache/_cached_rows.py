@@ -6,7 +6,6 @@ import sqlite3
 import stat
 import threading
 import time
-import warnings
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imgsim._typing import EmbeddingArray
+from imgsim._warnings import warn_caller
 from imgsim.embedding.cache._sqlite_file import connect, named_errors
 from imgsim.exceptions import EmbeddingCacheError, EmbeddingCacheWarning
 from imgsim.images._content_hash import hash_file
@@ -201,11 +201,10 @@ class CachedRows:
             raise
 
     def _warn(self, error: sqlite3.OperationalError) -> None:
-        warnings.warn(
+        warn_caller(
             f"rows are no longer kept in cache={self._path!r}: {error}. Those returned "
             f"are complete, and the next run goes on from what is kept.",
             EmbeddingCacheWarning,
-            stacklevel=2,
         )
 
 

@@ -1,6 +1,5 @@
 """Batches of pixels go through the network, while the next are being decoded."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from imgsim._typing import EmbeddingArray, PixelArray
+from imgsim._warnings import warn_caller
 from imgsim.embedding.pretrained._network import Network
 
 if TYPE_CHECKING:
@@ -149,12 +149,11 @@ class DevicePasses(Passes):
         torch.cuda.empty_cache()
         n_tried = min(self._n_images, n_images)
         if not self._has_warned:
-            warnings.warn(
+            warn_caller(
                 f"{n_tried} images at once do not fit into the memory of "
                 f"{self._network.device}; batches are halved until they do. Set a "
                 f"smaller batch_size to begin with.",
                 RuntimeWarning,
-                stacklevel=2,
             )
         self._has_warned = True
         self._n_images = ceil(n_tried / 2)
