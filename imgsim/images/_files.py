@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
+from imgsim._warnings import warn_caller
+
 # The raster formats that photographs and scans come in and Pillow reads on every
 # platform; fixed here, so that a folder is listed alike on every machine.
 # fmt: off
