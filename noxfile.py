@@ -81,7 +81,6 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the annotations."""
     python = shared_python(session, "test")
-    session.run(python, "-m", "pip", "install", "-q", "mypy>=1.13.0")
     session.run(python, "-m", "mypy")
 
 

@@ -1,17 +1,14 @@
 """Checks of input: the one place that touches scikit-learn's private names."""
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import _fit_context as fit_context
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    StrOptions,
-    validate_params,
-)
+from sklearn.base import _fit_context
+from sklearn.utils import _param_validation
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 __all__ = [
@@ -29,6 +26,34 @@ __all__ = [
 
 
 _FLOATS = (np.float32, np.float64)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def fit_context(
+    *, prefer_skip_nested_validation: bool
+) -> Callable[[Function], Function]:
+    """Return scikit-learn's decorator of `fit`, which checks the parameters first.
+
+    Declared here so that the decorated method keeps its signature for type checkers.
+    """
+    decorate: Callable[[Function], Function] = _fit_context(
+        prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
+    return decorate
+
+
+def validate_params(
+    constraints: dict[str, Any], *, prefer_skip_nested_validation: bool
+) -> Callable[[Function], Function]:
+    """Return scikit-learn's decorator of functions, which checks their parameters.
+
+    Declared here so that the decorated function keeps its signature for type checkers.
+    """
+    decorate: Callable[[Function], Function] = _param_validation.validate_params(
+        constraints, prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
+    return decorate
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:

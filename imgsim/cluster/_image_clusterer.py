@@ -6,15 +6,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import (
+from sklearn.utils.validation import check_is_fitted
+
+from imgsim._estimator_base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     ClusterMixin,
+    Tags,
     TransformerMixin,
 )
-from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
-
 from imgsim._validation import (
     Interval,
     StrOptions,

@@ -11,13 +11,13 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import (
+
+from imgsim._estimator_base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
+    Tags,
     TransformerMixin,
 )
-from sklearn.utils import Tags
-
 from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim._warnings import warn_caller

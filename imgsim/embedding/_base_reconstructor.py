@@ -39,7 +39,7 @@ class BaseReconstructor(BaseImageEmbedder):
     autoencoder_: "ConvAutoencoder"
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> Self:  # type: ignore[override]
         """Learn to give the images back.
 
         Parameters
@@ -82,7 +82,9 @@ class BaseReconstructor(BaseImageEmbedder):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X: Any, y: Any = None) -> EmbeddingArray:
+    def fit_transform(  # type: ignore[override]
+        self, X: Any, y: Any = None
+    ) -> EmbeddingArray:
         """Learn to give the images back, and embed them.
 
         Parameters

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.rows import DistanceRows
+from imgsim._estimator_base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from imgsim._validation import find_readable_rows
 from imgsim.index._searcher import BaseIndex
 from imgsim.index.exact._nearest import find_within

@@ -7,9 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils import (
-    Tags,
     check_consistent_length,
     check_random_state,
     column_or_1d,
@@ -19,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._compute.device import resolve_device
 from imgsim._distance.metric import BOOLEAN_METRICS, make_metric
 from imgsim._distance.rows import Collection, DistanceRows
+from imgsim._estimator_base import BaseEstimator, Tags
 from imgsim._validation import (
     check_rows,
     check_rows_to_fit,
