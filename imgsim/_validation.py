@@ -1,4 +1,4 @@
-"""Checks of input: the one place that touches scikit-learn's private names."""
+"""Validation of parameters and arrays; scikit-learn's private names stay in here."""
 
 import os
 from collections.abc import Callable
@@ -57,12 +57,13 @@ def validate_params(
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
-    """Return embeddings as float32 or float64; rows may hold NaN, none infinity."""
+    """Return X as float32 or float64. Rows may contain NaN, but not infinity."""
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     if isinstance(first, str | os.PathLike):
         raise TypeError(
-            f"X must be rows of numbers; got paths such as {str(first)!r}: put an "
-            f"embedder before {type(estimator).__name__}, as in make_pipeline."
+            f"X must be an array of numbers; got paths such as {str(first)!r}: put an "
+            f"embedder before {type(estimator).__name__} in a pipeline, for example "
+            f"make_pipeline(ImageEmbedder(), {type(estimator).__name__}())."
         )
     rows: NDArray[Any] = validate_data(
         estimator,
@@ -75,26 +76,26 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
 
 
 def floats_for(X: Any) -> tuple[type, ...]:
-    """Return the types that rows may have, the first for what has another."""
+    """Return the accepted dtypes; other dtypes are converted to the first one."""
     dtype: Any = getattr(X, "dtype", None)
-    # Integers of 32 bits and more have more digits than float32.
+    # float32 cannot represent every integer of 32 bits or more.
     is_wide = getattr(dtype, "kind", None) in ("i", "u") and dtype.itemsize > 2
     return _FLOATS[::-1] if is_wide else _FLOATS
 
 
 def check_rows_to_fit(estimator: Any, X: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return embeddings to learn from, and which of them are readable: some are."""
+    """Return X and a mask of the rows without NaN, of which there must be one."""
     rows = check_rows(estimator, X, reset=True)
     readable = find_readable_rows(rows)
     if not readable.any():
         raise ValueError(
-            f"every row of X holds NaN: none of the {len(rows)} images could be read."
+            f"every row of X contains NaN: none of {len(rows)} images could be read."
         )
     return rows, readable
 
 
 def find_readable_rows(X: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which rows are embeddings, and not the NaN of an unreadable image."""
+    """Return which rows contain no NaN; NaN stands for an unreadable image."""
     readable: NDArray[np.bool_] = ~np.isnan(X).any(axis=1)
     return readable
 
@@ -102,7 +103,7 @@ def find_readable_rows(X: NDArray[Any]) -> NDArray[np.bool_]:
 def spread_labels(
     labels: NDArray[Any], readable: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Return the labels of readable rows as labels of all rows, -1 for the others."""
+    """Return labels for all rows: -1 for rows that are not readable."""
     spread = np.full(len(readable), -1, dtype=np.int64)
     spread[readable] = labels
     return spread

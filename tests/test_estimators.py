@@ -18,6 +18,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
 
 from imgsim import EmbeddingCache, ImageClusterer, ImageReadError, SimilarityIndex
 from imgsim.exceptions import ImageReadWarning
@@ -67,6 +68,14 @@ ARRAY_ESTIMATORS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Compute in one thread: on a few rows, threads mostly wait for each other."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.mark.usefixtures("one_thread")
 @parametrize_with_checks(ARRAY_ESTIMATORS)
 def test_array_estimators_pass_every_check_of_scikit_learn(estimator, check):
     """With no expected failure."""

@@ -5,7 +5,6 @@ import textwrap
 
 from mypy import api
 
-
 CONFIG = """
 [mypy]
 strict = true
