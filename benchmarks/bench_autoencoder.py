@@ -104,7 +104,7 @@ class Pixels(TransformerMixin, BaseEstimator):
     def _pixels(self, X):
         n_colors = 1 if self.parameters["color"] == "gray" else 3
         prepare = preparation(self.parameters["image_size"], n_colors)
-        batches = ImageStream(X, prepare=prepare)
+        batches = ImageStream(X, transform=prepare)
         images = np.stack([image for batch in batches for image in batch.images])
         return (images.reshape(len(images), -1) / 255).astype(np.float32)
 

@@ -87,7 +87,7 @@ def _forward_alone(embedder, paths):
 def _decoding_alone(embedder):
     def decode(paths):
         stream = ImageStream(
-            paths, read=embedder._reader(), prepare=embedder._preparation()
+            paths, loader=embedder._reader(), transform=embedder._preparation()
         )
         return [image for batch in stream for image in batch.images]
 

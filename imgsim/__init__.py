@@ -1,7 +1,8 @@
-"""Image similarity and clustering with scikit-learn's interface.
+"""Image similarity search, duplicate detection and clustering.
 
-Files become pixels, pixels embeddings, embeddings neighbours and groups, and all of
-it figures: each arrow is one subpackage.
+imgsim computes embeddings of images, and uses them to search for similar images, to
+find copies, to cluster a collection and to visualize it. Its estimators follow the
+API of scikit-learn and can be used in pipelines and grid searches.
 """
 
 from imgsim.cluster import ImageClusterer, select_k

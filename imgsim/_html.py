@@ -1,4 +1,4 @@
-"""Pages and parts of pages from templates; the only importer of Jinja."""
+"""Rendering of HTML templates: the only module that imports Jinja."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,15 +10,18 @@ __all__ = ["as_text", "render_html"]
 
 
 def render_html(package: str, template: str, **context: Any) -> str:
-    """Render a template from the folder `templates` of a package.
+    """Render a template of the folder `templates` of a package.
 
-    Every value is escaped, whatever the extension of the template.
+    All values are escaped, whatever the file extension of the template.
     """
     return _environment(package).get_template(template).render(**context)
 
 
 def as_text(value: Any) -> str:
-    """Return a line of text that can be written in UTF-8, whatever a file is called."""
+    """Return a value as a single line of text that can be encoded in UTF-8.
+
+    File names may contain line breaks and bytes that are not valid UTF-8.
+    """
     line = " ".join(str(value).splitlines())
     return line.encode("utf-8", "backslashreplace").decode("utf-8")
 

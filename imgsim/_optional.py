@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are used, missed with one message."""
+"""Import of optional packages, with one message if a package is missing."""
 
 from importlib import import_module
 from types import ModuleType
@@ -10,7 +10,7 @@ _NAME_OF = {"sknetwork": "scikit-network", "umap": "umap-learn"}
 
 
 def import_optional(name: str, *, caller: str) -> ModuleType:
-    """Import module `name`, or say which extra of the distribution brings it."""
+    """Import a module, or raise an error that says how to install its package."""
     package = name.partition(".")[0]
     try:
         return import_module(name)

@@ -1,4 +1,4 @@
-"""The arrays that pass through an embedder: pixels in, rows out."""
+"""Types of arrays: the pixels of images, and their embeddings."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,17 +1,21 @@
-"""Warnings that point at the caller's own line."""
+"""Warnings that are attributed to the code that calls imgsim."""
 
 import sys
 import warnings
 
 __all__ = ["warn_caller"]
 
-_OURS = {"imgsim", "joblib", "sklearn"}
+_SKIPPED_PACKAGES = {"imgsim", "joblib", "sklearn"}
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
-    """Warn of the line that called imgsim, by way of scikit-learn or not."""
+    """Issue a warning that points at the user's line of code.
+
+    Frames of imgsim are skipped, and so are frames of scikit-learn and joblib, which
+    may call imgsim on behalf of the user.
+    """
     frame, level = sys._getframe(1), 1
-    while frame.f_back and _package_of(frame.f_globals) in _OURS:
+    while frame.f_back and _package_of(frame.f_globals) in _SKIPPED_PACKAGES:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level + 1)
 

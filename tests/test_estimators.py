@@ -198,7 +198,7 @@ def test_an_unreadable_image_leaves_a_row_of_nan(make_embedder, pictures, tmp_pa
 
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert [(f.index, f.source) for f in embedder.failures_] == [
+    assert [(f.row, f.source) for f in embedder.failures_] == [
         (5, "missing.jpg"),
         (13, str(tmp_path / "broken.jpg")),
     ]
@@ -264,7 +264,7 @@ def test_a_single_path_is_told_about_list_images(make_embedder):
 
 def test_an_empty_collection_is_refused(make_embedder):
     """As by every estimator of scikit-learn."""
-    with pytest.raises(ValueError, match="holds no images"):
+    with pytest.raises(ValueError, match="contains no images"):
         make_embedder().fit_transform([])
 
 
@@ -449,7 +449,7 @@ def test_batches_tell_of_failures_at_the_end(make_embedder, pictures):
         batches = list(embedder.transform_iter([*pictures[:3], "x.jpg", *pictures[3:]]))
 
     assert caught[0].filename == __file__
-    assert [f.index for f in embedder.failures_] == [3]
+    assert [f.row for f in embedder.failures_] == [3]
     assert np.isnan(batches[1][1]).all()
     assert not np.isnan(batches[1][0]).any()
 
@@ -485,7 +485,7 @@ def test_five_percent_of_broken_files_change_no_row(make_embedder, tmp_path):
             X = embedder.transform(paths)
 
         assert len(caught) == 1
-        assert [f.index for f in embedder.failures_] == broken
+        assert [f.row for f in embedder.failures_] == broken
         assert_array_equal(np.flatnonzero(np.isnan(X).any(axis=1)), broken)
         assert_allclose(np.delete(X, broken, axis=0), expected, atol=1e-5)
 

@@ -124,7 +124,7 @@ def _draw_pictures(
         for i, thumbnail in zip(batch.rows, batch.images, strict=True):
             _draw_thumbnail(ax, thumbnail, tiles[i])
         for failure in batch.failures:
-            tile = tiles[failure.index]
+            tile = tiles[failure.row]
             text = f"{source_name(tile.source)} unreadable: {failure.reason}".strip()
             _draw_placeholder(ax, text, tile, font_size, n_characters)
 

@@ -250,7 +250,7 @@ def _extremes(
 def _prepared(sources: Sequence[Any], prepare: Callable[..., Any]) -> list[Any]:
     """Return images as the autoencoder sees them; an unreadable one stays as it is."""
     images = list(sources)
-    for batch in ImageStream(sources, prepare=prepare):
+    for batch in ImageStream(sources, transform=prepare):
         for row, image in zip(batch.rows, batch.images, strict=True):
             images[row] = image
     return images

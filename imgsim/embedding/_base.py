@@ -278,7 +278,7 @@ class BaseImageEmbedder(
                 opened.enter_context(closing(cached))
             start = opened.enter_context(self._passes())
             loader = Loader(self._reader(), self._preparation(), cached)
-            stream = self._stream(sources, read=loader)
+            stream = self._stream(sources, loader=loader)
             batches: Iterator[ImageBatch] = opened.enter_context(closing(iter(stream)))
             waiting: deque[tuple[ImageBatch, int, Callable[[], EmbeddingArray]]] = (
                 deque()
@@ -301,7 +301,7 @@ class BaseImageEmbedder(
             sources,
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
-            on_error="raise" if self.on_error == "raise" else "carry",
+            on_error="raise" if self.on_error == "raise" else "skip",
             **reading,
         )
 

@@ -270,7 +270,7 @@ class BaseReconstructor(BaseImageEmbedder):
         self, sources: Sequence[Any], failures: list[ImageFailure]
     ) -> Iterator[tuple[NDArray[np.int64], PixelArray, EmbeddingArray]]:
         """Yield positions, prepared images and their reconstructions, by batches."""
-        stream = self._stream(sources, prepare=self._preparation())
+        stream = self._stream(sources, transform=self._preparation())
         with closing(iter(stream)) as batches:
             for batch in batches:
                 failures += batch.failures

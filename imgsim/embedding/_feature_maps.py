@@ -116,7 +116,9 @@ class FeatureMaps(BaseImageEmbedder):
         self, sources: Sequence[Any], failures: list[ImageFailure]
     ) -> Generator[MappedBatch, None, None]:
         """Yield what becomes of the readable images, batch by batch."""
-        stream = self._stream(sources, read=self._reader(), prepare=self._preparation())
+        stream = self._stream(
+            sources, loader=self._reader(), transform=self._preparation()
+        )
         with (
             open_passes(self._map_network(), self._n_images_in_pass) as start,
             closing(iter(stream)) as batches,

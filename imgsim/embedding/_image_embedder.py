@@ -331,7 +331,7 @@ class ImageEmbedder(FeatureMaps):
     def _reader(self) -> Callable[[Any], PixelArray]:
         if self.decoder == "pillow":
             return read_image
-        return partial(read_image_fast, least_side=least_side(self.preprocessing_))
+        return partial(read_image_fast, min_side=least_side(self.preprocessing_))
 
     def _passes(self) -> AbstractContextManager[Start]:
         return open_passes(self._network(), self._n_images_in_pass)

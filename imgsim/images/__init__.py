@@ -1,4 +1,4 @@
-"""Files become pixels: listing, reading and streaming images."""
+"""Listing, reading and decoding of image files."""
 
 from imgsim.images._files import list_images, load_image_folder
 from imgsim.images._read import read_image

@@ -1,4 +1,4 @@
-"""Folders of images: which files there are, and which class each belongs to."""
+"""Listing of the image files of a folder, and of their classes."""
 
 import os
 import unicodedata
@@ -11,8 +11,8 @@ from sklearn.utils import Bunch
 
 from imgsim._warnings import warn_caller
 
-# The raster formats that photographs and scans come in and Pillow reads on every
-# platform; fixed here, so that a folder is listed alike on every machine.
+# Raster formats of photographs and scans that Pillow reads on every platform. The set
+# is fixed, so that listing a folder gives the same result on every machine.
 # fmt: off
 _EXTENSIONS = frozenset((
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo",
@@ -28,10 +28,10 @@ def list_images(
     extensions: Collection[str] | None = None,
     follow_symlinks: bool = False,
 ) -> list[Path]:
-    """List the image files of a folder in an order that is the same everywhere.
+    """List the image files of a folder in a reproducible order.
 
-    Files are chosen by their extension, in any case, and are not opened. Hidden files
-    and folders (a name that starts with a dot) are left out.
+    Files are selected by their extension, ignoring case, and are not opened. Hidden
+    files and folders, whose name starts with a dot, are skipped.
 
     Parameters
     ----------
@@ -39,24 +39,25 @@ def list_images(
         The folder to list.
 
     recursive : bool, default=True
-        Whether to descend into subfolders.
+        Whether to list subfolders too.
 
     extensions : collection of str, default=None
-        Extensions to keep, with or without the dot, in any case. An empty string
-        keeps files without an extension. None keeps the usual raster formats: avif,
-        bmp, gif, jfif, jp2, jpe, jpeg, jpg, mpo, pbm, pgm, png, pnm, ppm, tga, tif,
-        tiff, webp.
+        Extensions to include, with or without the leading dot, ignoring case. An
+        empty string includes files without an extension. None includes the common
+        raster formats: avif, bmp, gif, jfif, jp2, jpe, jpeg, jpg, mpo, pbm, pgm, png,
+        pnm, ppm, tga, tif, tiff, webp.
 
     follow_symlinks : bool, default=False
-        Whether to descend into linked folders; each real folder is entered once. A
-        linked file is listed either way, also when its target is missing: reading it
-        then says so.
+        Whether to list folders that are symbolic links. Each target folder is listed
+        once. Symbolic links to files are always listed, even if the target is
+        missing; reading such a file raises an error.
 
     Returns
     -------
     paths : list of Path
-        Each begins with `folder`. Sorted by the names on the way from `folder`,
-        compared as Unicode code points, folder by folder. Empty if there is no image.
+        Paths of the image files, each starting with `folder`. They are sorted by
+        their parts relative to `folder`, which are compared by Unicode code point.
+        The list is empty if there are no images.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def list_images(
 
     See Also
     --------
-    load_image_folder : Images with the name of their subfolder as class.
+    load_image_folder : List images whose classes are given by their subfolders.
 
     Examples
     --------
@@ -95,36 +96,37 @@ def list_images(
 
 
 def is_image_path(source: Any) -> bool:
-    """Tell whether this is a path with one of the usual extensions."""
+    """Return whether an object is a path with a common image extension."""
     if not isinstance(source, str | os.PathLike):
         return False
     return Path(source).suffix.lower() in _normalized_extensions(None)
 
 
 def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
-    """List the images of a folder whose subfolders are classes.
+    """List the images of a folder that has one subfolder for each class.
 
-    The layout is that of `torchvision.datasets.ImageFolder` and of
-    `sklearn.datasets.load_files`: `folder/class_name/.../image.jpg`. Pixels are not
-    read; pass `paths` to an embedder. The images come sorted by class: to
-    cross-validate, shuffle them, as `StratifiedKFold(shuffle=True)` does.
+    The layout `folder/class_name/.../image.jpg` is the one expected by
+    `torchvision.datasets.ImageFolder` and `sklearn.datasets.load_files`. The images
+    are not read; pass `paths` to an embedder. Images are sorted by class, so use a
+    splitter that shuffles for cross-validation, such as
+    `StratifiedKFold(shuffle=True)`.
 
     Parameters
     ----------
     folder : str or path-like
-        The folder that holds one subfolder for each class.
+        The folder that contains one subfolder for each class.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With the attributes
+        Dictionary-like object with the following attributes.
 
         paths : list of Path
-            Image files, sorted as by :func:`list_images`.
+            Paths of the image files, in the order of :func:`list_images`.
         target : ndarray of shape (n_images,), dtype int64
-            Class of each image, a position in `target_names`.
+            Class of each image, as an index into `target_names`.
         target_names : list of str
-            Names of the subfolders that hold an image, sorted.
+            Sorted names of the subfolders that contain an image.
 
     Raises
     ------
@@ -135,16 +137,16 @@ def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
         If `folder` is a file.
 
     ValueError
-        If no subfolder holds an image.
+        If no subfolder contains an image.
 
     Warns
     -----
     UserWarning
-        If images lie directly in `folder`: they have no class and are left out.
+        If there are images directly in `folder`. They have no class and are skipped.
 
     See Also
     --------
-    list_images : Images of a folder without classes.
+    list_images : List the images of a folder without classes.
 
     Examples
     --------
@@ -164,14 +166,15 @@ def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
     paths = [path for path, parts in parts_of.items() if len(parts) > 1]
     if not paths:
         raise ValueError(
-            f"folder={str(folder)!r} must hold one subfolder of images for each class, "
-            f"and has none; for images without classes use list_images."
+            f"folder={str(folder)!r} must contain one subfolder of images for each "
+            f"class, but no subfolder contains an image. Use list_images for images "
+            f"without classes."
         )
     n_unclassed = len(parts_of) - len(paths)
     if n_unclassed:
         warn_caller(
-            f"{n_unclassed} images lie directly in {str(folder)!r}, belong to no class "
-            f"and are left out; move each into the subfolder of its class.",
+            f"{n_unclassed} images directly in folder={str(folder)!r} have no class "
+            f"and are skipped. Move each image into the subfolder of its class.",
             UserWarning,
         )
     classes = [parts_of[path][0] for path in paths]
@@ -187,8 +190,8 @@ def _existing_folder(folder: str | os.PathLike[str]) -> Path:
         raise FileNotFoundError(f"folder={str(folder)!r} does not exist.")
     if not root.is_dir():
         raise NotADirectoryError(
-            f"folder={str(folder)!r} is a file, not a folder; pass [{str(folder)!r}] "
-            f"to an embedder to embed this one image."
+            f"folder={str(folder)!r} must be a folder, but is a file. To embed this "
+            f"image alone, pass [{str(folder)!r}] to the embedder."
         )
     return root
 
@@ -198,15 +201,15 @@ def _normalized_extensions(extensions: Collection[str] | None) -> Collection[str
         return _EXTENSIONS
     if isinstance(extensions, str):
         raise TypeError(
-            f"extensions={extensions!r} must be a collection of str; "
-            f"pass [{extensions!r}]."
+            f"extensions={extensions!r} must be a collection of str. Pass "
+            f"[{extensions!r}]."
         )
     bare = (extension.lower().removeprefix(".") for extension in extensions)
     return {f".{name}" if name else "" for name in bare}
 
 
 def _walk(root: Path, *, recursive: bool, follow_symlinks: bool) -> Iterator[Path]:
-    """Yield the visible files below `root`, each real folder entered once."""
+    """Yield the files below `root` that are not hidden, each folder once."""
     entered = set()
     for folder, subfolders, names in os.walk(
         root, onerror=_raise, followlinks=follow_symlinks
@@ -225,5 +228,5 @@ def _raise(error: OSError) -> None:
 
 
 def _sort_key(path: Path) -> tuple[tuple[str, str], ...]:
-    # File systems differ in the Unicode form in which they hand a name back.
+    # File systems return the same name in different Unicode normal forms.
     return tuple((unicodedata.normalize("NFC", part), part) for part in path.parts)

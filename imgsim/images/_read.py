@@ -1,4 +1,4 @@
-"""Reading one image, whatever it comes from, to upright 8-bit RGB."""
+"""Reading of an image from any source as upright 8-bit RGB."""
 
 import io
 import logging
@@ -19,61 +19,66 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from imgsim._typing import PixelArray
 from imgsim.exceptions import ImageReadError
 from imgsim.images._jpeg import rgb_from_file
-from imgsim.images._rgb import RGB, rgb_from_array, rgb_from_pillow
+from imgsim.images._rgb import rgb_from_array, rgb_from_pillow
 
-FromFile = Callable[[Image.Image, IO[bytes]], RGB]
+Decoder = Callable[[Image.Image, IO[bytes]], PixelArray]
 
 
-def read_image(source: Any) -> RGB:
-    """Read one image to upright RGB of 8 bits.
+def read_image(source: Any) -> PixelArray:
+    """Read an image as upright 8-bit RGB.
 
-    EXIF orientation is applied, alpha is composited on white, and every mode is
-    converted by value. Of an animation the first frame is read, of a file with many
-    pages the first page.
+    The EXIF orientation is applied, alpha is composited on white, and all modes are
+    converted by value. Only the first frame of an animation and the first page of a
+    document are read.
 
     Parameters
     ----------
     source : str, path-like, bytes, binary file object, PIL.Image.Image, ndarray or \
             torch.Tensor
-        Where the image comes from. An ndarray is (height, width) or (height, width,
-        1, 3 or 4), a tensor (1, 3 or 4, height, width); both uint8, uint16, bool, or
-        floating in [0, 1]. A file object is read from its start and left where it
-        was.
+        The source of the image. An ndarray has shape (height, width) or (height,
+        width, 1, 3 or 4), a tensor has shape (height, width) or (1, 3 or 4, height,
+        width). The dtype of both is uint8, uint16, bool, or floating with values in
+        [0, 1]. A file object is read from its start, and its position is restored
+        afterwards.
 
     Returns
     -------
     image : ndarray of shape (height, width, 3), dtype uint8
-        Rows from the top, columns from the left, channels red, green, blue, in
-        0 to 255. It may share memory with an ndarray given as `source`.
+        Pixels from top to bottom and from left to right, with channels red, green and
+        blue in [0, 255]. The array may share memory with an ndarray passed as
+        `source`.
 
     Raises
     ------
     ImageReadError
-        Whatever goes wrong with this one image: a missing, empty, truncated or
-        damaged file, a format that Pillow does not know, an array of another dtype
-        or range, or more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (89 million unless
-        changed there; a larger file may be a decompression bomb). The error of the
-        library underneath is its cause.
+        If the image cannot be read for any reason: the file is missing, empty,
+        truncated or damaged; Pillow does not support its format; an array has another
+        shape, dtype or range; or the image has more pixels than
+        `PIL.Image.MAX_IMAGE_PIXELS` (89 million by default), since such a file may be
+        a decompression bomb. The original exception is the `__cause__`.
 
     See Also
     --------
-    ImageStream : Many images, decoded ahead by threads.
+    ImageStream : Read many images, decoded ahead by threads.
 
     Notes
     -----
-    16 bits map 65535 to white (a TIFF of 12 bits: 4095), so that two photographs of
-    one collection stay comparable; a scan that uses a small part of the range comes
-    out dark. Modes I and F of 32 bits have no agreed white: it is 1 (F only), 255 or
-    65535, the smallest that holds every value, or else the values are stretched from
-    their minimum to their maximum.
+    For 16-bit images, 65535 is white (4095 for a 12-bit TIFF), so that photographs of
+    a collection stay comparable. A scan that uses only a small part of this range is
+    therefore dark. For the 32-bit modes I and F, white is not standardized: it is the
+    smallest of 1 (mode F only), 255 and 65535 that is not exceeded by any value. If
+    there is none, or if values are negative, values are scaled from their minimum and
+    maximum to black and white.
 
-    Colour profiles are not applied.
+    Color profiles are not applied.
 
-    Pillow's warnings about odd but readable files are silenced while an image is
-    read; what libtiff writes to the standard error of the process about a damaged
-    TIFF is not. PostScript is refused, because reading it means to run it.
+    Pillow's warnings about unusual but readable files are suppressed while an image
+    is read. Messages that libtiff writes to the standard error stream are not.
+    PostScript files are rejected, because PostScript is a program that would have to
+    be run.
 
     Examples
     --------
@@ -87,25 +92,27 @@ def read_image(source: Any) -> RGB:
     return _read_or_explain(source, lambda image, file: rgb_from_pillow(image))
 
 
-def read_image_fast(source: Any, least_side: int) -> RGB:
-    """Read one image like `read_image`, but a JPEG in the fastest way.
+def read_image_fast(source: Any, min_side: int) -> PixelArray:
+    """Read an image like `read_image`, but with the fastest decoder for JPEG files.
 
-    The pixels are the same, except that a photograph whose shorter side is ten times
-    `least_side` or more may be reduced by the decoder, to 2.5 times it or more.
+    The pixels are the same, except that the decoder may downscale a JPEG whose shorter
+    side is at least ten times `min_side`. The result is at least 2.5 times `min_side`
+    on its shorter side.
     """
-    return _read_or_explain(source, partial(rgb_from_file, least_side=least_side))
+    return _read_or_explain(source, partial(rgb_from_file, min_side=min_side))
 
 
-def read_image_small(source: Any, side: int) -> RGB:
-    """Read one image like `read_image`, but a large file reduced.
+def read_image_small(source: Any, side: int) -> PixelArray:
+    """Read an image like `read_image`, but downscale large files.
 
-    Its longer side stays at least `side` pixels. A JPEG is reduced by its decoder;
-    others are decoded whole, but one at a time.
+    The longer side of a file that is downscaled is at least `side`. JPEG files are
+    downscaled by their decoder. Other large files are decoded one at a time, which
+    limits the use of memory.
     """
-    return _read_or_explain(source, partial(_rgb_reduced, side=side))
+    return _read_or_explain(source, partial(_downscaled_rgb, side=side))
 
 
-def _rgb_reduced(image: Image.Image, file: Any, side: int) -> RGB:
+def _downscaled_rgb(image: Image.Image, file: Any, side: int) -> PixelArray:
     image.draft(None, (side, side))
     if image.width * image.height <= _MANY_PIXELS:
         return rgb_from_pillow(image)
@@ -116,7 +123,7 @@ def _rgb_reduced(image: Image.Image, file: Any, side: int) -> RGB:
 
 
 def read_content(source: Any) -> bytes | None:
-    """Return the bytes of a file, wherever it is; None for an image in memory."""
+    """Return the encoded bytes of a source, or None if the source is not encoded."""
     try:
         if isinstance(source, bytes | bytearray | memoryview):
             return bytes(source)
@@ -131,9 +138,9 @@ def read_content(source: Any) -> bytes | None:
 
 
 def describe_source(source: Any) -> str:
-    """Return the path of a source, or a few words for one in memory."""
+    """Return the path of a source, or a short description if it is in memory."""
     if isinstance(source, str | os.PathLike):
-        with suppress(TypeError):  # a path-like object that returns no path
+        with suppress(TypeError):  # a path-like object may return an invalid path
             path = os.fsdecode(source)
             return path.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(source, bytes | bytearray | memoryview):
@@ -148,11 +155,11 @@ def describe_source(source: Any) -> str:
 
 
 class _QuietPillow:
-    """Silence Pillow's warnings and log lines while any thread is inside.
+    """Suppress Pillow's warnings and log messages while any thread is in the context.
 
-    `warnings` keeps one list of filters for all threads, and a thread that leaves a
-    `catch_warnings` puts another list in its place. So every entry sees to it that the
-    filter is there, and the last thread that leaves takes it back.
+    All threads share the list of warning filters, and a thread that leaves
+    `catch_warnings` replaces the list. Each thread that enters this context therefore
+    makes sure that the filter is present, and the last thread to leave removes it.
     """
 
     def __init__(self) -> None:
@@ -164,8 +171,7 @@ class _QuietPillow:
     def __enter__(self) -> None:
         with self._lock:
             if not any(entry is self._filter for entry in warnings.filters):
-                # Not by `filterwarnings`, which would make Python forget which
-                # warnings it has shown before.
+                # `filterwarnings` would reset the record of warnings already shown.
                 cast(list[Any], warnings.filters).insert(0, self._filter)
             if self._n_inside == 0:
                 logging.getLogger("PIL").addHandler(self._handler)
@@ -188,28 +194,28 @@ class _QuietPillow:
 _quiet_pillow = _QuietPillow()
 _N_TRIES = 5
 _shared_source_lock = threading.Lock()
-_MANY_PIXELS = 4_000_000  # take 30 MB while they are decoded
+_MANY_PIXELS = 4_000_000  # need 30 MB while they are decoded
 _large_image_lock = threading.Lock()
 
 
-def _read_or_explain(source: Any, from_file: FromFile) -> RGB:
+def _read_or_explain(source: Any, decode: Decoder) -> PixelArray:
     try:
-        return _read_quietly(source, from_file)
+        return _read_quietly(source, decode)
     except Exception as error:
         raise ImageReadError(describe_source(source), _reason(error)) from error
 
 
-def _read_quietly(source: Any, from_file: FromFile) -> RGB:
+def _read_quietly(source: Any, decode: Decoder) -> PixelArray:
     for _ in range(_N_TRIES - 1):
         with suppress(Warning), _quiet_pillow:
-            # An odd but readable file fails if, meanwhile, another thread puts back
-            # filters that make errors of warnings.
-            return _read(source, from_file)
+            # A readable file raises a warning as an error if another thread restores
+            # a filter with the action "error" at the same time: try again.
+            return _read(source, decode)
     with _quiet_pillow:
-        return _read(source, from_file)
+        return _read(source, decode)
 
 
-def _read(source: Any, from_file: FromFile) -> RGB:
+def _read(source: Any, decode: Decoder) -> PixelArray:
     if isinstance(source, np.ndarray):
         return rgb_from_array(source)
     if isinstance(source, Image.Image):
@@ -218,16 +224,16 @@ def _read(source: Any, from_file: FromFile) -> RGB:
             source.load()
         return rgb_from_pillow(source)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _read_file(io.BytesIO(source), from_file)
+        return _read_file(io.BytesIO(source), decode)
     if isinstance(source, str | os.PathLike):
         with _open(source) as file:
-            return _read_file(file, from_file)
+            return _read_file(file, decode)
     if hasattr(source, "read"):
-        return _read_file(io.BytesIO(_content(source)), from_file)
+        return _read_file(io.BytesIO(_content(source)), decode)
     if _is_tensor(source):
         return rgb_from_array(_channels_last(source))
     if source is None or source != source:
-        raise TypeError("a missing value, not an image.")
+        raise TypeError("the value is missing.")
     raise TypeError(
         "an image must be a path, bytes, a binary file object, a PIL image, an ndarray "
         f"or a tensor; got {type(source).__name__}."
@@ -235,32 +241,37 @@ def _read(source: Any, from_file: FromFile) -> RGB:
 
 
 def _open(path: str | os.PathLike[str]) -> IO[bytes]:
-    # To open a pipe would wait for a writer, and to read a device might never end.
+    # Opening a pipe waits for a writer, and reading a device may never end.
     if not stat.S_ISREG(mode := os.stat(path).st_mode):
-        raise IsADirectoryError if stat.S_ISDIR(mode) else OSError("not a file.")
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError
+        raise OSError("not a regular file.")
     return open(path, "rb")
 
 
-def _read_file(file: IO[bytes], from_file: FromFile) -> RGB:
+def _read_file(file: IO[bytes], decode: Decoder) -> PixelArray:
     if not file.read(1):
         raise EOFError("the file is empty.")
     file.seek(0)
     with Image.open(file) as image:
         if image.format == "EPS":
-            raise ValueError("PostScript is a program, not a picture; convert it.")
+            raise ValueError(
+                "PostScript files are not supported. Convert the file to another "
+                "format."
+            )
         _check_n_pixels(image)
-        return from_file(image, file)
+        return decode(image, file)
 
 
 def _check_n_pixels(image: Image.Image) -> None:
-    # Pillow itself only warns up to twice its limit.
+    # Pillow raises an error only above twice its limit, and warns below.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise Image.DecompressionBombError
 
 
 def _content(file: IO[bytes]) -> bytes:
-    """Read a file object from its start and put it back where it was."""
+    """Read a file object from its start and restore its position."""
     with _shared_source_lock:
         seekable = hasattr(file, "seekable") and file.seekable()
         position = file.tell() if seekable else 0
@@ -270,7 +281,7 @@ def _content(file: IO[bytes]) -> bytes:
         if seekable:
             file.seek(position)
     if isinstance(content, str):
-        raise TypeError("a file opened as text; open it with mode 'rb'.")
+        raise TypeError("the file is open in text mode. Open it with mode='rb'.")
     return content
 
 
@@ -287,26 +298,27 @@ def _channels_last(tensor: Any) -> NDArray[Any]:
         return array
     if array.ndim != 3 or array.shape[0] not in (1, 3, 4):
         raise ValueError(
-            f"an image tensor must be (height, width) or (1, 3 or 4, height, width); "
-            f"got shape {tuple(array.shape)}."
+            f"an image tensor must have shape (height, width) or (1, 3 or 4, height, "
+            f"width); got shape {tuple(array.shape)}."
         )
     return np.moveaxis(array, 0, -1)
 
 
 def _reason(error: Exception) -> str:
-    """Say in words what an exception means for the image."""
+    """Return why an image cannot be read, given the exception that was raised."""
     match error:
         case UnidentifiedImageError():
-            return "not an image, or in no format that Pillow knows."
+            return "not an image, or not in a format that Pillow supports."
         case Image.DecompressionBombError():
             return (
-                f"more than {Image.MAX_IMAGE_PIXELS:,} pixels, perhaps a decompression "
-                f"bomb; if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
+                f"the image has more than {Image.MAX_IMAGE_PIXELS:,} pixels and may be "
+                f"a decompression bomb. If you trust the file, increase "
+                f"PIL.Image.MAX_IMAGE_PIXELS."
             )
         case FileNotFoundError():
             return "no such file."
         case IsADirectoryError():
-            return "a folder, not a file; list it with list_images."
+            return "a folder, not a file. Use list_images to list its images."
         case PermissionError():
             return "permission denied."
         case _:

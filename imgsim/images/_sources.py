@@ -1,4 +1,4 @@
-"""What counts as a collection of images: X, checked before any of it is read."""
+"""Validation of X as a sequence of image sources, before any image is read."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -9,25 +9,25 @@ from PIL import Image
 
 
 def check_image_sources(X: Any) -> Sequence[Any]:
-    """Return X as a sequence with one image source an item, or say what it is.
+    """Validate X, and return it as a sequence with one image source per item.
 
     Parameters
     ----------
     X : sequence of image sources, ndarray, torch.Tensor or DataFrame column
-        As documented by the embedders.
+        The images, as documented by the embedders.
 
     Returns
     -------
     sources : sequence of length n_images
-        X itself where it is a sequence of sources already.
+        One image source per item. `X` itself if it already is such a sequence.
 
     Raises
     ------
     TypeError
-        If X is one image, or no sequence.
+        If `X` is a single image or is not a sequence.
 
     ValueError
-        If X is empty, or an array or table of another shape.
+        If `X` is empty, or is an array or a table with an unexpected shape.
     """
     _refuse_single_image(X)
     if hasattr(X, "to_numpy"):
@@ -37,10 +37,10 @@ def check_image_sources(X: Any) -> Sequence[Any]:
     if isinstance(X, Iterator | Mapping | Set) or not _is_sequence(X):
         raise TypeError(
             f"X must be a sequence of images, such as a list of paths; got "
-            f"{type(X).__name__}. Pass list(X) if it yields images in a fixed order."
+            f"{type(X).__name__}. Pass list(X) if its order is meaningful."
         )
     if len(X) == 0:
-        raise ValueError("X holds no images: found 0 samples while 1 is required.")
+        raise ValueError("X contains no images: found 0 samples, but 1 is required.")
     sources: Sequence[Any] = X
     return sources
 
@@ -49,8 +49,8 @@ def _refuse_single_image(X: Any) -> None:
     if isinstance(X, str | os.PathLike):
         raise TypeError(
             f"X must be a sequence of images; got the single path {os.fspath(X)!r}. "
-            f"Pass list_images({os.fspath(X)!r}) for a folder, [{os.fspath(X)!r}] for "
-            f"one file."
+            f"Pass list_images({os.fspath(X)!r}) for a folder, or [{os.fspath(X)!r}] "
+            f"for a single file."
         )
     if isinstance(X, bytes | bytearray | memoryview | Image.Image) or hasattr(
         X, "read"
@@ -70,7 +70,7 @@ def _is_sequence(X: Any) -> bool:
 
 
 def _images_of_array(X: Any) -> Any:
-    """Return (n_images, ...) for a stack of images, or for a column of sources."""
+    """Return an array of images, or a column of sources, with one image per row."""
     if _holds_sources(X):
         if X.ndim == 1:
             return X
@@ -78,14 +78,14 @@ def _images_of_array(X: Any) -> Any:
             return X[:, 0]
         raise ValueError(
             f"a table of image sources must have one column; got shape {X.shape}. "
-            f"Select the column that holds the images."
+            f"Select the column that contains the images."
         )
     if X.ndim == 4 or (X.ndim == 3 and not _looks_like_one_image(X)):
         return X
     raise ValueError(
-        f"an array of images must be (n_images, height, width, channels), or "
-        f"(n_images, height, width) if grey; got shape {tuple(X.shape)}. Pass X[None] "
-        f"for a single image."
+        f"an array of images must have shape (n_images, height, width, channels), or "
+        f"(n_images, height, width) for grayscale; got shape {tuple(X.shape)}. Pass "
+        f"X[None] for a single image."
     )
 
 

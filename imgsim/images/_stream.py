@@ -1,4 +1,4 @@
-"""Many images, decoded ahead by threads and handed out in order."""
+"""Batches of images, decoded ahead by threads and returned in input order."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -11,51 +11,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._compute.threads import count_threads
+from imgsim._typing import PixelArray
 from imgsim.exceptions import ImageReadError
 from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 
 
 class ImageFailure(NamedTuple):
-    """One image that could not be read, and why.
+    """An image that could not be read.
 
     Parameters
     ----------
-    index : int
-        Its position in the collection.
+    row : int
+        Position of the image in the collection.
 
     source : str
-        Its path, or a short description of an image in memory.
+        Path of the image, or a short description of an image in memory.
 
     reason : str
-        What is wrong with it, in words.
+        Why the image could not be read.
 
     Examples
     --------
     >>> from imgsim.images import ImageStream
     >>> [batch] = ImageStream(["missing.jpg"])
     >>> batch.failures
-    [ImageFailure(index=0, source='missing.jpg', reason='no such file.')]
+    [ImageFailure(row=0, source='missing.jpg', reason='no such file.')]
     """
 
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody wants
+    row: int
     source: str
     reason: str
 
 
 class ImageBatch(NamedTuple):
-    """Consecutive images of a stream, without those that could not be read.
+    """A batch of consecutive images of a collection.
 
     Parameters
     ----------
     rows : ndarray of shape (n_readable,), dtype int64
-        Positions in the collection of `images`, increasing.
+        Positions of `images` in the collection, in increasing order.
 
     images : list
-        The pictures, in the order of `rows`.
+        The images that could be read, in the order of `rows`.
 
     failures : list of ImageFailure
-        The others of this batch.
+        The images of this batch that could not be read.
 
     Examples
     --------
@@ -75,35 +76,35 @@ class ImageBatch(NamedTuple):
 class ImageStream:
     """Iterate over a collection in batches of decoded images, in input order.
 
-    Threads decode up to two batches ahead of the one in use, so at most three are in
-    memory however long the collection is. Leaving the loop early, an error and an
-    interrupt all stop the threads. Iterating again starts again.
+    Threads decode up to two batches ahead of the current one, so at most three batches
+    are in memory at a time. The threads are stopped when the loop is left early, by an
+    exception or by an interrupt. Each iteration starts from the first image.
 
     Parameters
     ----------
     X : sequence of image sources
-        Anything :func:`read_image` takes, mixed if need be; also a 4-D array or
-        tensor, or a column of a DataFrame.
+        Images of any kind that :func:`read_image` accepts, also of mixed kinds; or a
+        4-D array or tensor, or a column of a DataFrame.
 
-    prepare : callable, default=None
-        Applied to each (height, width, 3) uint8 image in the decoding thread; its
-        result, such as a resized image, takes the image's place. None keeps the
-        image.
+    transform : callable, default=None
+        Function applied to each image, of shape (height, width, 3) and dtype uint8,
+        in the decoding thread. The batch contains its result, such as a resized
+        image. None returns the image itself.
 
     batch_size : int, default=32
-        Number of images in a batch; the last may be shorter.
+        Number of images per batch. The last batch may be smaller.
 
     n_jobs : int, default=-1
         Number of decoding threads. None means 1 unless in a
         :obj:`joblib.parallel_backend` context. -1 means all processors, or the share
         of them that joblib gave to a worker process through `OMP_NUM_THREADS`.
 
-    on_error : {"carry", "raise"}, default="carry"
-        Whether an unreadable image is carried in the batch's `failures`, or raised
-        as the :class:`~imgsim.exceptions.ImageReadError` it is when its turn comes.
+    on_error : {"skip", "raise"}, default="skip"
+        Whether an unreadable image is skipped and listed in `failures` of the batch,
+        or raised as an :class:`~imgsim.exceptions.ImageReadError`.
 
-    read : callable, default=read_image
-        What turns a source into an image, in the decoding thread.
+    loader : callable, default=read_image
+        Function that reads an image from its source, in the decoding thread.
 
     Attributes
     ----------
@@ -113,24 +114,24 @@ class ImageStream:
     Raises
     ------
     TypeError, ValueError
-        If X is no sequence of images, is a single image, or is empty.
+        If `X` is a single image, is not a sequence of images, or is empty.
 
     See Also
     --------
-    read_image : One image.
+    read_image : Read a single image.
 
     Notes
     -----
-    `len(stream)` is the number of batches. Threads, not processes: decoding releases
-    Python's global lock, and nothing has to be pickled, so it works alike in a
-    notebook, on Windows and inside another pool.
+    `len(stream)` is the number of batches. Threads are used instead of processes,
+    because decoding releases the global interpreter lock. Nothing has to be pickled,
+    so that a stream works in a notebook, on Windows and in a worker of another pool.
 
     Examples
     --------
     >>> from imgsim.datasets import load_sample_photos
     >>> from imgsim.images import ImageStream
     >>> photos = load_sample_photos(n_crops=3, n_copies=0).images
-    >>> stream = ImageStream(photos, prepare=lambda rgb: rgb[::8, ::8], batch_size=4)
+    >>> stream = ImageStream(photos, transform=lambda x: x[::8, ::8], batch_size=4)
     >>> [(batch.rows.tolist(), batch.images[0].shape) for batch in stream]
     [([0, 1, 2, 3], (20, 20, 3)), ([4, 5], (20, 20, 3))]
     """
@@ -139,21 +140,21 @@ class ImageStream:
         self,
         X: Any,
         *,
-        prepare: Callable[[NDArray[np.uint8]], Any] | None = None,
+        transform: Callable[[PixelArray], Any] | None = None,
         batch_size: int = 32,
         n_jobs: int | None = -1,
-        on_error: Literal["carry", "raise"] = "carry",
-        read: Callable[[Any], Any] = read_image,
+        on_error: Literal["skip", "raise"] = "skip",
+        loader: Callable[[Any], Any] = read_image,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size} must be at least 1.")
-        if on_error not in ("carry", "raise"):
-            raise ValueError(f"on_error={on_error!r} must be 'carry' or 'raise'.")
+        if on_error not in ("skip", "raise"):
+            raise ValueError(f"on_error={on_error!r} must be 'skip' or 'raise'.")
         self._sources = check_image_sources(X)
-        self._prepare = prepare
+        self._transform = transform
         self._batch_size = batch_size
         self._n_threads = count_threads(n_jobs)
-        self._read = read
+        self._loader = loader
         self._on_error = on_error
         self.n_images = len(self._sources)
 
@@ -162,7 +163,7 @@ class ImageStream:
         return ceil(self.n_images / self._batch_size)
 
     def __iter__(self) -> Generator[ImageBatch, None, None]:
-        """Yield the batches, decoding ahead."""
+        """Yield the batches, while the next ones are decoded."""
         pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="imgsim-decode")
         try:
             yield from self._batches(pool)
@@ -170,53 +171,50 @@ class ImageStream:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _batches(self, pool: ThreadPoolExecutor) -> Iterator[ImageBatch]:
-        waiting = iter(range(self.n_images))
-        ahead: deque[Future[NDArray[Any] | ImageReadError]] = deque(
+        remaining = iter(range(self.n_images))
+        pending: deque[Future[Any]] = deque(
             pool.submit(self._load, self._sources[row])
-            for row in islice(waiting, 2 * self._batch_size)
+            for row in islice(remaining, 2 * self._batch_size)
         )
         for start in range(0, self.n_images, self._batch_size):
-            outcomes = []
+            results = []
             for _ in range(min(self._batch_size, self.n_images - start)):
-                outcomes.append(ahead.popleft().result())
-                ahead.extend(
+                results.append(pending.popleft().result())
+                pending.extend(
                     pool.submit(self._load, self._sources[row])
-                    for row in islice(waiting, 1)
+                    for row in islice(remaining, 1)
                 )
-            yield self._batch(start, outcomes)
+            yield self._make_batch(start, results)
 
     def _load(self, source: Any) -> Any:
+        """Return the transformed image, or the error instead of raising it."""
         try:
-            image = self._read(source)
-            if self._prepare is None:
+            image = self._loader(source)
+            if self._transform is None:
                 return image
-            return prepare_or_explain(self._prepare, image, source)
+            return transform_or_explain(self._transform, image, source)
         except ImageReadError as error:
             return error
 
-    def _batch(
-        self, start: int, outcomes: list[NDArray[Any] | ImageReadError]
-    ) -> ImageBatch:
+    def _make_batch(self, start: int, results: list[Any]) -> ImageBatch:
         rows, images, failures = [], [], []
-        for row, outcome in enumerate(outcomes, start):
-            if not isinstance(outcome, ImageReadError):
+        for row, result in enumerate(results, start):
+            if not isinstance(result, ImageReadError):
                 rows.append(row)
-                images.append(outcome)
+                images.append(result)
             elif self._on_error == "raise":
-                raise outcome
+                raise result
             else:
-                failures.append(ImageFailure(row, outcome.source, outcome.reason))
+                failures.append(ImageFailure(row, result.source, result.reason))
         return ImageBatch(np.array(rows, dtype=np.int64), images, failures)
 
 
-def prepare_or_explain(
-    prepare: Callable[[NDArray[np.uint8]], Any],
-    image: NDArray[np.uint8],
-    source: Any,
+def transform_or_explain(
+    transform: Callable[[PixelArray], Any], image: PixelArray, source: Any
 ) -> Any:
-    """Prepare an image; whatever goes wrong is an ImageReadError that names it."""
+    """Transform an image; an exception becomes an ImageReadError with its source."""
     try:
-        return prepare(image)
+        return transform(image)
     except Exception as error:
-        reason = f"decoded, but not prepared: {error}"
+        reason = f"the image was decoded, but could not be transformed: {error}"
         raise ImageReadError(describe_source(source), reason) from error

@@ -1,4 +1,4 @@
-"""Small copies of pictures, and how a page carries them."""
+"""Thumbnails of images, and their encoding as data URIs."""
 
 import base64
 import io
@@ -9,45 +9,45 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imgsim._typing import PixelArray
 from imgsim.images._read import read_image_small
-from imgsim.images._rgb import RGB
 from imgsim.images._stream import ImageFailure, ImageStream
 
 
 def stream_thumbnails(X: Any, size: int) -> ImageStream:
-    """Read images and shrink each so that neither side exceeds `size` pixels."""
+    """Return a stream of thumbnails whose longer side is at most `size` pixels."""
     return _stream(X, size, partial(make_thumbnail, size=size))
 
 
-def thumbnail_addresses(
+def thumbnail_data_uris(
     X: Any, size: int
 ) -> tuple[list[str | None], list[ImageFailure]]:
-    """Return thumbnails as addresses that hold them; None for an unreadable image."""
+    """Return the data URI of each thumbnail, None for an unreadable image."""
     stream = _stream(X, size, lambda rgb: as_data_uri(make_thumbnail(rgb, size)))
-    addresses: list[str | None] = [None] * stream.n_images
+    uris: list[str | None] = [None] * stream.n_images
     failures: list[ImageFailure] = []
     for batch in stream:
-        for i, address in zip(batch.rows, batch.images, strict=True):
-            addresses[i] = address
+        for row, uri in zip(batch.rows, batch.images, strict=True):
+            uris[row] = uri
         failures += batch.failures
-    return addresses, failures
+    return uris, failures
 
 
-def _stream(X: Any, size: int, prepare: Callable[[RGB], Any]) -> ImageStream:
+def _stream(X: Any, size: int, transform: Callable[[PixelArray], Any]) -> ImageStream:
     return ImageStream(
-        X, prepare=prepare, read=partial(read_image_small, side=2 * size)
+        X, transform=transform, loader=partial(read_image_small, side=2 * size)
     )
 
 
-def make_thumbnail(rgb: RGB, size: int) -> RGB:
-    """Shrink a picture so that neither side exceeds `size` pixels; small ones stay."""
+def make_thumbnail(rgb: PixelArray, size: int) -> PixelArray:
+    """Downscale an image so that its longer side is at most `size` pixels."""
     image = Image.fromarray(rgb)
     image.thumbnail((size, size))
     return np.asarray(image)
 
 
-def as_data_uri(rgb: RGB, quality: int = 70) -> str:
-    """Return a picture as an address that holds all of it: WebP in base64."""
+def as_data_uri(rgb: PixelArray, quality: int = 70) -> str:
+    """Encode an image as a data URI, in WebP and base64."""
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "webp", quality=quality)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")

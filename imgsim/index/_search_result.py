@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from imgsim._html import as_text, render_html
 from imgsim.images._files import is_image_path
 from imgsim.images._sources import check_image_sources
-from imgsim.images._thumbnails import thumbnail_addresses
+from imgsim.images._thumbnails import thumbnail_data_uris
 
 _MOST_QUERIES = 20  # shown by a notebook
 _MOST_NEIGHBORS = 10
@@ -173,11 +173,11 @@ def _pictures(sources: list[Any]) -> list[_Picture]:
     known = [i for i, source in enumerate(sources) if source is not None]
     if not known:
         return pictures
-    addresses, failures = thumbnail_addresses(
+    addresses, failures = thumbnail_data_uris(
         [sources[i] for i in known], _THUMBNAIL_PIXELS
     )
     for i, address in zip(known, addresses, strict=True):
         pictures[i] = _Picture(address or "")
     for failure in failures:
-        pictures[known[failure.index]] = _Picture(fault=as_text(failure.reason))
+        pictures[known[failure.row]] = _Picture(fault=as_text(failure.reason))
     return pictures

@@ -125,7 +125,7 @@ def test_photographs_held_back_come_back_better_than_from_components(test_data):
     ).fit(learned)
 
     def pixels(paths):
-        stream = ImageStream(paths, prepare=embedder._preparation())
+        stream = ImageStream(paths, transform=embedder._preparation())
         images = [image for batch in stream for image in batch.images]
         return np.stack(images).reshape(len(images), -1) / 255.0
 
@@ -441,7 +441,7 @@ def test_unreadable_images_are_left_out(learned, digits):
         errors = embedder.reconstruction_errors(sources)
 
     assert caught[0].filename == __file__
-    assert [failure.index for failure in embedder.failures_] == [20]
+    assert [failure.row for failure in embedder.failures_] == [20]
     _assert_same_weights(embedder, learned)
     assert not images[20].any()
     assert_array_equal(np.flatnonzero(np.isnan(errors)), [20])

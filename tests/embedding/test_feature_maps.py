@@ -135,7 +135,7 @@ def test_an_unreadable_image_leaves_a_map_of_nan(pictures):
 
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert [failure.index for failure in embedder.failures_] == [1, 3]
+    assert [failure.row for failure in embedder.failures_] == [1, 3]
     assert np.isnan(maps[[1, 3]]).all()
     assert_allclose(
         maps[[0, 2]], embedder.feature_maps(pictures[:2]), atol=1e-5 * np.nanmax(maps)

@@ -395,7 +395,7 @@ def test_a_row_that_is_not_finite_is_a_failure_of_that_image(pictures):
         X = tolerant.fit_transform([grey, white])
 
     assert np.isfinite(X).all(axis=1).tolist() == [True, False]
-    assert [f.index for f in tolerant.failures_] == [1]
+    assert [f.row for f in tolerant.failures_] == [1]
 
 
 def test_a_worker_of_a_search_takes_its_share_of_the_cores():

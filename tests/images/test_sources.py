@@ -88,7 +88,7 @@ def test_what_has_no_order_or_length_is_refused(X):
 )
 def test_an_empty_collection_is_refused(X):
     """As by every estimator of scikit-learn."""
-    with pytest.raises(ValueError, match="holds no images"):
+    with pytest.raises(ValueError, match="contains no images"):
         check_image_sources(X)
 
 

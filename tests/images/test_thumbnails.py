@@ -12,7 +12,7 @@ from imgsim.images._thumbnails import (
     as_data_uri,
     make_thumbnail,
     stream_thumbnails,
-    thumbnail_addresses,
+    thumbnail_data_uris,
 )
 
 
@@ -69,7 +69,7 @@ def test_a_page_carries_a_picture(photo):
 
 def test_addresses_stand_where_their_images_do(photo):
     """An unreadable image has none, and its reason tells which it is."""
-    addresses, failures = thumbnail_addresses([photo, "missing.jpg", photo[:50]], 96)
+    addresses, failures = thumbnail_data_uris([photo, "missing.jpg", photo[:50]], 96)
 
     assert addresses == [
         as_data_uri(make_thumbnail(photo, 96)),

@@ -18,7 +18,7 @@ from imgsim._validation import find_readable_rows
 from imgsim.display._grid import check_length
 from imgsim.display._labels import as_label_column, name_label
 from imgsim.display._projection import check_embeddings
-from imgsim.images._thumbnails import thumbnail_addresses
+from imgsim.images._thumbnails import thumbnail_data_uris
 from imgsim.index import SimilarityIndex
 
 _QUOTED_PATH = re.compile(r"""(?<!\w)b?(['"])((?!\1).)*[/\\].*?\1""")
@@ -50,9 +50,9 @@ def image_names(sources: Sequence[Any], what: str = "image") -> list[str]:
 def embedded_pictures(shown: Mapping[str, Sequence[Any]], size: int) -> Pictures:
     """Return thumbnails that are their own addresses, and why others are missing."""
     sources = [source for part in shown.values() for source in part]
-    addresses, failures = thumbnail_addresses(sources, size)
+    addresses, failures = thumbnail_data_uris(sources, size)
     reasons = {
-        failure.index: as_text(_without_paths(failure.reason, sources[failure.index]))
+        failure.row: as_text(_without_paths(failure.reason, sources[failure.row]))
         for failure in failures
     }
     return Pictures(addresses, reasons)

@@ -92,11 +92,9 @@ def draw_pictures(
         for i, thumbnail in zip(batch.rows, batch.images, strict=True):
             corners[i] = _draw_thumbnail(ax, thumbnail, pictures[i], side)
         for failure in batch.failures:
-            picture = pictures[failure.index]
+            picture = pictures[failure.row]
             text = f"{source_name(picture.source)} unreadable: {failure.reason}"
-            corners[failure.index] = _draw_reason(
-                ax, text.strip(), picture, side, points
-            )
+            corners[failure.row] = _draw_reason(ax, text.strip(), picture, side, points)
     return corners
 
 

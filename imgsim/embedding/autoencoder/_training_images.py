@@ -53,7 +53,7 @@ class TrainingImages:
         self._prepare = prepare
         self._batch_size = batch_size
         self._n_jobs = n_jobs
-        self._read_all("raise" if on_error == "raise" else "carry")
+        self._read_all("raise" if on_error == "raise" else "skip")
 
     def __len__(self) -> int:
         """Return the number of readable images."""
@@ -76,17 +76,17 @@ class TrainingImages:
         return np.concatenate(list(self.batches(order[:n_most])))
 
     def _stream(
-        self, rows: NDArray[np.int64], on_error: Literal["raise", "carry"]
+        self, rows: NDArray[np.int64], on_error: Literal["raise", "skip"]
     ) -> ImageStream:
         return ImageStream(
             [self._sources[row] for row in rows.tolist()],
-            prepare=self._prepare,
+            transform=self._prepare,
             batch_size=self._batch_size,
             n_jobs=self._n_jobs,
             on_error=on_error,
         )
 
-    def _read_all(self, on_error: Literal["raise", "carry"]) -> None:
+    def _read_all(self, on_error: Literal["raise", "skip"]) -> None:
         n_images = len(self._sources)
         digest = hashlib.blake2b(digest_size=16)
         self.failures: list[ImageFailure] = []

@@ -8,7 +8,7 @@ from imgsim.embedding.cache._cached_rows import CachedRows
 from imgsim.exceptions import ImageReadError
 from imgsim.images._content_hash import hash_pixels
 from imgsim.images._read import describe_source
-from imgsim.images._stream import prepare_or_explain
+from imgsim.images._stream import transform_or_explain
 
 
 class Loaded(NamedTuple):
@@ -58,5 +58,5 @@ class Loader:
             raise ImageReadError(described, error.reason) from error.__cause__
 
     def _prepared(self, source: Any, key: bytes | None, rgb: PixelArray) -> Loaded:
-        pixels = prepare_or_explain(self._prepare, rgb, source)
+        pixels = transform_or_explain(self._prepare, rgb, source)
         return Loaded(source, key, None, pixels)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imgsim._typing import PixelArray
 from imgsim.embedding.pretrained._timm_backbone import evaluation_transform
-from imgsim.images._rgb import RGB
 
 # Beyond this ratio of its sides, the ends of a picture are cut off before it is
 # resized: the centre crop would drop them, and enlarging them first can take
@@ -15,7 +15,9 @@ from imgsim.images._rgb import RGB
 _MAX_ASPECT = 16
 
 
-def make_preparation(config: Mapping[str, Any], decoder: str) -> Callable[[RGB], RGB]:
+def make_preparation(
+    config: Mapping[str, Any], decoder: str
+) -> Callable[[PixelArray], PixelArray]:
     """Return timm's evaluation transform up to, without, the normalisation.
 
     The function turns any (height, width, 3) into the (height, width, 3) the network
@@ -25,7 +27,7 @@ def make_preparation(config: Mapping[str, Any], decoder: str) -> Callable[[RGB],
     resize, *others = evaluation_transform(config)
     on_tensor = decoder == "auto" and _has_equal_in_torch(resize)
 
-    def prepare(rgb: RGB) -> RGB:
+    def prepare(rgb: PixelArray) -> PixelArray:
         if config["crop_mode"] == "center":
             rgb = _without_far_ends(rgb)
         image = _resized_by_torch(rgb, resize) if on_tensor else _resized(rgb, resize)
@@ -41,7 +43,7 @@ def least_side(config: Mapping[str, Any]) -> int:
     return int(max(config["input_size"][1:]) / config["crop_pct"])
 
 
-def _resized(rgb: RGB, resize: Any) -> Any:
+def _resized(rgb: PixelArray, resize: Any) -> Any:
     return resize(Image.fromarray(rgb))
 
 
@@ -54,7 +56,7 @@ def _has_equal_in_torch(resize: Any) -> bool:
     )
 
 
-def _resized_by_torch(rgb: RGB, resize: Any) -> Any:
+def _resized_by_torch(rgb: PixelArray, resize: Any) -> Any:
     """Resize as torchvision does, without its detour by float32."""
     import torch
 
@@ -78,7 +80,7 @@ def _new_sides(sides: tuple[int, ...], wanted: Any) -> tuple[int, int]:
     return int(wanted * height / width), wanted
 
 
-def _without_far_ends(rgb: RGB) -> RGB:
+def _without_far_ends(rgb: PixelArray) -> PixelArray:
     height, width = rgb.shape[:2]
     longest = _MAX_ASPECT * min(height, width)
     top, left = max(height - longest, 0) // 2, max(width - longest, 0) // 2

@@ -173,7 +173,7 @@ def test_an_unreadable_image_leaves_a_pair_without_similarity(pictures):
 
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert [failure.index for failure in embedder.failures_] == [1, 2]
+    assert [failure.row for failure in embedder.failures_] == [1, 2]
     assert_array_equal(np.isnan(display.similarities), [False, True, True])
     assert display.contributions[1:] == [None, None]
     assert _texts(display).count("no similarity") == 2

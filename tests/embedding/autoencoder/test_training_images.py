@@ -53,7 +53,7 @@ def test_numbers_count_readable_images(pictures, memory):
         images = _images(sources, on_error="nan", batch_size=1)
     found = images.sample(np.arange(12))
 
-    assert [failure.index for failure in images.failures] == [0, 4]
+    assert [failure.row for failure in images.failures] == [0, 4]
     assert len(images) == 12
     assert_array_equal(found, [picture[:16, :16] for picture in pictures])
 
