@@ -1,4 +1,4 @@
-"""Results leave imgsim: tables, CSV files and folders of images."""
+"""Export of results as tables, CSV files and folders of images."""
 
 from imgsim.export._copy_to_folders import copy_to_folders
 from imgsim.export._label_table import label_table

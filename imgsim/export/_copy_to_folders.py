@@ -1,4 +1,4 @@
-"""Groups as folders of files, to look at with any viewer and to hand on."""
+"""Export of the clusters of a collection as folders of image files."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from imgsim._validation import StrOptions, validate_params
 from imgsim.export._label_table import label_table
 
-_BLOCK = 2**20
-_MAX_NAME = 255  # bytes, on nearly every file system
-_MAX_EXTENSION = 20  # a longer one is a dot within a name
-# A folder with such a name can be made on some systems only, or leads elsewhere.
+_BUFFER_SIZE = 2**20
+_MAX_NAME = 255  # bytes, on almost all file systems
+_MAX_EXTENSION = 20  # a longer suffix is part of the name
+# Some systems cannot create a folder with such a name, or resolve it to another one.
 _FORBIDDEN = re.compile(r'^\.|[. ]$|[\x00-\x1f\x7f\ud800-\udfff<>:"/\\|?*]')
 _DEVICES = {"aux", "con", "conin$", "conout$", "nul", "prn"} | {
     f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
@@ -32,8 +32,8 @@ _DEVICES = {"aux", "con", "conin$", "conout$", "nul", "prn"} | {
 @validate_params(
     {
         "folder": [str, os.PathLike],
-        "mode": [StrOptions({"copy", "link"})],
-        "names": [Mapping, list, tuple, np.ndarray, None],
+        "mode": [StrOptions({"copy", "symlink"})],
+        "label_names": [Mapping, list, tuple, np.ndarray, None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -42,85 +42,89 @@ def copy_to_folders(
     labels: ArrayLike,
     folder: str | os.PathLike[str],
     *,
-    mode: str = "copy",
-    names: Mapping[int, str] | Sequence[str] | None = None,
+    mode: Literal["copy", "symlink"] = "copy",
+    label_names: Mapping[int, str] | Sequence[str] | NDArray[Any] | None = None,
 ) -> list[Path]:
-    """Copy images into one folder for each group.
+    """Copy the images of each cluster to a folder.
 
-    Nothing is ever overwritten, moved or deleted: the folders of the groups must be
-    new, and the originals stay where they are.
+    No file is overwritten, moved or deleted. The folders of the clusters must not exist
+    yet.
 
     Parameters
     ----------
     paths : sequence of str or path-like, of length n_images
-        The images' files, as given to the embedder.
+        Paths of the image files, as passed to the embedder.
 
     labels : array-like of shape (n_images,)
-        Group of each image, an integer; -1 for an image in none. `labels_` of an
-        :class:`ImageClusterer` is meant.
+        Cluster label of each image, an integer, such as `labels_` of an
+        :class:`ImageClusterer`. The label -1 means noise.
 
     folder : str or path-like
-        Where the folders of the groups are made. It is made, too, if it does not exist;
-        what else it holds is left alone.
+        The folder in which a subfolder for each cluster is created. It is created if it
+        does not exist. Its other contents are left unchanged.
 
-    mode : {"copy", "link"}, default="copy"
-        Whether to copy the files, or to make symbolic links to them, which takes no
-        space. Who opens a link and edits the image edits the original.
+    mode : {"copy", "symlink"}, default="copy"
+        Whether to copy the files, or to create symbolic links to them. Links need no
+        disk space, but editing a linked image changes the original file.
 
-    names : mapping of int to str or sequence of str, default=None
-        Name of the folder of each group, by its label. Groups that have none go to
-        "group_00", "group_01" and so on, with as many digits as the largest label
-        needs, and images without a group to "no_group".
+    label_names : mapping of int to str or sequence of str, default=None
+        Name of the folder of each label. The default names are "cluster_00",
+        "cluster_01" and so on, with as many digits as the largest label needs, and
+        "noise" for the label -1.
 
     Returns
     -------
     written : list of Path, of length n_images
-        The new files; row i is the copy of image i, or the link to it. Each begins with
-        `folder`.
+        Path of the copy of each image, or of the link to it, in the order of `paths`.
+        Each starts with `folder`.
 
     Raises
     ------
     FileExistsError
-        If the folder of a group exists, as after a former run, or if another program
-        makes it at the same time.
+        If the folder of a cluster exists, for example from a previous run, or if
+        another process creates it at the same time.
 
     FileNotFoundError
-        If a file of `paths` does not exist.
+        If one of `paths` does not exist.
 
     NotADirectoryError
-        If `folder` is a file, or a link to nowhere.
+        If `folder` is a file or a broken symbolic link.
 
     TypeError
-        If `paths` are not paths, `labels` not integers, or `names` not by integers.
+        If `paths` does not contain paths, `labels` does not contain integers, or a key
+        of `label_names` is not an integer.
 
     ValueError
-        If lengths differ; if one of `paths` is not a regular file; if one of `names`
-        cannot name a folder on every system, or two groups would share it.
+        If `paths` and `labels` differ in length, if one of `paths` is not a regular
+        file, if one of `label_names` is not a valid name of a folder on every system,
+        or if two clusters would share a folder.
 
     OSError
-        If a file cannot be read or written; both are named.
+        If a file cannot be read or written. The message contains both paths.
 
     See Also
     --------
-    label_table : The groups as a table, which can be written to a CSV file.
+    label_table : Return the clusters as a table, which can be written to a CSV file.
 
     Notes
     -----
-    Of images of the same name in one group, the first keeps it: "IMG_1.jpg",
-    "IMG_1-2.jpg", "IMG_1-3.jpg". Names too long for a number are shortened. A file that
-    stands in `paths` twice is copied twice.
+    If several images of a cluster have the same name, a number is appended to the name
+    of each but the first: "IMG_1.jpg", "IMG_1-2.jpg", "IMG_1-3.jpg". A name that would
+    become too long is shortened. A path that is listed twice is copied twice.
 
-    A second run into the same `folder` is refused, rather than mix two groupings or
-    double every image: take another folder, or delete the first yourself.
+    Calling the function again with the same `folder` raises an error, because two
+    clusterings would be mixed. Pass another folder, or delete the previous results
+    first.
 
-    All of the input is checked before anything is made. When a file cannot be read or
-    written later, those before it stay and it leaves nothing behind; only a process
-    that is killed leaves the file it was at unfinished. A copy has the time of change
-    of the original, and its permissions as far as the umask allows them; its owner may
-    always write it, and setuid and the like are left out. Of an original that is a link
-    itself, the file is copied.
+    All input is validated before any folder is created. If a file cannot be read or
+    written later, the files copied before are kept, and the incomplete copy is deleted.
+    Only a process that is killed leaves an incomplete file. A copy has the modification
+    time of the original file, and its permissions subject to the umask, except that the
+    owner can always write to the copy, and that the setuid, setgid and sticky bits are
+    not copied. If a path is a symbolic link, the file that it points to is copied.
 
-    Copying takes the time and space of all the bytes, and no memory to speak of.
+    The time and the disk space needed are proportional to the size of the files. Memory
+    use is constant.
 
     Examples
     --------
@@ -132,29 +136,29 @@ def copy_to_folders(
     ...     for path in paths:
     ...         path.parent.mkdir(exist_ok=True)
     ...         path.touch()
-    ...     written = copy_to_folders(paths, [0, 0, -1], Path(home, "groups"))
+    ...     written = copy_to_folders(paths, [0, 0, -1], Path(home, "out"))
     ...     [path.relative_to(home).as_posix() for path in written]
-    ['groups/group_00/1.jpg', 'groups/group_00/1-2.jpg', 'groups/no_group/2.jpg']
+    ['out/cluster_00/1.jpg', 'out/cluster_00/1-2.jpg', 'out/noise/2.jpg']
     """
     table = label_table(paths, labels)
-    sources, groups = table["path"].tolist(), table["group"]
+    sources, clusters = table["path"].tolist(), table["cluster"]
     for row, source in enumerate(sources):
         _check_source(row, source)
-    folder_of = _folders_by_group(groups, names, Path(folder))
+    folder_of = _folders_by_label(clusters, label_names, Path(folder))
     _check_folder(Path(folder), folder_of.values())
-    _make_folders(Path(folder), folder_of.values())
-    write = _copy if mode == "copy" else _link
-    tries: Counter[Path] = Counter()
+    _create_folders(Path(folder), folder_of.values())
+    write = _copy if mode == "copy" else _symlink
+    n_tries: Counter[Path] = Counter()
     return [
-        _write_new(write, source, folder_of[group], tries)
-        for source, group in zip(sources, groups.tolist(), strict=True)
+        _write_new(write, source, folder_of[label], n_tries)
+        for source, label in zip(sources, clusters.tolist(), strict=True)
     ]
 
 
 def _check_source(row: int, source: str) -> None:
     named = f"paths[{row}]={source!r}"
     if os.path.basename(source) in ("", ".", "..") or "\0" in source:
-        raise ValueError(f"{named} must end with the name of a file.")
+        raise ValueError(f"{named} must end with a file name.")
     try:
         kind = os.stat(source).st_mode
     except FileNotFoundError as error:
@@ -165,54 +169,57 @@ def _check_source(row: int, source: str) -> None:
         )
 
 
-def _folders_by_group(
-    groups: NDArray[np.int64],
-    names: Mapping[int, str] | Sequence[str] | None,
+def _folders_by_label(
+    labels: NDArray[np.int64],
+    label_names: Mapping[int, str] | Sequence[str] | NDArray[Any] | None,
     folder: Path,
 ) -> dict[int, Path]:
-    given = _names_by_label(names)
-    n_digits = max(2, len(str(groups.max(initial=0))))
+    names = _names_by_label(label_names)
+    n_digits = max(2, len(str(labels.max(initial=0))))
     folder_of: dict[int, Path] = {}
     label_of: dict[str, int] = {}
-    for label in np.unique(groups).tolist():
-        name = f"group_{label:0{n_digits}}" if label >= 0 else "no_group"
-        name = given.get(label, name)
+    for label in np.unique(labels).tolist():
+        default = f"cluster_{label:0{n_digits}}" if label >= 0 else "noise"
+        name = names.get(label, default)
         _check_name(label, name)
-        # Some file systems take "Cats" and "cats" for the same folder.
-        first = label_of.setdefault(_folded(name), label)
+        # On some file systems, "Cats" and "cats" are the same folder.
+        first = label_of.setdefault(_normalize(name), label)
         if first != label:
             raise ValueError(
-                f"names leads to the same folder, {name!r}, for the labels {first} and "
-                f"{label}; to join groups, give their images one label."
+                f"label_names maps the labels {first} and {label} to the same folder, "
+                f"{name!r}. To merge clusters, assign the same label to their images."
             )
         folder_of[label] = folder / name
     return folder_of
 
 
-def _names_by_label(names: Any) -> dict[int, Any]:
-    if names is None:
+def _names_by_label(label_names: Any) -> dict[int, Any]:
+    if label_names is None:
         return {}
-    if not isinstance(names, Mapping):
-        return dict(enumerate(names))
-    for label in names:
+    if not isinstance(label_names, Mapping):
+        return dict(enumerate(label_names))
+    for label in label_names:
         if not isinstance(label, Integral):
-            raise TypeError(f"names has the key {label!r}, which must be an integer.")
-    return dict(names)
+            raise TypeError(
+                f"label_names has the key {label!r}, which must be an integer."
+            )
+    return dict(label_names)
 
 
 def _check_name(label: int, name: Any) -> None:
     if not isinstance(name, str):
-        raise TypeError(f"names[{label}]={name!r} must be a str.")
+        raise TypeError(f"label_names[{label}]={name!r} must be a str.")
     is_device = name.partition(".")[0].rstrip().lower() in _DEVICES
     if not name or is_device or _FORBIDDEN.search(name) or _n_bytes(name) > _MAX_NAME:
         raise ValueError(
-            f"names[{label}]={name!r} must be a plain name of a folder: 1 to "
-            f'{_MAX_NAME} bytes, without any of /\\<>:"|?* and control characters, no '
-            f"dot at the start, no dot or space at the end, no device of Windows."
+            f"label_names[{label}]={name!r} must be a valid folder name on every "
+            f"system: 1 to {_MAX_NAME} bytes, without control characters and the "
+            f'characters /\\<>:"|?*, not starting with a dot, not ending with a dot or '
+            f"a space, and not a Windows device name such as 'nul'."
         )
 
 
-def _folded(name: str) -> str:
+def _normalize(name: str) -> str:
     return unicodedata.normalize("NFC", name.casefold())
 
 
@@ -222,26 +229,28 @@ def _n_bytes(name: str) -> int:
 
 def _check_folder(folder: Path, subfolders: Iterable[Path]) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
-        kind = "a file" if folder.exists() else "a link to nowhere"
-        raise NotADirectoryError(f"folder={str(folder)!r} is {kind}, not a folder.")
+        kind = "a file" if folder.exists() else "a broken symbolic link"
+        raise NotADirectoryError(
+            f"folder={str(folder)!r} must be a folder, but is {kind}."
+        )
     for subfolder in subfolders:
-        if os.path.lexists(subfolder):  # a link to nowhere exists, too
+        if os.path.lexists(subfolder):  # unlike exists, true for broken links
             raise FileExistsError(
-                f"folder={str(folder)!r} already has {subfolder.name!r}; pass another, "
-                f"or delete what a former run left there."
+                f"folder={str(folder)!r} already contains {subfolder.name!r}. Pass "
+                f"another folder, or delete the results of the previous run."
             )
 
 
-def _make_folders(folder: Path, subfolders: Iterable[Path]) -> None:
-    """Make folders that nobody else uses, and that are no links to elsewhere."""
+def _create_folders(folder: Path, subfolders: Iterable[Path]) -> None:
+    """Create the folders; one that exists by now is an error, even if it is a link."""
     folder.mkdir(parents=True, exist_ok=True)
     for subfolder in subfolders:
         try:
             subfolder.mkdir()
         except FileExistsError as error:
             raise FileExistsError(
-                f"another program made {str(subfolder)!r} at the same time; pass a "
-                f"folder={str(folder)!r} of its own to each."
+                f"another process created {str(subfolder)!r} at the same time. Pass a "
+                f"different folder than {str(folder)!r} in each process."
             ) from error
 
 
@@ -249,13 +258,13 @@ def _write_new(
     write: Callable[[str, Path], None],
     source: str,
     folder: Path,
-    tries: Counter[Path],
+    n_tries: Counter[Path],
 ) -> Path:
-    """Write under the name of the source or, where that is taken, with a number."""
-    wanted = folder / os.path.basename(source)
+    """Write a file under the name of its source, with a number if the name exists."""
+    preferred = folder / os.path.basename(source)
     while True:
-        tries[wanted] += 1
-        target = _numbered(wanted, tries[wanted])
+        n_tries[preferred] += 1
+        target = _append_number(preferred, n_tries[preferred])
         try:
             write(source, target)
         except FileExistsError:
@@ -267,7 +276,7 @@ def _write_new(
         return target
 
 
-def _numbered(path: Path, number: int) -> Path:
+def _append_number(path: Path, number: int) -> Path:
     if number == 1:
         return path
     stem, extension = os.path.splitext(path.name)
@@ -280,31 +289,32 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def _copy(source: str, target: Path) -> None:
-    is_ours = False
+    is_created = False
     try:
         with open(source, "rb") as original:
             status = os.fstat(original.fileno())
-            # Windows deletes no file that its owner may not write.
+            # Windows cannot delete a file that is not writable.
             permissions = status.st_mode & 0o777 | stat.S_IWUSR
             with open(target, "xb", opener=partial(os.open, mode=permissions)) as copy:
-                is_ours = True
-                shutil.copyfileobj(original, copy, _BLOCK)
+                is_created = True
+                shutil.copyfileobj(original, copy, _BUFFER_SIZE)
     except BaseException:
-        if is_ours:
+        if is_created:
             with suppress(OSError):
                 os.unlink(target)
         raise
-    # Not every file system holds every time.
+    # Not every file system can store every time.
     with suppress(OSError):
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _link(source: str, target: Path) -> None:
+def _symlink(source: str, target: Path) -> None:
     try:
-        # Not the real path: who moves a collection moves its own links with it.
+        # Links within a collection stay valid if the whole collection is moved, so
+        # they are not resolved.
         os.symlink(Path(source).absolute(), target)
     except FileExistsError:
         raise
     except OSError as error:
-        text = f"{error.strerror}; no links can be made here, pass mode='copy'"
+        text = f"{error.strerror}; symbolic links are not possible, pass mode='copy'"
         raise OSError(error.errno, text) from error

@@ -1,4 +1,4 @@
-"""Which image is in which group, as a table."""
+"""Export of cluster labels as a table."""
 
 import os
 from collections.abc import Mapping, Sequence, Set
@@ -18,68 +18,70 @@ def label_table(
     *,
     columns: Mapping[str, ArrayLike] | None = None,
 ) -> Table:
-    """List images beside their groups.
+    """Return a table of the images and their cluster labels.
 
     Parameters
     ----------
     paths : sequence of str or path-like, of length n_images
-        The images' files, as given to the embedder.
+        Paths of the image files, as passed to the embedder.
 
     labels : array-like of shape (n_images,)
-        Group of each image, an integer; -1 for an image in none. `labels_` of an
-        :class:`ImageClusterer` is meant.
+        Cluster label of each image, an integer, such as `labels_` of an
+        :class:`ImageClusterer`. The label -1 means noise.
 
     columns : mapping of str to array-like of shape (n_images,), default=None
-        Further columns by name, such as
+        Additional columns by name, such as
         `{"silhouette": clusterer.silhouette_samples_}`.
 
     Returns
     -------
     table : Table
-        A dict of arrays of shape (n_images,), row i being image i: "path" (str, dtype
-        object), "group" (int64), and those of `columns`. It prints as a table,
-        `to_frame()` makes it a pandas DataFrame, and `to_csv(path)` writes it to a
-        file.
+        Dictionary of arrays of shape (n_images,), in the order of `paths`: "path"
+        (str, dtype object), "cluster" (int64), and the additional columns. Use
+        `print(table)` to show it, `table.to_frame()` to convert it to a pandas
+        DataFrame, and `table.to_csv(path)` to write it to a file.
 
     Raises
     ------
     TypeError
-        If `paths` are not paths, `labels` not integers, or a name in `columns` no str.
+        If `paths` does not contain paths, `labels` does not contain integers, or a key
+        of `columns` is not a str.
 
     ValueError
-        If lengths differ, an array has not one axis, a label is less than -1, or
-        `columns` has one named "path" or "group".
+        If lengths differ, an array is not one-dimensional, a label is less than -1, or
+        `columns` has a key "path" or "cluster".
 
     See Also
     --------
-    copy_to_folders : A folder for each group, with copies of its images.
+    copy_to_folders : Copy the images of each cluster to a folder.
 
     Notes
     -----
-    No file is looked at, and a path stays as it was given, relative or not. In a file
-    that `to_csv` wrote, paths are what they were, also with commas, quotes and line
-    breaks, and with bytes that are no UTF-8; read these with
-    `open(path, encoding="utf-8", errors="surrogateescape", newline="")`. A spreadsheet
-    may take a path that begins with an equals sign for a formula.
+    No file is opened, and paths are not changed: a relative path stays relative. A file
+    written by `to_csv` preserves all paths, including commas, quotes, line breaks and
+    bytes that are not valid UTF-8. To read such bytes, use
+    `open(path, encoding="utf-8", errors="surrogateescape", newline="")`. Spreadsheet
+    programs may interpret a path that starts with an equals sign as a formula.
 
     Examples
     --------
     >>> from imgsim.export import label_table
     >>> paths = ["zoo/lion.jpg", "zoo/zebra.jpg", "blurred.jpg"]
     >>> print(label_table(paths, [0, 1, -1], columns={"silhouette": [0.7, 0.52, 0]}))
-             path  group  silhouette
-     zoo/lion.jpg      0         0.7
-    zoo/zebra.jpg      1        0.52
-      blurred.jpg     -1           0
+             path  cluster  silhouette
+     zoo/lion.jpg        0         0.7
+    zoo/zebra.jpg        1        0.52
+      blurred.jpg       -1           0
     """
     names = np.array(_checked_paths(paths), dtype=object)
-    groups = _checked_groups(labels)
-    if len(names) != len(groups):
+    clusters = _checked_labels(labels)
+    if len(names) != len(clusters):
         raise ValueError(
-            f"paths has {len(names)} entries and labels has {len(groups)}; they must "
-            f"be the paths and groups of the same images, in the same order."
+            f"paths has {len(names)} entries and labels has {len(clusters)}; both must "
+            f"have one entry for each image, in the same order."
         )
-    return Table({"path": names, "group": groups, **_checked_columns(columns, names)})
+    others = _checked_columns(columns, len(names))
+    return Table({"path": names, "cluster": clusters, **others})
 
 
 def _checked_paths(paths: Any) -> list[str]:
@@ -96,48 +98,51 @@ def _checked_path(row: int, path: Any) -> str:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(
             f"paths[{row}] must be a str or path-like; got {type(path).__name__}. "
-            f"Images that are not files have no path: name them yourself."
+            f"For images that are not files, pass names instead."
         )
-    # A path-like may hand out bytes, as an entry of os.scandir does.
+    # A path-like object may return bytes, as an entry of os.scandir does.
     return str(os.fsdecode(path))
 
 
-def _checked_groups(labels: ArrayLike) -> NDArray[np.int64]:
-    groups = _column("labels", labels)
-    if groups.dtype.kind not in "iu" and len(groups):
+def _checked_labels(labels: ArrayLike) -> NDArray[np.int64]:
+    clusters = _checked_column("labels", labels)
+    if clusters.dtype.kind not in "iu" and len(clusters):
         raise TypeError(
-            f"labels must be integers, such as labels_ of an ImageClusterer; got "
-            f"{groups.dtype}."
+            f"labels must be integers, such as labels_ of an ImageClusterer; got dtype "
+            f"{clusters.dtype}."
         )
-    if len(groups) and groups.min() < -1:
+    if len(clusters) and clusters.min() < -1:
         raise ValueError(
-            f"labels has {groups.min()}, and must be at least -1, which stands for no "
-            f"group: pass numpy.maximum(labels, -1)."
+            f"labels contains {clusters.min()}, but must be at least -1, the label of "
+            f"noise. Pass numpy.maximum(labels, -1)."
         )
-    return groups.astype(np.int64)
+    return clusters.astype(np.int64)
 
 
 def _checked_columns(
-    columns: Mapping[str, ArrayLike] | None, names: NDArray[Any]
+    columns: Mapping[str, ArrayLike] | None, n_rows: int
 ) -> dict[str, NDArray[Any]]:
     checked = {}
     for name, values in (columns or {}).items():
         if not isinstance(name, str):
             raise TypeError(f"columns has the key {name!r}, which must be a str.")
-        if name in ("path", "group"):
-            raise ValueError(f"columns has {name!r}, a name the table itself uses.")
-        column = _column(f"columns[{name!r}]", values)
-        if len(column) != len(names):
+        if name in ("path", "cluster"):
             raise ValueError(
-                f"columns[{name!r}] has {len(column)} entries and paths has "
-                f"{len(names)}; they must have as many."
+                f"columns has the key {name!r}, which is reserved for a column of the "
+                f"table. Choose another name."
+            )
+        column = _checked_column(f"columns[{name!r}]", values)
+        if len(column) != n_rows:
+            raise ValueError(
+                f"columns[{name!r}] has {len(column)} entries and paths has {n_rows}; "
+                f"both must have the same length."
             )
         checked[name] = column
     return checked
 
 
-def _column(name: str, values: ArrayLike) -> NDArray[Any]:
+def _checked_column(name: str, values: ArrayLike) -> NDArray[Any]:
     column = np.array(values)
     if column.ndim != 1:
-        raise ValueError(f"{name} must have one axis; got shape {column.shape}.")
+        raise ValueError(f"{name} must be one-dimensional; got shape {column.shape}.")
     return column

@@ -1,4 +1,4 @@
-"""A small table: named columns of equal length, without a need of pandas."""
+"""A table of named columns that does not need pandas."""
 
 import csv
 import io
@@ -13,23 +13,23 @@ from imgsim._optional import import_optional
 
 __all__ = ["Table"]
 
-_MOST_SHOWN = 6  # numbers of a cell
+_MAX_SHOWN = 6  # values of an array in a cell
 
 
 class Table(dict[str, NDArray[Any]]):
-    """Columns of equal length by name; prints as a table.
+    """Dictionary of named columns of equal length, which prints as a table.
 
-    It is a dict of arrays, so that `pandas.DataFrame(table)` works too.
+    Each value is an array. `pandas.DataFrame(table)` works as well.
 
     Examples
     --------
     >>> import numpy as np
     >>> from imgsim.export import Table
-    >>> table = Table(group=np.array([0, 1]), silhouette=np.array([0.51234, np.nan]))
+    >>> table = Table(cluster=np.array([0, 1]), silhouette=np.array([0.51234, np.nan]))
     >>> print(table)
-    group  silhouette
-        0      0.5123
-        1         nan
+    cluster  silhouette
+          0      0.5123
+          1         nan
     """
 
     def to_frame(self) -> Any:
@@ -38,50 +38,51 @@ class Table(dict[str, NDArray[Any]]):
         Returns
         -------
         frame : pandas.DataFrame
-            A column for each of the table.
+            Data frame with the columns of the table.
 
         Raises
         ------
         ModuleNotFoundError
-            If pandas is missing.
+            If pandas is not installed.
         """
         return import_optional("pandas", caller="to_frame").DataFrame(dict(self))
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write the table into a file of comma-separated values, in UTF-8.
+        """Write the table to a file of comma-separated values, encoded in UTF-8.
 
         Parameters
         ----------
-        path : str or PathLike
-            The file, which is replaced if it exists.
+        path : str or path-like
+            The file to write. An existing file is replaced.
 
         Raises
         ------
         UnicodeEncodeError
-            If a text is not Unicode; the file is as it was then.
+            If a string cannot be encoded. An existing file is left unchanged.
 
         OSError
-            If the file cannot be written, in which case it may be cut short.
+            If the file cannot be written. It may then be incomplete.
 
         Notes
         -----
-        Names of files that are no UTF-8 keep their bytes. To read them back, open the
-        file with `errors="surrogateescape"`.
+        File names that are not valid UTF-8 are written as their original bytes. To read
+        them, open the file with `errors="surrogateescape"`.
         """
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(self)
-        columns = [map(_in_full, column) for column in self.values()]
+        columns = [map(_join_values, column) for column in self.values()]
         writer.writerows(zip(*columns, strict=True))
         Path(path).write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
 
     def __str__(self) -> str:
-        """Return the columns beside each other, numbers with four digits.
+        """Return the columns side by side, with four significant digits.
 
-        Of an array of more than six numbers in one place, the first four and the last.
+        Of an array with more than six values in a cell, the first four and the last
+        are shown.
         """
         columns = [
-            [_printable(name), *map(_in_short, column)] for name, column in self.items()
+            [_escape(name), *map(_abbreviate, column)] for name, column in self.items()
         ]
         widths = [max(map(len, column)) for column in columns]
         lines = zip(*columns, strict=True)
@@ -93,20 +94,20 @@ class Table(dict[str, NDArray[Any]]):
         )
 
 
-def _in_full(value: Any) -> Any:
+def _join_values(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, np.ndarray) else value
 
 
-def _in_short(value: Any) -> str:
+def _abbreviate(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.4g}"
-    if isinstance(value, np.ndarray) and len(value) > _MOST_SHOWN:
-        return f"{_in_full(value[: _MOST_SHOWN - 2])} … {value[-1]}"
-    return _printable(str(_in_full(value)))
+    if isinstance(value, np.ndarray) and len(value) > _MAX_SHOWN:
+        return f"{_join_values(value[: _MAX_SHOWN - 2])} … {value[-1]}"
+    return _escape(str(_join_values(value)))
 
 
-def _printable(text: str) -> str:
-    """Escape what would break a line, or could not be printed: names of files may."""
+def _escape(text: str) -> str:
+    """Escape line breaks and unprintable characters, which file names may contain."""
     return "".join(
         letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text
     )

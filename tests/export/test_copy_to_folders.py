@@ -1,4 +1,4 @@
-"""Tests of folders of groups: what is written, and what is left alone."""
+"""Tests of the export of clusters as folders of files."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ IMPOSSIBLE_NAMES = [
 
 
 def _make(root, *names):
-    """Make files that hold their own names, and return their paths."""
+    """Create files that contain their own names, and return their paths."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def _make(root, *names):
 
 
 def _contents(folder):
-    """Return what stands in a folder: the bytes of files, by path."""
+    """Return the content of each file of a folder, by path."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -46,73 +46,78 @@ def _names(paths, folder):
 
 @pytest.fixture
 def home(tmp_path):
-    """Return the folder of the originals; groups go beside it."""
+    """Return the folder of the original files."""
     return tmp_path / "home"
 
 
 @pytest.fixture
-def groups(tmp_path):
-    """Return a folder that does not exist yet."""
-    return tmp_path / "groups"
+def out(tmp_path):
+    """Return the folder to export to, which does not exist yet."""
+    return tmp_path / "out"
 
 
 @pytest.fixture
 def make_link(tmp_path):
-    """Return a function that makes a symbolic link, or skip."""
+    """Return a function that creates a symbolic link, or skip."""
     try:
         (tmp_path / "try").symlink_to(tmp_path)
     except OSError:
-        pytest.skip("this system lets no ordinary user make links")
+        pytest.skip("this system does not let ordinary users create symbolic links")
     (tmp_path / "try").unlink()
     return lambda path, target: path.symlink_to(target)
 
 
-def test_copies_each_image_into_the_folder_of_its_group(home, groups):
-    """Row i of the answer is image i, and the originals stay."""
+def test_copies_each_image_to_the_folder_of_its_cluster(home, out):
+    """The result is in the order of the paths, and the originals are unchanged."""
     paths = _make(home, "d.jpg", "a/c.jpg", "b.jpg", "a.jpg")
     before = _contents(home)
 
-    written = copy_to_folders(paths, [1, 0, -1, 1], groups, mode="copy")
+    written = copy_to_folders(paths, [1, 0, -1, 1], out, mode="copy")
 
-    expected = ["group_01/d.jpg", "group_00/c.jpg", "no_group/b.jpg", "group_01/a.jpg"]
-    assert _names(written, groups) == expected
+    expected = [
+        "cluster_01/d.jpg",
+        "cluster_00/c.jpg",
+        "noise/b.jpg",
+        "cluster_01/a.jpg",
+    ]
+    assert _names(written, out) == expected
     assert [p.read_bytes() for p in written] == [p.read_bytes() for p in paths]
     assert _contents(home) == before
-    assert len(_contents(groups)) == 4
+    assert len(_contents(out)) == 4
 
 
-def test_takes_what_a_clusterer_says(blobs, home, groups):
-    """The labels are used as they are."""
+def test_accepts_the_labels_of_a_clusterer(blobs, home, out):
+    """No conversion is needed in between."""
     clusterer = ImageClusterer(3, random_state=0).fit(blobs[0])
     paths = _make(home, *(f"{row}.jpg" for row in range(60)))
 
-    copy_to_folders(paths, clusterer.labels_, groups)
+    copy_to_folders(paths, clusterer.labels_, out)
 
-    sizes = [len(os.listdir(groups / f"group_{label:02}")) for label in range(3)]
+    sizes = [len(os.listdir(out / f"cluster_{label:02}")) for label in range(3)]
     assert sizes == clusterer.cluster_sizes_.tolist()
 
 
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ([0, 5], ["group_00", "group_05"]),
-        ([7, 100], ["group_007", "group_100"]),
-        ([-1, -1], ["no_group"]),
+        ([0, 5], ["cluster_00", "cluster_05"]),
+        ([7, 100], ["cluster_007", "cluster_100"]),
+        ([-1, -1], ["noise"]),
     ],
 )
-def test_folders_sort_by_label(labels, expected, home, groups):
-    """A file manager sorts names, not numbers."""
-    copy_to_folders(_make(home, "a.jpg", "b.jpg"), labels, groups)
+def test_folders_sort_by_label(labels, expected, home, out):
+    """File managers sort folders by name, so the numbers need leading zeros."""
+    copy_to_folders(_make(home, "a.jpg", "b.jpg"), labels, out)
 
-    assert sorted(os.listdir(groups)) == expected
+    assert sorted(os.listdir(out)) == expected
 
 
-def test_equal_names_get_numbers(home, groups):
-    """Every camera counts from IMG_001."""
+def test_equal_names_get_numbers(home, out):
+    """Files from several cameras often have the same name."""
     names = ["a/1.jpg", "b/1.jpg", "c/1-2.jpg", "d/1.jpg", "e/1.jpg", "f/1", "g/1"]
     paths = [*_make(home, *names), home / "a/1.jpg"]
 
-    written = copy_to_folders(paths, [0, 0, 0, 0, 1, 0, 0, 0], groups)
+    written = copy_to_folders(paths, [0, 0, 0, 0, 1, 0, 0, 0], out)
 
     assert [path.name for path in written] == [
         "1.jpg",
@@ -128,8 +133,8 @@ def test_equal_names_get_numbers(home, groups):
 
 
 @pytest.mark.usefixtures("make_link")
-def test_equal_names_are_not_tried_again_and_again(home, groups, monkeypatch):
-    """Ten thousand "image.jpg" must not take fifty million tries."""
+def test_many_equal_names_take_one_try_each(home, out, monkeypatch):
+    """With a search from 1 for each file, the time would be quadratic."""
     link, tries = os.symlink, []
 
     def count(source, target):
@@ -139,20 +144,20 @@ def test_equal_names_are_not_tried_again_and_again(home, groups, monkeypatch):
     monkeypatch.setattr(os, "symlink", count)
     paths = _make(home, *(f"{row}/image.jpg" for row in range(30)))
 
-    written = copy_to_folders(paths, [0] * 30, groups, mode="link")
+    written = copy_to_folders(paths, [0] * 30, out, mode="symlink")
 
     assert tries == written
-    assert len(os.listdir(groups / "group_00")) == 30
+    assert len(os.listdir(out / "cluster_00")) == 30
 
 
 @pytest.mark.parametrize(
     "name", ["x" * 251 + ".jpg", "é" * 125 + ".jpg", "x" * 255, "x." + "y" * 253]
 )
-def test_long_names_are_shortened_for_a_number(name, home, groups):
-    """255 bytes are the limit, and an end of four is the format."""
+def test_long_names_are_shortened_for_a_number(name, home, out):
+    """The limit is 255 bytes, and the extension has to be kept."""
     paths = _make(home, f"a/{name}", f"b/{name}")
 
-    first, second = copy_to_folders(paths, [0, 0], groups)
+    first, second = copy_to_folders(paths, [0, 0], out)
 
     assert first.name == name
     assert len(os.fsencode(second.name)) <= 255
@@ -160,56 +165,56 @@ def test_long_names_are_shortened_for_a_number(name, home, groups):
     assert second.suffix == ".jpg" or not name.endswith(".jpg")
 
 
-def test_names_in_any_script_are_kept(home, groups):
-    """So are spaces, quotes and a dash at the start."""
+def test_names_in_any_script_are_kept(home, out):
+    """Spaces, quotes and a leading dash are valid in file names as well."""
     names = ["ähre 中文.jpg", "-rf.jpg", "it's $HOME.jpg", "e\u0301.jpg", ".hidden.jpg"]
     paths = _make(home, *names)
 
-    written = copy_to_folders(paths, [0] * 5, groups)
+    written = copy_to_folders(paths, [0] * 5, out)
 
     assert [path.name for path in written] == names
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems want Unicode names")
-def test_names_that_are_no_unicode_are_kept(home, groups):
-    """Old archives hold names in old encodings."""
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems need Unicode names")
+def test_names_that_are_not_unicode_are_kept(home, out):
+    """Archives may contain file names in old encodings."""
     home.mkdir()
     path = os.fsdecode(os.fsencode(home) + b"/caf\xe9.jpg")
     Path(path).touch()
 
-    written = copy_to_folders([path, path], [0, 0], groups)
+    written = copy_to_folders([path, path], [0, 0], out)
 
     names = [os.fsencode(path.name) for path in written]
     assert names == [b"caf\xe9.jpg", b"caf\xe9-2.jpg"]
 
 
-def test_names_that_differ_in_case_are_both_kept(home, groups):
-    """On some systems they are one name."""
+def test_names_that_differ_in_case_are_both_kept(home, out):
+    """On some file systems they are the same name."""
     paths = _make(home, "a/x.jpg", "b/X.JPG")
 
-    written = copy_to_folders(paths, [0, 0], groups)
+    written = copy_to_folders(paths, [0, 0], out)
 
-    assert sorted(_contents(groups).values()) == [b"a/x.jpg", b"b/X.JPG"]
+    assert sorted(_contents(out).values()) == [b"a/x.jpg", b"b/X.JPG"]
     assert [path.read_bytes() for path in written] == [b"a/x.jpg", b"b/X.JPG"]
 
 
-def test_relative_paths_are_those_of_the_caller(home, monkeypatch):
-    """Path by path as spelled; what leads there does not matter, only the last name."""
+def test_relative_paths_are_accepted(home, monkeypatch):
+    """The result starts with `folder` as it was passed, and is relative as well."""
     _make(home, "sub/a.jpg")
     monkeypatch.chdir(home)
 
-    written = copy_to_folders(["sub/../sub/a.jpg"], [0], "new/deep/groups")
+    written = copy_to_folders(["sub/../sub/a.jpg"], [0], "new/deep/out")
 
-    assert written == [Path("new/deep/groups/group_00/a.jpg")]
+    assert written == [Path("new/deep/out/cluster_00/a.jpg")]
     assert (home / written[0]).read_bytes() == b"sub/a.jpg"
 
 
-def test_a_copy_keeps_its_time(home, groups):
-    """Viewers sort by it."""
+def test_a_copy_keeps_the_modification_time(home, out):
+    """Image viewers sort by it."""
     (path,) = _make(home, "a.jpg")
     os.utime(path, ns=(10**18, 123_456_789_000_000_000))
 
-    (written,) = copy_to_folders([path], [0], groups)
+    (written,) = copy_to_folders([path], [0], out)
 
     assert written.stat().st_mtime_ns == path.stat().st_mtime_ns
 
@@ -219,94 +224,100 @@ def test_a_copy_keeps_its_time(home, groups):
     ("mode", "expected"),
     [(0o600, 0o600), (0o444, 0o644), (0o4755, 0o755), (0o666, 0o644)],
 )
-def test_a_copy_is_as_private_as_its_original(mode, expected, home, groups):
-    """But not more powerful, and its owner can edit it."""
+def test_a_copy_is_as_private_as_its_original(mode, expected, home, out):
+    """The setuid bit is dropped, and the owner can always write to the copy."""
     (path,) = _make(home, "a.jpg")
     path.chmod(mode)
     umask = os.umask(0o022)
 
     try:
-        (written,) = copy_to_folders([path], [0], groups)
+        (written,) = copy_to_folders([path], [0], out)
     finally:
         os.umask(umask)
 
     assert stat.S_IMODE(written.stat().st_mode) == expected
 
 
-def test_no_images_are_no_error(groups):
-    """A filter may leave none."""
-    assert copy_to_folders([], [], groups) == []
-    assert os.listdir(groups) == []
+def test_no_images_give_an_empty_folder(out):
+    """A filter may have removed all images."""
+    assert copy_to_folders([], [], out) == []
+    assert os.listdir(out) == []
 
 
 @pytest.mark.parametrize("kind", [dict, list, tuple, np.array])
-def test_groups_may_have_names(kind, home, groups):
-    """Who has looked at them knows what they are."""
+def test_folders_may_be_named_by_label(kind, home, out):
+    """Labels without a name get the default name."""
     given = {0: "cats", 1: "big dogs"} if kind is dict else kind(["cats", "big dogs"])
     paths = _make(home, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
 
-    written = copy_to_folders(paths, [0, 1, 2, -1], groups, names=given)
+    written = copy_to_folders(paths, [0, 1, 2, -1], out, label_names=given)
 
     folders = [path.parent.name for path in written]
-    assert folders == ["cats", "big dogs", "group_02", "no_group"]
+    assert folders == ["cats", "big dogs", "cluster_02", "noise"]
 
 
-def test_no_group_may_have_a_name(home, groups):
-    """By its label; the last of a list is not it."""
+def test_no_cluster_may_have_a_name(home, out):
+    """The label -1 is a key, not the index of the last name of a list."""
     paths = _make(home, "a.jpg")
 
-    copy_to_folders(paths, [-1], groups, names={-1: "übrige"})
+    copy_to_folders(paths, [-1], out, label_names={-1: "übrige"})
 
-    assert os.listdir(groups) == ["übrige"]
+    assert os.listdir(out) == ["übrige"]
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE_NAMES)
-def test_a_name_is_that_of_one_folder_anywhere(name, home, groups):
-    """No name leads out of the folder, or fails on the next machine."""
+def test_names_that_are_invalid_on_any_system_are_refused(name, home, out):
+    """A name must not point outside the folder, or fail on another system."""
     paths = _make(home, "a.jpg", "b.jpg")
 
-    with pytest.raises(ValueError, match=r"names\[1\]=.* must be a plain name"):
-        copy_to_folders(paths, [0, 1], groups, names={1: name})
-    assert not groups.exists()
+    with pytest.raises(
+        ValueError, match=r"label_names\[1\]=.* must be a valid folder name"
+    ):
+        copy_to_folders(paths, [0, 1], out, label_names={1: name})
+    assert not out.exists()
 
 
-@pytest.mark.parametrize("names", [["Cats", "cats"], {1: "GROUP_00"}, ["é", "e\u0301"]])
-def test_groups_do_not_share_a_folder(names, home, groups):
-    """On some systems these are one name."""
+@pytest.mark.parametrize(
+    "names", [["Cats", "cats"], {1: "CLUSTER_00"}, ["é", "e\u0301"]]
+)
+def test_clusters_do_not_share_a_folder(names, home, out):
+    """On some file systems these are the same name."""
     paths = _make(home, "a.jpg", "b.jpg")
 
-    with pytest.raises(ValueError, match=r"same folder.* labels 0 and 1; to join"):
-        copy_to_folders(paths, [0, 1], groups, names=names)
+    with pytest.raises(
+        ValueError, match=r"labels 0 and 1 to the same folder.*To merge"
+    ):
+        copy_to_folders(paths, [0, 1], out, label_names=names)
 
 
 @pytest.mark.parametrize(
     ("names", "error", "words"),
     [
-        ({"0": "cats"}, TypeError, "names has the key '0'"),
-        ([1], TypeError, r"names\[0\]=1 must be a str"),
-        ("cats", ValueError, "'names' parameter"),
-        ({"cats"}, ValueError, "'names' parameter"),
+        ({"0": "cats"}, TypeError, "label_names has the key '0'"),
+        ([1], TypeError, r"label_names\[0\]=1 must be a str"),
+        ("cats", ValueError, "'label_names' parameter"),
+        ({"cats"}, ValueError, "'label_names' parameter"),
     ],
 )
-def test_names_are_by_label(names, error, words, home, groups):
-    """Labels read from JSON are str, and would match none."""
+def test_label_names_are_validated(names, error, words, home, out):
+    """Keys read from JSON are strings, for example, and would match no label."""
     with pytest.raises(error, match=words):
-        copy_to_folders(_make(home, "a.jpg"), [0], groups, names=names)
+        copy_to_folders(_make(home, "a.jpg"), [0], out, label_names=names)
 
 
-def test_a_second_run_is_refused(home, groups):
-    """Two groupings in one folder, or every image twice, is what nobody wants."""
+def test_a_second_run_is_refused(home, out):
+    """It would mix two clusterings, or copy every image twice."""
     paths = _make(home, "a.jpg", "b.jpg")
-    copy_to_folders(paths, [0, 1], groups)
-    before = _contents(groups)
+    copy_to_folders(paths, [0, 1], out)
+    before = _contents(out)
 
-    with pytest.raises(FileExistsError, match=r"already has 'group_00'"):
-        copy_to_folders(paths, [1, 0], groups)
-    assert _contents(groups) == before
+    with pytest.raises(FileExistsError, match=r"already contains 'cluster_00'"):
+        copy_to_folders(paths, [1, 0], out)
+    assert _contents(out) == before
 
 
-def test_what_else_the_folder_holds_is_left_alone(home):
-    """Results often lie beside each other, or beside the originals."""
+def test_other_files_in_the_folder_are_unchanged(home):
+    """Results are often written next to each other, or next to the originals."""
     paths = _make(home, "a.jpg", "sub/b.jpg")
     before = _contents(home)
 
@@ -317,95 +328,102 @@ def test_what_else_the_folder_holds_is_left_alone(home):
     assert len(after) == len(before) + 2
 
 
-def test_what_file_managers_hide_is_left_alone(home, groups):
-    """Who has opened an empty folder on a Mac has made it hold something."""
+def test_hidden_files_in_the_folder_are_unchanged(home, out):
+    """File managers create hidden files in empty folders, such as .DS_Store."""
     paths = _make(home, "a.jpg")
-    _make(groups, ".DS_Store")
+    _make(out, ".DS_Store")
 
-    copy_to_folders(paths, [0], groups)
+    copy_to_folders(paths, [0], out)
 
-    assert _contents(groups) == {".DS_Store": b".DS_Store", "group_00/a.jpg": b"a.jpg"}
+    assert _contents(out) == {
+        ".DS_Store": b".DS_Store",
+        "cluster_00/a.jpg": b"a.jpg",
+    }
 
 
-def test_an_output_may_be_the_next_input(home, groups):
-    """Groups of a group, beside it."""
-    written = copy_to_folders(_make(home, "a.jpg", "b.jpg"), [0, 0], groups)
+def test_an_output_may_be_the_next_input(home, out):
+    """A cluster may be clustered again and exported to its own folder."""
+    written = copy_to_folders(_make(home, "a.jpg", "b.jpg"), [0, 0], out)
 
-    again = copy_to_folders(written, [0, 1], groups / "group_00/parts")
+    again = copy_to_folders(written, [0, 1], out / "cluster_00/parts")
 
     assert [path.read_bytes() for path in again] == [b"a.jpg", b"b.jpg"]
     assert [path.read_bytes() for path in written] == [b"a.jpg", b"b.jpg"]
 
 
-def test_a_link_to_nowhere_is_no_folder(home):
-    """Nothing is made where it points to."""
+def test_a_broken_link_is_not_a_folder(home):
+    """Nothing is created at the target of the link."""
     (path,) = _make(home, "a.jpg")
     link = home / "link"
     link.symlink_to(home / "nowhere")
 
-    with pytest.raises(NotADirectoryError, match="link' is a link to nowhere"):
+    with pytest.raises(
+        NotADirectoryError, match="link' must be a folder, but is a broken"
+    ):
         copy_to_folders([path], [0], link)
     assert not (home / "nowhere").exists()
 
 
-def test_a_file_is_no_folder(home):
-    """It stays what it is."""
+def test_a_file_is_not_a_folder(home):
+    """The file is left unchanged."""
     (path,) = _make(home, "a.jpg")
 
-    with pytest.raises(NotADirectoryError, match=r"a\.jpg' is a file"):
+    with pytest.raises(
+        NotADirectoryError, match=r"a\.jpg' must be a folder, but is a file"
+    ):
         copy_to_folders([path], [0], path)
     assert path.read_bytes() == b"a.jpg"
 
 
-def test_links_within_the_folder_are_not_followed(home, groups, tmp_path, make_link):
-    """Who can write there must not decide where else we write."""
+def test_links_within_the_folder_are_not_followed(home, out, tmp_path, make_link):
+    """Somebody who can write to the folder must not redirect files elsewhere."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    groups.mkdir()
-    make_link(groups / "group_00", elsewhere)
+    out.mkdir()
+    make_link(out / "cluster_00", elsewhere)
 
-    with pytest.raises(FileExistsError, match=r"has 'group_00'"):
-        copy_to_folders(_make(home, "a.jpg"), [0], groups)
+    with pytest.raises(FileExistsError, match=r"contains 'cluster_00'"):
+        copy_to_folders(_make(home, "a.jpg"), [0], out)
     assert os.listdir(elsewhere) == []
 
 
 def test_links_made_at_the_last_moment_are_not_followed(
-    home, groups, tmp_path, make_link, monkeypatch
+    home, out, tmp_path, make_link, monkeypatch
 ):
-    """The folder of a group is made, or it is not ours."""
+    """Creating a folder fails if it exists, even after the check."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    groups.mkdir()
-    make_link(groups / "group_00", elsewhere)
+    out.mkdir()
+    make_link(out / "cluster_00", elsewhere)
     monkeypatch.setattr(os.path, "lexists", lambda path: False)
 
-    with pytest.raises(FileExistsError, match=r"another program made .*group_00"):
-        copy_to_folders(_make(home, "a.jpg"), [0], groups)
+    with pytest.raises(FileExistsError, match=r"another process created .*cluster_00"):
+        copy_to_folders(_make(home, "a.jpg"), [0], out)
     monkeypatch.undo()
     assert os.listdir(elsewhere) == []
 
 
-def test_a_file_made_meanwhile_is_kept(home, groups, make_link, monkeypatch):
-    """Also one that is a link to nothing, which plain opening would write through."""
+def test_a_file_made_meanwhile_is_kept(home, out, make_link, monkeypatch):
+    """Opening a broken link without care would create its target."""
     paths = _make(home, "first.jpg", "a.jpg", "b.jpg")
     copy = shutil.copyfileobj
 
     def copy_and_plant(*args):
-        if not (groups / "group_00/a.jpg").exists():
-            _make(groups, "group_00/a.jpg")
-            make_link(groups / "group_00/b.jpg", home / "nothing.jpg")
+        if not (out / "cluster_00/a.jpg").exists():
+            _make(out, "cluster_00/a.jpg")
+            make_link(out / "cluster_00/b.jpg", home / "nothing.jpg")
         copy(*args)
 
     monkeypatch.setattr(shutil, "copyfileobj", copy_and_plant)
-    written = copy_to_folders(paths, [0, 0, 0], groups)
+    written = copy_to_folders(paths, [0, 0, 0], out)
 
     assert [path.name for path in written] == ["first.jpg", "a-2.jpg", "b-2.jpg"]
-    assert (groups / "group_00/a.jpg").read_bytes() == b"group_00/a.jpg"
+    assert (out / "cluster_00/a.jpg").read_bytes() == b"cluster_00/a.jpg"
     assert not (home / "nothing.jpg").exists()
 
 
-def test_of_two_runs_at_once_no_file_is_lost(home, groups):
-    """Each is whole, or says that the folder is taken."""
+def test_of_two_concurrent_runs_one_is_refused(home, out):
+    """The other one is complete, and no file is lost."""
     names = [f"{row}/{row % 7}.jpg" for row in range(100)]
     paths = _make(home, *names)
     start = threading.Barrier(2)
@@ -414,7 +432,7 @@ def test_of_two_runs_at_once_no_file_is_lost(home, groups):
     def run():
         start.wait()
         try:
-            outcomes.append(copy_to_folders(paths, [0] * 100, groups))
+            outcomes.append(copy_to_folders(paths, [0] * 100, out))
         except FileExistsError as error:
             outcomes.append(error)
 
@@ -427,7 +445,7 @@ def test_of_two_runs_at_once_no_file_is_lost(home, groups):
     assert Counter(map(type, outcomes)) == {list: 1, FileExistsError: 1}
     (written,) = (outcome for outcome in outcomes if isinstance(outcome, list))
     assert [path.read_text() for path in written] == names
-    assert len(_contents(groups)) == 100
+    assert len(_contents(out)) == 100
 
 
 @pytest.mark.parametrize(
@@ -435,51 +453,51 @@ def test_of_two_runs_at_once_no_file_is_lost(home, groups):
     [
         ("gone.jpg", FileNotFoundError, "does not exist"),
         ("folder.jpg", ValueError, "must be a regular file"),
-        ("a.jpg/", ValueError, "must end with the name of a file"),
-        ("folder.jpg/..", ValueError, "must end with the name of a file"),
-        ("folder.jpg/.", ValueError, "must end with the name of a file"),
-        ("a\0.jpg", ValueError, "must end with the name of a file"),
+        ("a.jpg/", ValueError, "must end with a file name"),
+        ("folder.jpg/..", ValueError, "must end with a file name"),
+        ("folder.jpg/.", ValueError, "must end with a file name"),
+        ("a\0.jpg", ValueError, "must end with a file name"),
     ],
 )
-def test_all_originals_are_looked_at_first(name, error, words, home, groups):
-    """Half an export of a wrong list helps nobody."""
+def test_all_paths_are_validated_first(name, error, words, home, out):
+    """One invalid path must not leave half of the files exported."""
     _make(home, "a.jpg", "folder.jpg/b.jpg")
     paths = [home / "a.jpg", f"{home}/{name}"]
 
     with pytest.raises(error, match=rf"paths\[1\]=.*{words}"):
-        copy_to_folders(paths, [0, 1], groups)
-    assert not groups.exists()
+        copy_to_folders(paths, [0, 1], out)
+    assert not out.exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
-def test_pipes_are_not_waited_for(home, groups):
-    """Nor are devices read, some of which never end."""
+def test_pipes_and_devices_are_refused(home, out):
+    """Reading them may never end."""
     home.mkdir()
     os.mkfifo(home / "pipe.jpg")
 
     for path in [home / "pipe.jpg", "/dev/zero"]:
         with pytest.raises(ValueError, match=r"a pipe or a device"):
-            copy_to_folders([path], [0], groups)
+            copy_to_folders([path], [0], out)
 
 
-def test_labels_and_paths_are_checked_first(home, groups):
-    """As for a table of them."""
+def test_labels_and_types_are_validated_first(home, out):
+    """Nothing is created if an argument is invalid."""
     (path,) = _make(home, "a.jpg")
 
     with pytest.raises(ValueError, match=r"paths has 1 entries and labels has 2"):
-        copy_to_folders([path], [0, 1], groups)
+        copy_to_folders([path], [0, 1], out)
     with pytest.raises(TypeError, match=r"labels must be integers"):
-        copy_to_folders([path], [0.5], groups)
+        copy_to_folders([path], [0.5], out)
     with pytest.raises(TypeError, match=r"paths\[0\] must be a str or path-like"):
-        copy_to_folders([b"\xff\xd8"], [0], groups)
-    with pytest.raises(ValueError, match=r"'mode' parameter.*'copy', 'link'|'move'"):
-        copy_to_folders([path], [0], groups, mode="move")
-    assert not groups.exists()
+        copy_to_folders([b"\xff\xd8"], [0], out)
+    with pytest.raises(ValueError, match=r"'mode' parameter.*'copy'"):
+        copy_to_folders([path], [0], out, mode="move")
+    assert not out.exists()
 
 
 @pytest.fixture
 def fail_within(monkeypatch):
-    """Return a function that lets copying fail within the file of a given name."""
+    """Return a function that makes copying fail halfway through a given file."""
     copy = shutil.copyfileobj
 
     def arrange(name, error):
@@ -494,28 +512,28 @@ def fail_within(monkeypatch):
     return arrange
 
 
-def test_a_file_that_cannot_be_read_leaves_nothing(home, groups, fail_within):
-    """What was whole before stays, and both files are named."""
+def test_a_failed_copy_is_deleted(home, out, fail_within):
+    """Complete copies are kept, and the message names both files."""
     paths = _make(home, "a.jpg", "b.jpg", "c.jpg")
     fail_within("b.jpg", OSError(errno.EIO, "broken disk"))
 
     with pytest.raises(OSError, match=r"broken disk: .*b\.jpg' -> .*b\.jpg'"):
-        copy_to_folders(paths, [0, 0, 0], groups)
-    assert _contents(groups) == {"group_00/a.jpg": b"a.jpg"}
+        copy_to_folders(paths, [0, 0, 0], out)
+    assert _contents(out) == {"cluster_00/a.jpg": b"a.jpg"}
 
 
-def test_an_interrupt_leaves_nothing_half_written(home, groups, fail_within):
-    """Who presses Ctrl-C may keep what is there."""
+def test_an_interrupted_copy_is_deleted(home, out, fail_within):
+    """Complete copies are kept when the user presses Ctrl-C."""
     paths = _make(home, "a.jpg", "b.jpg")
     fail_within("b.jpg", KeyboardInterrupt())
 
     with pytest.raises(KeyboardInterrupt):
-        copy_to_folders(paths, [0, 0], groups)
-    assert _contents(groups) == {"group_00/a.jpg": b"a.jpg"}
+        copy_to_folders(paths, [0, 0], out)
+    assert _contents(out) == {"cluster_00/a.jpg": b"a.jpg"}
 
 
-def test_an_original_that_vanishes_is_named(home, groups, monkeypatch):
-    """It may do so while others are copied."""
+def test_an_original_deleted_meanwhile_is_named(home, out, monkeypatch):
+    """It may be deleted while other files are copied."""
     paths = _make(home, "a.jpg", "b.jpg")
     copy = shutil.copyfileobj
 
@@ -525,52 +543,52 @@ def test_an_original_that_vanishes_is_named(home, groups, monkeypatch):
 
     monkeypatch.setattr(shutil, "copyfileobj", copy_and_delete)
     with pytest.raises(FileNotFoundError, match=r"b\.jpg' -> .*b\.jpg'"):
-        copy_to_folders(paths, [0, 0], groups)
-    assert _contents(groups) == {"group_00/a.jpg": b"a.jpg"}
+        copy_to_folders(paths, [0, 0], out)
+    assert _contents(out) == {"cluster_00/a.jpg": b"a.jpg"}
 
 
 @pytest.mark.skipif(
-    os.name != "posix" or os.geteuid() == 0, reason="root may write and read all"
+    os.name != "posix" or os.geteuid() == 0, reason="root can read and write everything"
 )
 def test_a_folder_that_cannot_be_written_is_named(home, tmp_path):
-    """By the error of the system, which says why."""
+    """The error of the operating system says why."""
     paths = _make(home, "a.jpg")
     (tmp_path / "closed").mkdir(mode=0o500)
 
     with pytest.raises(PermissionError, match="closed"):
-        copy_to_folders(paths, [0], tmp_path / "closed/groups")
+        copy_to_folders(paths, [0], tmp_path / "closed/out")
 
 
 @pytest.mark.usefixtures("make_link")
-def test_links_lead_to_the_originals(home, groups, monkeypatch):
-    """From wherever one comes."""
+def test_links_point_to_the_originals(home, out, monkeypatch):
+    """They are absolute, even if the paths are relative."""
     paths = _make(home, "a/1.jpg", "b/1.jpg")
     monkeypatch.chdir(home)
 
-    written = copy_to_folders(["a/1.jpg", "b/1.jpg"], [0, 0], groups, mode="link")
+    written = copy_to_folders(["a/1.jpg", "b/1.jpg"], [0, 0], out, mode="symlink")
 
-    assert _names(written, groups) == ["group_00/1.jpg", "group_00/1-2.jpg"]
+    assert _names(written, out) == ["cluster_00/1.jpg", "cluster_00/1-2.jpg"]
     assert [Path(os.readlink(path)) for path in written] == paths
 
 
-def test_a_linked_original_is_copied(home, groups, make_link):
-    """A collection of links becomes one of files."""
+def test_a_linked_original_is_copied(home, out, make_link):
+    """Copying a collection of symbolic links gives regular files."""
     (path,) = _make(home, "a.jpg")
     make_link(home / "b.jpg", path)
 
-    (written,) = copy_to_folders([home / "b.jpg"], [0], groups)
+    (written,) = copy_to_folders([home / "b.jpg"], [0], out)
 
     assert written.name == "b.jpg"
     assert not written.is_symlink()
     assert written.read_bytes() == b"a.jpg"
 
 
-def test_without_links_copies_are_the_way_out(home, groups, monkeypatch):
-    """Windows wants a privilege, and memory cards know none."""
+def test_the_error_without_links_suggests_copies(home, out, monkeypatch):
+    """Windows requires a privilege for links, and some file systems have none."""
 
     def refuse(source, target):
         raise OSError(errno.EPERM, "not permitted")
 
     monkeypatch.setattr(os, "symlink", refuse)
     with pytest.raises(PermissionError, match=r"mode='copy'.*a\.jpg"):
-        copy_to_folders(_make(home, "a.jpg"), [0], groups, mode="link")
+        copy_to_folders(_make(home, "a.jpg"), [0], out, mode="symlink")

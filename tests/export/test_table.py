@@ -1,4 +1,4 @@
-"""Tests of tables without pandas."""
+"""Tests of tables that do not need pandas."""
 
 import csv
 import sys
@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from imgsim.export._table import Table
+from imgsim.export import Table
 
 
 def _rows(path):
@@ -16,21 +16,21 @@ def _rows(path):
 
 @pytest.fixture
 def table():
-    """Return a table of texts, integers and numbers."""
+    """Return a table of strings, integers and floats."""
     names = np.array(["a, b", 'say "c"', "d\r\ne", "\udcff.jpg"], dtype=object)
     size = np.array([0.123456, 1e-7, np.nan, 2.0], dtype=np.float32)
     return Table(name=names, group=np.array([0, 1, -1, 2]), size=size)
 
 
-def test_prints_columns_beside_each_other():
-    """As wide as they must be, with four digits."""
+def test_prints_columns_side_by_side():
+    """Columns are right-aligned, and floats have four significant digits."""
     table = Table(k=np.array([2, 10]), silhouette=np.array([0.51234, np.nan]))
 
     assert str(table) == " k  silhouette\n 2      0.5123\n10         nan"
 
 
-def test_prints_what_cannot_be_printed(table):
-    """Of a file's name, a line break would tear the table, a lone byte stop print."""
+def test_unprintable_characters_are_escaped(table):
+    """A line break would break the table, and print raises on invalid Unicode."""
     lines = str(table).splitlines()
 
     assert len(lines) == 5
@@ -38,14 +38,14 @@ def test_prints_what_cannot_be_printed(table):
     assert lines[4].split() == [r"\udcff.jpg", "2", "2"]
 
 
-def test_an_empty_table_has_a_header():
-    """No images are no error; nor is no column."""
+def test_an_empty_table_prints_its_header():
+    """Neither a table without rows nor one without columns is an error."""
     assert str(Table(path=np.array([]), group=np.array([]))) == "path  group"
     assert str(Table()) == ""
 
 
 def test_is_a_dict_of_arrays(table):
-    """It is pandas' own input, and numpy's."""
+    """The table can be passed to the constructor of a pandas DataFrame."""
     pd = pytest.importorskip("pandas")
 
     assert list(table) == ["name", "group", "size"]
@@ -53,8 +53,8 @@ def test_is_a_dict_of_arrays(table):
     assert pd.DataFrame(table).equals(table.to_frame())
 
 
-def test_becomes_a_frame(table):
-    """With the columns' own types."""
+def test_a_data_frame_has_the_dtypes_of_the_columns(table):
+    """Integers and single precision are preserved."""
     pytest.importorskip("pandas")
 
     frame = table.to_frame()
@@ -65,8 +65,8 @@ def test_becomes_a_frame(table):
     assert frame["size"].dtype == np.float32
 
 
-def test_a_frame_needs_pandas(table, monkeypatch):
-    """The rest of a table does not."""
+def test_to_frame_without_pandas_says_how_to_install_it(table, monkeypatch):
+    """Pandas is an optional dependency."""
     monkeypatch.setitem(sys.modules, "pandas", None)
 
     with pytest.raises(
@@ -75,8 +75,8 @@ def test_a_frame_needs_pandas(table, monkeypatch):
         table.to_frame()
 
 
-def test_a_csv_file_holds_all_digits_and_bytes(table, tmp_path):
-    """What is written is what is read, whatever a file is called."""
+def test_a_csv_file_preserves_all_digits_and_bytes(table, tmp_path):
+    """Reading the file gives exactly the same values, for any file name."""
     table.to_csv(tmp_path / "table.csv")
 
     header, *rows = _rows(tmp_path / "table.csv")
@@ -88,8 +88,8 @@ def test_a_csv_file_holds_all_digits_and_bytes(table, tmp_path):
     assert b"\xff.jpg" in (tmp_path / "table.csv").read_bytes()
 
 
-def test_a_csv_file_is_read_by_pandas(table, tmp_path):
-    """Which is what most people do with it."""
+def test_pandas_can_read_the_csv_file(table, tmp_path):
+    """Most users read it with pandas."""
     pd = pytest.importorskip("pandas")
 
     table.to_csv(str(tmp_path / "table.csv"))
@@ -101,8 +101,8 @@ def test_a_csv_file_is_read_by_pandas(table, tmp_path):
     assert frame["size"].isna().tolist() == [False, False, True, False]
 
 
-def test_a_long_array_is_cut_when_printed():
-    """The sizes of forty groups would break the lines of a whole table."""
+def test_a_long_array_is_abbreviated_when_printed():
+    """A cell may contain the sizes of many clusters."""
     sizes = np.empty(2, dtype=object)
     sizes[:] = np.arange(40), np.arange(6)
 
@@ -111,8 +111,8 @@ def test_a_long_array_is_cut_when_printed():
     assert [line.strip() for line in lines[1:]] == ["0 1 2 3 … 39", "0 1 2 3 4 5"]
 
 
-def test_a_csv_file_holds_whole_arrays(tmp_path):
-    """Numpy would leave out the middle of a long one."""
+def test_a_csv_file_contains_whole_arrays(tmp_path):
+    """The string representation of NumPy abbreviates long arrays."""
     sizes = np.empty(1, dtype=object)
     sizes[0] = np.arange(2000)
 
@@ -121,8 +121,8 @@ def test_a_csv_file_holds_whole_arrays(tmp_path):
     assert _rows(tmp_path / "table.csv")[1][0].split() == [*map(str, range(2000))]
 
 
-def test_an_empty_csv_file_has_a_header(tmp_path):
-    """So that a script finds the columns it expects."""
+def test_a_csv_file_without_rows_has_a_header(tmp_path):
+    """Scripts that read the file expect the columns."""
     Table(path=np.array([]), group=np.array([])).to_csv(tmp_path / "table.csv")
 
     assert _rows(tmp_path / "table.csv") == [["path", "group"]]
@@ -132,8 +132,8 @@ def test_an_empty_csv_file_has_a_header(tmp_path):
     ("column", "error"),
     [(["fine", "\ud800"], UnicodeEncodeError), (["too short"], ValueError)],
 )
-def test_what_cannot_be_written_leaves_the_file_as_it_was(column, error, tmp_path):
-    """Half a table looks like a whole one."""
+def test_a_failed_write_leaves_the_file_unchanged(column, error, tmp_path):
+    """An incomplete table would look like a complete one."""
     (tmp_path / "table.csv").write_text("old")
     table = Table(name=np.array(column, dtype=object), group=np.array([0, 1]))
 
