@@ -1,4 +1,4 @@
-"""Collections of pictures that need no network, for documentation and tests."""
+"""Small collections of images that are available without a network connection."""
 
 from imgsim.datasets._digits import load_digit_images
 from imgsim.datasets._photos import load_sample_photos

@@ -1,34 +1,37 @@
-"""Handwritten digits as grey pictures."""
+"""Handwritten digits as grayscale images."""
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
+from imgsim._typing import PixelArray
+
 
 def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunch:
-    """Load scikit-learn's handwritten digits as pictures.
+    """Load the handwritten digits of scikit-learn as images.
 
     Parameters
     ----------
     n_per_class : int, default=None
-        Number of pictures of each of the ten digits, the first ones in
-        scikit-learn's order. None takes all 1,797.
+        Number of images of each of the ten digits, in the order of scikit-learn. None
+        loads all 1,797 images.
 
     size : int, default=32
-        Height and width in pixels; the originals of 8 by 8 are enlarged bicubically.
+        Height and width of the images in pixels. The original images of 8 x 8 pixels
+        are enlarged by bicubic interpolation.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With the attributes
+        Dictionary-like object with the following attributes.
 
         images : ndarray of shape (n_images, size, size), dtype uint8
-            Grey pictures, white ink on black.
+            Grayscale images of white digits on a black background.
         target : ndarray of shape (n_images,), dtype int64
-            The digit, 0 to 9.
+            The digit, from 0 to 9.
         target_names : list of str
-            "0" to "9".
+            Names of the classes, from "0" to "9".
 
     Raises
     ------
@@ -37,7 +40,7 @@ def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunc
 
     See Also
     --------
-    load_sample_photos : Cuts of colour photographs and near copies of them.
+    load_sample_photos : Load crops of color photographs and near copies of them.
 
     References
     ----------
@@ -54,7 +57,7 @@ def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunc
     if n_per_class is not None and n_per_class < 1:
         raise ValueError(f"n_per_class={n_per_class} must be at least 1.")
     if size < 1:
-        raise ValueError(f"size={size} must be at least 1 pixel.")
+        raise ValueError(f"size={size} must be at least 1.")
     digits = load_digits()
     rows = np.sort(
         np.concatenate(
@@ -65,7 +68,7 @@ def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunc
         )
     )
     levels = np.rint(digits.images[rows] * (255 / 16)).astype(np.uint8)
-    images = np.stack([_enlarged(level, size) for level in levels])
+    images = np.stack([_enlarge(level, size) for level in levels])
     return Bunch(
         images=images,
         target=digits.target[rows].astype(np.int64),
@@ -73,6 +76,6 @@ def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunc
     )
 
 
-def _enlarged(level: np.ndarray, size: int) -> np.ndarray:
+def _enlarge(level: PixelArray, size: int) -> PixelArray:
     image = Image.fromarray(level).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(image)

@@ -1,47 +1,49 @@
-"""Cuts of two colour photographs, and near copies of each cut."""
+"""Crops of two color photographs, and near copies of each crop."""
 
 import io
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
+
+from imgsim._typing import PixelArray
 
 _SIDE = 160
 _GRID = (2, 4)
 
 
 def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
-    """Cut scikit-learn's two photographs into pictures and near copies of them.
+    """Load crops of the sample photographs of scikit-learn, and near copies of them.
 
-    Each photograph, a temple in China and a dahlia, is cut into square pictures that
-    do not overlap. Each picture is followed by its near copies, as a photo collection
-    would hold them: recompressed, half as large, cropped, brighter, turned by five
-    degrees, mirrored, grey.
+    Each of the two photographs, a temple in China and a dahlia, is divided into square
+    crops that do not overlap. Each crop is followed by near copies such as occur in
+    photo collections: recompressed, at half the size, cropped, brighter, rotated by
+    five degrees, mirrored, in gray.
 
     Parameters
     ----------
     n_crops : int, default=8
-        Number of pictures cut from each photograph, 1 to 8.
+        Number of crops of each photograph, from 1 to 8.
 
     n_copies : int, default=5
-        Number of near copies of each picture, 0 to 7, in the order given above.
+        Number of near copies of each crop, from 0 to 7, in the order given above.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With the attributes
+        Dictionary-like object with the following attributes.
 
-        images : list of ndarray, each (height, width, 3) uint8
-            A picture, then its copies, then the next picture.
+        images : list of ndarray, each of shape (height, width, 3), dtype uint8
+            Each crop, followed by its near copies.
         target : ndarray of shape (n_images,), dtype int64
-            Which picture this one is or copies, a position in `target_names`.
+            The crop that each image shows, as an index into `target_names`.
         target_names : list of str
-            Photograph and number of the cut, such as "flower-3".
+            Names of the crops: the photograph and a number, such as "flower-3".
         copy_names : list of str
-            What was done to each image; "original" for the picture itself.
+            How each image was made from its crop: "original", "recompressed",
+            "half size", "cropped", "brighter", "rotated", "mirrored" or "gray".
 
     Raises
     ------
@@ -50,7 +52,7 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
 
     See Also
     --------
-    load_digit_images : Grey pictures of ten digits.
+    load_digit_images : Load grayscale images of handwritten digits.
 
     Examples
     --------
@@ -60,34 +62,38 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
     (array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]), 'flower-2')
     """
     if not 1 <= n_crops <= _GRID[0] * _GRID[1]:
-        raise ValueError(f"n_crops={n_crops} must be 1 to {_GRID[0] * _GRID[1]}.")
+        raise ValueError(
+            f"n_crops={n_crops} must be at least 1 and at most {_GRID[0] * _GRID[1]}."
+        )
     if not 0 <= n_copies <= len(_VARIATIONS):
-        raise ValueError(f"n_copies={n_copies} must be 0 to {len(_VARIATIONS)}.")
+        raise ValueError(
+            f"n_copies={n_copies} must be at least 0 and at most {len(_VARIATIONS)}."
+        )
     variations = {"original": _unchanged} | dict(list(_VARIATIONS.items())[:n_copies])
-    cuts = _cuts(n_crops)
+    crops = _crops_by_name(n_crops)
     return Bunch(
         images=[
-            np.asarray(vary(cut))
-            for cut in cuts.values()
+            np.asarray(vary(crop))
+            for crop in crops.values()
             for vary in variations.values()
         ],
-        target=np.repeat(np.arange(len(cuts), dtype=np.int64), len(variations)),
-        target_names=list(cuts),
-        copy_names=list(variations) * len(cuts),
+        target=np.repeat(np.arange(len(crops), dtype=np.int64), len(variations)),
+        target_names=list(crops),
+        copy_names=list(variations) * len(crops),
     )
 
 
-def _cuts(n_crops: int) -> dict[str, Image.Image]:
+def _crops_by_name(n_crops: int) -> dict[str, Image.Image]:
     photos = load_sample_images()
     names = [name.removesuffix(".jpg").rpartition("/")[2] for name in photos.filenames]
     return {
-        f"{name}-{i + 1}": Image.fromarray(_cut(photo, i))
+        f"{name}-{i + 1}": Image.fromarray(_crop(photo, i))
         for name, photo in zip(names, photos.images, strict=True)
         for i in range(n_crops)
     }
 
 
-def _cut(photo: NDArray[np.uint8], i: int) -> NDArray[np.uint8]:
+def _crop(photo: PixelArray, i: int) -> PixelArray:
     n_rows, n_columns = _GRID
     top = (i // n_columns) * (photo.shape[0] // n_rows) + 25
     left = (i % n_columns) * (photo.shape[1] // n_columns)
@@ -117,12 +123,12 @@ def _brighter(image: Image.Image) -> Image.Image:
     return ImageEnhance.Brightness(image).enhance(1.3)
 
 
-def _turned(image: Image.Image) -> Image.Image:
-    # Turned inside its own frame, then cut to where there are pixels.
+def _rotated(image: Image.Image) -> Image.Image:
+    # The margin that contains the empty corners is removed.
     return _cropped(image.rotate(5, Image.Resampling.BICUBIC))
 
 
-def _grey(image: Image.Image) -> Image.Image:
+def _gray(image: Image.Image) -> Image.Image:
     return ImageOps.grayscale(image).convert("RGB")
 
 
@@ -131,7 +137,7 @@ _VARIATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "half size": _half_size,
     "cropped": _cropped,
     "brighter": _brighter,
-    "turned": _turned,
+    "rotated": _rotated,
     "mirrored": ImageOps.mirror,
-    "grey": _grey,
+    "gray": _gray,
 }

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,23 @@ from imgsim.exceptions import ImageReadError
 from imgsim.images._jpeg import rgb_from_file
 from imgsim.images._rgb import rgb_from_array, rgb_from_pillow
 
-Decoder = Callable[[Image.Image, IO[bytes]], PixelArray]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+ImageSource: TypeAlias = (
+    "str | os.PathLike[str] | Buffer | IO[bytes] | Image.Image | NDArray[Any] | Tensor"
+)
+Decoder: TypeAlias = Callable[[Image.Image, IO[bytes]], PixelArray]
+
+_N_TRIES = 5
+_MANY_PIXELS = 4_000_000  # need 30 MB while they are decoded
+
+_shared_source_lock = threading.Lock()
+_large_image_lock = threading.Lock()
 
 
-def read_image(source: Any) -> PixelArray:
+def read_image(source: ImageSource) -> PixelArray:
     """Read an image as upright 8-bit RGB.
 
     The EXIF orientation is applied, alpha is composited on white, and all modes are
@@ -92,7 +105,7 @@ def read_image(source: Any) -> PixelArray:
     return _read_or_explain(source, lambda image, file: rgb_from_pillow(image))
 
 
-def read_image_fast(source: Any, min_side: int) -> PixelArray:
+def read_image_fast(source: ImageSource, min_side: int) -> PixelArray:
     """Read an image like `read_image`, but with the fastest decoder for JPEG files.
 
     The pixels are the same, except that the decoder may downscale a JPEG whose shorter
@@ -102,7 +115,7 @@ def read_image_fast(source: Any, min_side: int) -> PixelArray:
     return _read_or_explain(source, partial(rgb_from_file, min_side=min_side))
 
 
-def read_image_small(source: Any, side: int) -> PixelArray:
+def read_image_small(source: ImageSource, side: int) -> PixelArray:
     """Read an image like `read_image`, but downscale large files.
 
     The longer side of a file that is downscaled is at least `side`. JPEG files are
@@ -112,7 +125,7 @@ def read_image_small(source: Any, side: int) -> PixelArray:
     return _read_or_explain(source, partial(_downscaled_rgb, side=side))
 
 
-def _downscaled_rgb(image: Image.Image, file: Any, side: int) -> PixelArray:
+def _downscaled_rgb(image: Image.Image, file: IO[bytes], side: int) -> PixelArray:
     image.draft(None, (side, side))
     if image.width * image.height <= _MANY_PIXELS:
         return rgb_from_pillow(image)
@@ -125,7 +138,7 @@ def _downscaled_rgb(image: Image.Image, file: Any, side: int) -> PixelArray:
 def read_content(source: Any) -> bytes | None:
     """Return the encoded bytes of a source, or None if the source is not encoded."""
     try:
-        if isinstance(source, bytes | bytearray | memoryview):
+        if isinstance(source, Buffer):
             return bytes(source)
         if isinstance(source, str | os.PathLike):
             with _open(source) as file:
@@ -143,7 +156,7 @@ def describe_source(source: Any) -> str:
         with suppress(TypeError):  # a path-like object may return an invalid path
             path = os.fsdecode(source)
             return path.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(source, bytes | bytearray | memoryview):
+    if isinstance(source, Buffer):
         return f"<{len(source)} bytes>"
     if isinstance(source, Image.Image):
         return f"<{source.mode} image of {source.width} x {source.height} pixels>"
@@ -192,20 +205,16 @@ class _QuietPillow:
 
 
 _quiet_pillow = _QuietPillow()
-_N_TRIES = 5
-_shared_source_lock = threading.Lock()
-_MANY_PIXELS = 4_000_000  # need 30 MB while they are decoded
-_large_image_lock = threading.Lock()
 
 
-def _read_or_explain(source: Any, decode: Decoder) -> PixelArray:
+def _read_or_explain(source: ImageSource, decode: Decoder) -> PixelArray:
     try:
         return _read_quietly(source, decode)
     except Exception as error:
         raise ImageReadError(describe_source(source), _reason(error)) from error
 
 
-def _read_quietly(source: Any, decode: Decoder) -> PixelArray:
+def _read_quietly(source: ImageSource, decode: Decoder) -> PixelArray:
     for _ in range(_N_TRIES - 1):
         with suppress(Warning), _quiet_pillow:
             # A readable file raises a warning as an error if another thread restores
@@ -215,7 +224,7 @@ def _read_quietly(source: Any, decode: Decoder) -> PixelArray:
         return _read(source, decode)
 
 
-def _read(source: Any, decode: Decoder) -> PixelArray:
+def _read(source: ImageSource, decode: Decoder) -> PixelArray:
     if isinstance(source, np.ndarray):
         return rgb_from_array(source)
     if isinstance(source, Image.Image):
@@ -223,13 +232,14 @@ def _read(source: Any, decode: Decoder) -> PixelArray:
         with _shared_source_lock:
             source.load()
         return rgb_from_pillow(source)
-    if isinstance(source, bytes | bytearray | memoryview):
+    if isinstance(source, Buffer):
         return _read_file(io.BytesIO(source), decode)
     if isinstance(source, str | os.PathLike):
         with _open(source) as file:
             return _read_file(file, decode)
     if hasattr(source, "read"):
-        return _read_file(io.BytesIO(_content(source)), decode)
+        file = cast(IO[bytes], source)
+        return _read_file(io.BytesIO(_content(file)), decode)
     if _is_tensor(source):
         return rgb_from_array(_channels_last(source))
     if source is None or source != source:
@@ -285,12 +295,12 @@ def _content(file: IO[bytes]) -> bytes:
     return content
 
 
-def _is_tensor(source: Any) -> bool:
+def _is_tensor(source: Any) -> "TypeGuard[Tensor]":
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.Tensor)
 
 
-def _channels_last(tensor: Any) -> NDArray[Any]:
+def _channels_last(tensor: "Tensor") -> NDArray[Any]:
     if tensor.is_floating_point():
         tensor = tensor.float()
     array: NDArray[Any] = tensor.detach().cpu().numpy()

@@ -1,4 +1,4 @@
-"""How good a ranking is: retrieval metrics on arrays of relevance."""
+"""Metrics of retrieval quality, computed from the relevance of ranked results."""
 
 from imgsim.metrics._ranking import (
     average_precision_at_k,

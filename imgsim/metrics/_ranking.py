@@ -1,4 +1,4 @@
-"""Precision, recall, average precision and NDCG of the first k answers."""
+"""Precision, recall, average precision and NDCG at rank k."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -6,22 +6,25 @@ from sklearn.utils import check_array, column_or_1d
 
 
 def precision_at_k(relevance: ArrayLike, *, k: int) -> float:
-    """Compute the share of relevant images among the first k, averaged over queries.
+    """Compute the mean precision of the first k results.
+
+    The precision of a query is the proportion of its first `k` results that are
+    relevant.
 
     Parameters
     ----------
     relevance : array-like of shape (n_queries, n_retrieved), dtype bool
-        Whether the image at each rank, the nearest first, is relevant to the query.
-        With labels it is `y_index[indices] == y_query[:, None]`; leave out the rows
-        of unreadable queries, whose indices are -1.
+        Whether the image at each rank, nearest first, is relevant to the query. Given
+        labels, this is `y_index[indices] == y_query[:, None]`. Exclude the rows of
+        unreadable queries, whose indices are -1.
 
     k : int
-        Number of ranks looked at, 1 to `n_retrieved`. The denominator.
+        Number of ranks to evaluate, from 1 to `n_retrieved`.
 
     Returns
     -------
     precision : float
-        In [0, 1].
+        Mean over the queries, in [0, 1].
 
     Raises
     ------
@@ -30,8 +33,8 @@ def precision_at_k(relevance: ArrayLike, *, k: int) -> float:
 
     See Also
     --------
-    recall_at_k : The share of the relevant images that is found.
-    retrieval_report : Several of these metrics in one table.
+    recall_at_k : Compute the mean recall of the first k results.
+    retrieval_report : Build a text report of several retrieval metrics.
 
     Examples
     --------
@@ -43,19 +46,22 @@ def precision_at_k(relevance: ArrayLike, *, k: int) -> float:
 
 
 def recall_at_k(relevance: ArrayLike, n_relevant: ArrayLike, *, k: int) -> float:
-    """Compute the share of the relevant images found among the first k.
+    """Compute the mean recall of the first k results.
+
+    The recall of a query is the proportion of the relevant images in the collection
+    that are among its first `k` results.
 
     Parameters
     ----------
     relevance : array-like of shape (n_queries, n_retrieved), dtype bool
-        Whether the image at each rank, the nearest first, is relevant to the query.
+        Whether the image at each rank, nearest first, is relevant to the query.
 
     n_relevant : array-like of shape (n_queries,), dtype int
-        Number of images in the collection that are relevant to each query, the query
-        itself not counted. The denominator. Queries with none are left out.
+        Number of images in the collection that are relevant to each query, excluding
+        the query itself. Queries without relevant images are ignored.
 
     k : int
-        Number of ranks looked at, 1 to `n_retrieved`.
+        Number of ranks to evaluate, from 1 to `n_retrieved`.
 
     Returns
     -------
@@ -65,12 +71,12 @@ def recall_at_k(relevance: ArrayLike, n_relevant: ArrayLike, *, k: int) -> float
     Raises
     ------
     ValueError
-        If `k` is out of range, `n_relevant` smaller than what `relevance` shows, or
-        no query has a relevant image.
+        If `k` is out of range, if `n_relevant` is smaller than the number of relevant
+        images in a row of `relevance`, or if no query has a relevant image.
 
     See Also
     --------
-    precision_at_k : The share of relevant images among those found.
+    precision_at_k : Compute the mean precision of the first k results.
 
     Examples
     --------
@@ -78,31 +84,32 @@ def recall_at_k(relevance: ArrayLike, n_relevant: ArrayLike, *, k: int) -> float
     >>> recall_at_k([[True, False, True], [True, True, True]], [4, 3], k=2)
     0.4583333333333333
     """
-    relevant, n_total = _answerable(relevance, n_relevant, k)
+    relevant, n_total = _drop_queries_without_relevant(relevance, n_relevant, k)
     return float((relevant.sum(axis=1) / n_total).mean())
 
 
 def average_precision_at_k(
     relevance: ArrayLike, n_relevant: ArrayLike, *, k: int | None = None
 ) -> float:
-    """Compute the mean average precision of the first k ranks.
+    """Compute the mean average precision of the first k results.
 
-    The precisions at the ranks of the relevant images among the first k are summed
-    and divided by the largest number there could be, `min(k, n_relevant)`, so that a
-    perfect ranking scores 1 at every k.
+    The average precision [1]_ of a query is the sum of the precisions at the ranks of
+    the relevant images among its first `k` results, divided by `min(k, n_relevant)`. A
+    perfect ranking therefore has a score of 1 for every `k`.
 
     Parameters
     ----------
     relevance : array-like of shape (n_queries, n_retrieved), dtype bool
-        Whether the image at each rank, the nearest first, is relevant to the query.
+        Whether the image at each rank, nearest first, is relevant to the query.
 
     n_relevant : array-like of shape (n_queries,), dtype int
-        Number of images in the collection that are relevant to each query, the query
-        itself not counted. Queries with none are left out.
+        Number of images in the collection that are relevant to each query, excluding
+        the query itself. Queries without relevant images are ignored.
 
     k : int, default=None
-        Number of ranks looked at, 1 to `n_retrieved`. None looks at all; if the whole
-        collection is ranked, the result is the usual mean average precision (mAP).
+        Number of ranks to evaluate, from 1 to `n_retrieved`. None evaluates all ranks.
+        If the whole collection is ranked, the result is the mean average precision
+        (mAP).
 
     Returns
     -------
@@ -112,12 +119,12 @@ def average_precision_at_k(
     Raises
     ------
     ValueError
-        If `k` is out of range, `n_relevant` smaller than what `relevance` shows, or
-        no query has a relevant image.
+        If `k` is out of range, if `n_relevant` is smaller than the number of relevant
+        images in a row of `relevance`, or if no query has a relevant image.
 
     See Also
     --------
-    ndcg_at_k : Another metric that rewards relevant images at early ranks.
+    ndcg_at_k : Compute the mean normalized discounted cumulative gain.
 
     References
     ----------
@@ -130,7 +137,7 @@ def average_precision_at_k(
     >>> average_precision_at_k([[True, False, True]], [2])
     0.8333333333333333
     """
-    relevant, n_total = _answerable(relevance, n_relevant, k)
+    relevant, n_total = _drop_queries_without_relevant(relevance, n_relevant, k)
     ranks = np.arange(1, relevant.shape[1] + 1)
     precisions = np.cumsum(relevant, axis=1) / ranks
     n_best = np.minimum(n_total, relevant.shape[1])
@@ -138,22 +145,24 @@ def average_precision_at_k(
 
 
 def ndcg_at_k(relevance: ArrayLike, n_relevant: ArrayLike, *, k: int) -> float:
-    """Compute the normalized discounted cumulative gain of the first k ranks.
+    """Compute the mean normalized discounted cumulative gain of the first k results.
 
-    A relevant image at rank r gains `1 / log2(r + 1)`; the sum is divided by that of
-    a perfect ranking, in which the first `min(k, n_relevant)` are relevant.
+    The discounted cumulative gain of a query is the sum of `1 / log2(r + 1)` over the
+    ranks `r` of the relevant images among its first `k` results. It is divided by the
+    gain of a perfect ranking, in which the first `min(k, n_relevant)` results are
+    relevant [1]_.
 
     Parameters
     ----------
     relevance : array-like of shape (n_queries, n_retrieved), dtype bool
-        Whether the image at each rank, the nearest first, is relevant to the query.
+        Whether the image at each rank, nearest first, is relevant to the query.
 
     n_relevant : array-like of shape (n_queries,), dtype int
-        Number of images in the collection that are relevant to each query, the query
-        itself not counted. Queries with none are left out.
+        Number of images in the collection that are relevant to each query, excluding
+        the query itself. Queries without relevant images are ignored.
 
     k : int
-        Number of ranks looked at, 1 to `n_retrieved`.
+        Number of ranks to evaluate, from 1 to `n_retrieved`.
 
     Returns
     -------
@@ -163,12 +172,12 @@ def ndcg_at_k(relevance: ArrayLike, n_relevant: ArrayLike, *, k: int) -> float:
     Raises
     ------
     ValueError
-        If `k` is out of range, `n_relevant` smaller than what `relevance` shows, or
-        no query has a relevant image.
+        If `k` is out of range, if `n_relevant` is smaller than the number of relevant
+        images in a row of `relevance`, or if no query has a relevant image.
 
     See Also
     --------
-    sklearn.metrics.ndcg_score : The same gain, from scores instead of ranks.
+    sklearn.metrics.ndcg_score : Compute the same metric from scores.
 
     References
     ----------
@@ -181,7 +190,7 @@ def ndcg_at_k(relevance: ArrayLike, n_relevant: ArrayLike, *, k: int) -> float:
     >>> round(ndcg_at_k([[True, False, True]], [2], k=3), 3)
     0.92
     """
-    relevant, n_total = _answerable(relevance, n_relevant, k)
+    relevant, n_total = _drop_queries_without_relevant(relevance, n_relevant, k)
     gains = 1 / np.log2(np.arange(2, relevant.shape[1] + 2))
     ideal = np.cumsum(gains)[np.minimum(n_total, relevant.shape[1]) - 1]
     return float(((relevant * gains).sum(axis=1) / ideal).mean())
@@ -191,7 +200,7 @@ def _checked_relevance(relevance: ArrayLike, k: int | None) -> NDArray[np.bool_]
     """Return the first k columns of a valid relevance array."""
     values = check_array(relevance, dtype=None, input_name="relevance")
     if not np.isin(values, (0, 1)).all():
-        raise ValueError("relevance must hold booleans, or 0 and 1.")
+        raise ValueError("relevance must contain booleans, or 0 and 1 only.")
     n_retrieved = values.shape[1]
     k = n_retrieved if k is None else k
     if not isinstance(k, int | np.integer) or not 1 <= k <= n_retrieved:
@@ -202,26 +211,27 @@ def _checked_relevance(relevance: ArrayLike, k: int | None) -> NDArray[np.bool_]
     return relevant
 
 
-def _answerable(
+def _drop_queries_without_relevant(
     relevance: ArrayLike, n_relevant: ArrayLike, k: int | None
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return relevance and number of relevant images of the queries that have any."""
+    """Return both arrays for the queries that have relevant images."""
     relevant = _checked_relevance(relevance, k)
     n_total = column_or_1d(n_relevant)
     if n_total.dtype.kind not in "iu":
-        raise ValueError(f"n_relevant must hold integers; got dtype {n_total.dtype}.")
+        raise ValueError(f"n_relevant must be integers; got dtype {n_total.dtype}.")
     n_found = relevant.sum(axis=1)
     if len(n_total) != len(relevant):
         raise ValueError(
-            f"n_relevant has {len(n_total)} entries for {len(relevant)} queries."
+            f"n_relevant has {len(n_total)} entries and relevance has {len(relevant)} "
+            f"queries; both must have the same length."
         )
     if (n_total < n_found).any():
         query = int(np.argmax(n_total < n_found))
         raise ValueError(
             f"n_relevant[{query}]={n_total[query]} must be at least {n_found[query]}, "
-            f"the number of relevant images retrieved for that query."
+            f"the number of relevant images among the results of that query."
         )
-    answerable = n_total > 0
-    if not answerable.any():
-        raise ValueError("n_relevant is 0 for every query: nothing can be found.")
-    return relevant[answerable], n_total[answerable]
+    has_relevant = n_total > 0
+    if not has_relevant.any():
+        raise ValueError("n_relevant must be greater than 0 for at least one query.")
+    return relevant[has_relevant], n_total[has_relevant]

@@ -1,4 +1,4 @@
-"""The retrieval metrics of one ranking, as a table to print."""
+"""Text report of retrieval metrics."""
 
 from collections.abc import Sequence
 
@@ -25,15 +25,15 @@ def retrieval_report(
     Parameters
     ----------
     relevance : array-like of shape (n_queries, n_retrieved), dtype bool
-        Whether the image at each rank, the nearest first, is relevant to the query.
+        Whether the image at each rank, nearest first, is relevant to the query.
 
     n_relevant : array-like of shape (n_queries,), dtype int
-        Number of images in the collection that are relevant to each query, the query
-        itself not counted.
+        Number of images in the collection that are relevant to each query, excluding
+        the query itself.
 
     ks : sequence of int, default=(1, 5, 10)
-        Numbers of ranks to report; those above `n_retrieved` are left out. A last row
-        reports all ranks retrieved.
+        Numbers of ranks to report. Numbers above `n_retrieved` are ignored. The last
+        row of the report always evaluates all `n_retrieved` ranks.
 
     digits : int, default=3
         Number of digits after the decimal point.
@@ -41,17 +41,17 @@ def retrieval_report(
     Returns
     -------
     report : str
-        A row for each k: precision, the mean over all queries, then recall, average
-        precision and NDCG, the means over the queries that have a relevant image.
+        One row for each `k`. Precision is the mean over all queries. Recall, average
+        precision and NDCG are means over the queries that have relevant images.
 
     Raises
     ------
     ValueError
-        If a k is less than 1, or no query has a relevant image.
+        If an element of `ks` is less than 1, or if no query has a relevant image.
 
     See Also
     --------
-    sklearn.metrics.classification_report : The like of it for classes.
+    sklearn.metrics.classification_report : Build a text report of a classification.
 
     Examples
     --------

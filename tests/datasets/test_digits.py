@@ -1,4 +1,4 @@
-"""Tests of the handwritten digits."""
+"""Tests of the images of handwritten digits."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from sklearn.datasets import load_digits
 from imgsim.datasets import load_digit_images
 
 
-def test_pictures_are_those_of_scikit_learn():
-    """Without enlargement they are the same numbers, 16 levels spread over 255."""
+def test_images_are_the_digits_of_scikit_learn():
+    """At the original size, the 16 gray levels are only rescaled to 255."""
     digits, data = load_digits(), load_digit_images(size=8)
 
     assert data.images.dtype == np.uint8
@@ -16,8 +16,8 @@ def test_pictures_are_those_of_scikit_learn():
     np.testing.assert_array_equal(data.target, digits.target)
 
 
-def test_each_digit_comes_as_often_as_asked():
-    """The classes are balanced."""
+def test_each_digit_has_the_requested_number_of_images():
+    """The classes are balanced, and the images have the requested size."""
     data = load_digit_images(n_per_class=3, size=20)
 
     assert data.images.shape == (30, 20, 20)
@@ -25,7 +25,7 @@ def test_each_digit_comes_as_often_as_asked():
 
 
 @pytest.mark.parametrize("parameters", [{"n_per_class": 0}, {"size": 0}])
-def test_bad_parameters_are_named(parameters):
-    """The message has the value and the bound."""
+def test_invalid_parameters_are_named(parameters):
+    """The message contains the value and the bound."""
     with pytest.raises(ValueError, match="=0 must be at least 1"):
         load_digit_images(**parameters)

@@ -1,4 +1,4 @@
-"""Tests of listing folders."""
+"""Tests of the listing of image files."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def _names(paths, root):
 
 
 def test_sorts_folder_by_folder_by_code_point(tmp_path):
-    """The order must not depend on locale, file system or path separator."""
+    """The order does not depend on locale, file system or path separator."""
     _touch(tmp_path, "b.png", "B.png", "a/z.png", "a-b/a.png", "é.png", "a.png")
 
     found = _names(list_images(tmp_path), tmp_path)
@@ -30,24 +30,24 @@ def test_sorts_folder_by_folder_by_code_point(tmp_path):
     assert found == expected
 
 
-def test_leaves_out_hidden_and_other_files(tmp_path):
-    """Thumbnail caches and notes are not part of a collection."""
+def test_skips_hidden_and_other_files(tmp_path):
+    """Caches of thumbnails and text files are not part of a collection."""
     _touch(tmp_path, "a.JPG", ".b.jpg", ".cache/c.jpg", "notes.txt", "no_extension")
     (tmp_path / "folder.jpg").mkdir()
 
     assert _names(list_images(tmp_path), tmp_path) == ["a.JPG"]
 
 
-def test_stays_in_the_folder_if_not_recursive(tmp_path):
-    """A person may want the top level alone."""
+def test_skips_subfolders_if_not_recursive(tmp_path):
+    """A user may want only the files of the top level."""
     _touch(tmp_path, "a.png", "sub/b.png")
 
     assert _names(list_images(tmp_path, recursive=False), tmp_path) == ["a.png"]
 
 
 @pytest.mark.parametrize("extensions", [["xyz"], {".XYZ"}, ("XyZ", "none")])
-def test_keeps_the_extensions_asked_for(tmp_path, extensions):
-    """With or without a dot, in any case."""
+def test_extensions_select_files(tmp_path, extensions):
+    """Extensions are given with or without a dot, in upper or lower case."""
     _touch(tmp_path, "a.xyz", "b.XYZ", "c.png")
 
     assert _names(list_images(tmp_path, extensions=extensions), tmp_path) == [
@@ -56,52 +56,52 @@ def test_keeps_the_extensions_asked_for(tmp_path, extensions):
     ]
 
 
-def test_keeps_files_without_extension_if_asked(tmp_path):
-    """Some collections name files by hash alone."""
+def test_an_empty_extension_selects_files_without_extension(tmp_path):
+    """In some collections, the name of a file is its hash."""
     _touch(tmp_path, "abc", "b.png")
 
     assert _names(list_images(tmp_path, extensions=[""]), tmp_path) == ["abc"]
 
 
 def test_refuses_a_string_of_extensions(tmp_path):
-    """A string is a collection of letters, which nobody means."""
-    with pytest.raises(TypeError, match=r"pass \['jpg'\]"):
+    """A string would be interpreted as a collection of characters."""
+    with pytest.raises(TypeError, match=r"Pass \['jpg'\]"):
         list_images(tmp_path, extensions="jpg")
 
 
-def test_empty_folder_is_an_empty_list(tmp_path):
-    """As documented: it is for the caller to say whether that is wrong."""
+def test_an_empty_folder_gives_an_empty_list(tmp_path):
+    """Whether this is an error depends on the caller."""
     assert list_images(tmp_path) == []
 
 
 def test_missing_folder_and_file_are_named(tmp_path):
-    """The two mistakes have different remedies."""
+    """The two mistakes have different remedies, so the messages differ."""
     _touch(tmp_path, "a.png")
 
     with pytest.raises(FileNotFoundError, match=r"nowhere.*does not exist"):
         list_images(tmp_path / "nowhere")
-    with pytest.raises(NotADirectoryError, match=r"a\.png.*is a file"):
+    with pytest.raises(NotADirectoryError, match=r"a\.png.*but is a file"):
         list_images(str(tmp_path / "a.png"))
 
 
 @pytest.fixture
 def linked(tmp_path):
-    """Return a folder with a linked folder, a loop, a linked and a dangling file."""
+    """Return a folder with links to a folder, itself, a file and a missing file."""
     root = tmp_path / "root"
     _touch(root, "a.png")
     _touch(tmp_path, "elsewhere/b.png")
     try:
         (root / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     except OSError:
-        pytest.skip("this system lets no ordinary user make links")
+        pytest.skip("this system does not let ordinary users create symbolic links")
     (root / "loop").symlink_to(root, target_is_directory=True)
     (root / "linked.png").symlink_to(tmp_path / "elsewhere/b.png")
     (root / "missing.png").symlink_to(tmp_path / "gone.png")
     return root
 
 
-def test_linked_folders_are_entered_only_if_asked(linked):
-    """Files are listed, even dangling ones, so that reading them can tell."""
+def test_linked_folders_are_listed_only_on_request(linked):
+    """Links to files are always listed, even if they are broken."""
     files = ["a.png", "linked.png", "missing.png"]
 
     assert _names(list_images(linked), linked) == files
@@ -109,8 +109,8 @@ def test_linked_folders_are_entered_only_if_asked(linked):
     assert _names(followed, linked) == ["a.png", "link/b.png", *files[1:]]
 
 
-def test_takes_the_folder_in_any_spelling(tmp_path, monkeypatch):
-    """Paths begin with the folder as it was given."""
+def test_paths_start_with_the_folder_as_passed(tmp_path, monkeypatch):
+    """A relative folder gives relative paths."""
     _touch(tmp_path, "sub/a.png")
     monkeypatch.chdir(tmp_path)
 
@@ -119,7 +119,7 @@ def test_takes_the_folder_in_any_spelling(tmp_path, monkeypatch):
 
 
 def test_subfolders_are_classes(tmp_path):
-    """The layout of ImageFolder and load_files; deeper folders count for the first."""
+    """Only the first level of subfolders defines classes, as in ImageFolder."""
     _touch(tmp_path, "zebra/1.jpg", "lion/x/2.jpg", "lion/1.jpg", "empty/notes.txt")
 
     data = load_image_folder(tmp_path)
@@ -130,18 +130,18 @@ def test_subfolders_are_classes(tmp_path):
 
 
 def test_images_without_class_are_reported(tmp_path):
-    """Leaving them out silently would lose them."""
+    """Without the warning, nobody would notice that they are skipped."""
     _touch(tmp_path, "stray.jpg", "lion/1.jpg")
 
-    with pytest.warns(UserWarning, match="1 images lie directly in"):
+    with pytest.warns(UserWarning, match="1 images directly in folder="):
         data = load_image_folder(tmp_path)
 
     assert len(data.paths) == 1
 
 
 def test_a_folder_without_classes_is_an_error(tmp_path):
-    """The remedy is the other function."""
+    """The message suggests list_images."""
     _touch(tmp_path, "a.jpg")
 
-    with pytest.raises(ValueError, match="one subfolder of images for each class"):
+    with pytest.raises(ValueError, match="Use list_images for images without classes"):
         load_image_folder(tmp_path)

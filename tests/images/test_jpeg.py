@@ -1,4 +1,4 @@
-"""Tests of the fast way of reading JPEGs: the same picture as by Pillow."""
+"""Tests of fast decoding of JPEG files."""
 
 import io
 import warnings
@@ -15,7 +15,7 @@ pytest.importorskip("torchvision")
 
 KINDS = {
     "RGB": ("RGB", {}),
-    "grey": ("L", {}),
+    "gray": ("L", {}),
     "CMYK": ("CMYK", {}),
     "progressive": ("RGB", {"progressive": True}),
     "4:4:4": ("RGB", {"subsampling": 0}),
@@ -30,8 +30,8 @@ def _jpeg(picture, mode="RGB", **options):
 
 
 @pytest.mark.parametrize(("mode", "options"), KINDS.values(), ids=KINDS)
-def test_the_pixels_are_those_of_pillow(mode, options, picture):
-    """To the bit: both decode by libjpeg-turbo."""
+def test_pixels_are_the_same_as_with_pillow(mode, options, picture):
+    """Both libraries use libjpeg-turbo, so the pixels are exactly equal."""
     content = _jpeg(picture, mode, **options)
 
     assert_array_equal(read_image_fast(content, 30), read_image(content))
@@ -39,7 +39,7 @@ def test_the_pixels_are_those_of_pillow(mode, options, picture):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied(orientation, picture):
-    """Torchvision decodes as the pixels lie in the file."""
+    """The decoder of torchvision ignores the orientation."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = _jpeg(picture, exif=exif)
@@ -47,8 +47,8 @@ def test_orientation_is_applied(orientation, picture):
     assert_array_equal(read_image_fast(content, 30), read_image(content))
 
 
-def test_sources_of_every_kind_are_read(picture, tmp_path):
-    """As by `read_image`."""
+def test_all_types_of_sources_are_read(picture, tmp_path):
+    """The sources are the same as for `read_image`."""
     content = _jpeg(picture)
     (tmp_path / "a.jpg").write_bytes(content)
     expected = read_image(content)
@@ -63,8 +63,8 @@ def test_sources_of_every_kind_are_read(picture, tmp_path):
         assert_array_equal(read_image_fast(source, 30), expected)
 
 
-def test_a_large_photograph_is_reduced_while_decoded(picture):
-    """By 4 if that leaves 2.5 times the pixels wanted, and the exact shape."""
+def test_a_large_image_is_downscaled_by_the_decoder(picture):
+    """The result has at least 2.5 times the requested size, and the exact shape."""
     large = np.asarray(Image.fromarray(picture).resize((800, 600)))
 
     assert read_image_fast(_jpeg(large), 60).shape == (150, 200, 3)
@@ -73,8 +73,8 @@ def test_a_large_photograph_is_reduced_while_decoded(picture):
     assert read_image_fast(_jpeg(large[:599]), 10).shape == (599, 800, 3)
 
 
-def test_a_reduced_photograph_is_turned_too(picture):
-    """By the same tag."""
+def test_the_orientation_of_a_downscaled_image_is_applied(picture):
+    """Downscaling in the decoder keeps the EXIF data."""
     exif = Image.Exif()
     exif[0x0112] = 6
     large = np.asarray(Image.fromarray(picture).resize((800, 600)))
@@ -82,8 +82,8 @@ def test_a_reduced_photograph_is_turned_too(picture):
     assert read_image_fast(_jpeg(large, exif=exif), 60).shape == (200, 150, 3)
 
 
-def test_warnings_as_errors_refuse_no_jpeg(picture):
-    """Torchvision announces that its decoder will move."""
+def test_images_are_read_if_warnings_are_errors(picture):
+    """Torchvision warns that its decoders will move to another package."""
     content = _jpeg(picture)
 
     with warnings.catch_warnings():
@@ -93,8 +93,8 @@ def test_warnings_as_errors_refuse_no_jpeg(picture):
     assert_array_equal(image, read_image(content))
 
 
-def test_pillow_reads_where_torchvision_has_no_decoder(picture, monkeypatch):
-    """It may be gone one day."""
+def test_pillow_is_used_if_torchvision_has_no_decoder(picture, monkeypatch):
+    """A future version of torchvision may not have it."""
     import torchvision
 
     monkeypatch.delattr(torchvision.io, "decode_jpeg")
@@ -110,8 +110,8 @@ def _outcome(read, content):
         return str(error)
 
 
-def test_damaged_files_get_the_verdict_of_pillow(picture, capfd):
-    """Read or refused alike, in the same words, and with the same pixels."""
+def test_damaged_files_are_handled_as_with_pillow(picture, capfd):
+    """Pixels and error messages do not depend on the decoder."""
     rng = np.random.default_rng(0)
     whole = _jpeg(np.asarray(Image.fromarray(picture).resize((90, 70))))
     damaged = [whole[:n] for n in rng.integers(2, len(whole), 60)]
@@ -125,7 +125,7 @@ def test_damaged_files_get_the_verdict_of_pillow(picture, capfd):
         (_outcome(read_image, c), _outcome(lambda x: read_image_fast(x, 30), c))
         for c in damaged
     ]
-    capfd.readouterr()  # libjpeg tells of each on standard error
+    capfd.readouterr()  # discard the messages of libjpeg
 
     n_refused = sum(isinstance(by_pillow, str) for by_pillow, _ in outcomes)
     assert 30 < n_refused < 170

@@ -1,4 +1,4 @@
-"""Tests of reading one image from any source."""
+"""Tests of reading an image from any source."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ def _read_only(picture):
 
 @pytest.mark.parametrize("make_source", SOURCES.values(), ids=SOURCES)
 def test_every_kind_of_source_gives_the_same_pixels(make_source, picture, tmp_path):
-    """The contract of every embedder begins here."""
+    """An embedding must not depend on how the image was passed."""
     rgb = read_image(make_source(picture, tmp_path))
 
     assert rgb.dtype == np.uint8
@@ -64,7 +64,7 @@ def test_every_kind_of_source_gives_the_same_pixels(make_source, picture, tmp_pa
 
 @pytest.mark.parametrize("kind", ["uint8", "float32", "float16", "bfloat16"])
 def test_reads_tensors(kind, picture):
-    """Channels come first in torch."""
+    """The channel is the first axis of a torch tensor."""
     torch = pytest.importorskip("torch")
     tensor = torch.from_numpy(picture).permute(2, 0, 1)
     if kind != "uint8":
@@ -77,22 +77,22 @@ def test_reads_tensors(kind, picture):
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1)])
-def test_grey_arrays_become_three_equal_channels(shape):
-    """Grey is a colour too."""
-    grey = np.arange(35, dtype=np.uint8).reshape(shape)
+def test_grayscale_arrays_get_three_equal_channels(shape):
+    """The result is always RGB."""
+    gray = np.arange(35, dtype=np.uint8).reshape(shape)
 
-    rgb = read_image(grey)
+    rgb = read_image(gray)
 
-    np.testing.assert_array_equal(rgb, np.repeat(grey.reshape(5, 7, 1), 3, axis=2))
+    np.testing.assert_array_equal(rgb, np.repeat(gray.reshape(5, 7, 1), 3, axis=2))
 
 
 def test_booleans_are_black_and_white():
-    """A mask is an image of two values."""
+    """A mask is an image with two values."""
     assert read_image(np.array([[False, True]]))[0, :, 0].tolist() == [0, 255]
 
 
-def test_a_file_object_is_read_whole_and_left_where_it_was(picture):
-    """Cross-validation reads the same object again."""
+def test_the_position_of_a_file_object_is_restored(picture):
+    """Cross-validation reads the same file object several times."""
     file = io.BytesIO(_png(picture))
     file.seek(7)
 
@@ -101,8 +101,8 @@ def test_a_file_object_is_read_whole_and_left_where_it_was(picture):
     assert file.tell() == 7
 
 
-def test_one_file_object_serves_many_threads(picture):
-    """The same object may stand in X more than once."""
+def test_several_threads_can_read_the_same_file_object(picture):
+    """The same object may occur in X more than once."""
     file = io.BytesIO(_png(picture))
     results = []
     threads = [
@@ -119,7 +119,7 @@ def test_one_file_object_serves_many_threads(picture):
     assert all((rgb == picture).all() for rgb in results)
 
 
-# Mode, pixel values as Pillow holds them, and the colour they mean, by hand.
+# Mode, pixel value in Pillow, and the color it represents, computed by hand.
 MODES = [
     ("1", 255, (255, 255, 255)),
     ("L", 100, (100, 100, 100)),
@@ -142,23 +142,23 @@ MODES = [
 
 @pytest.mark.parametrize(("mode", "value", "expected"), MODES)
 def test_modes_are_converted_by_value(mode, value, expected):
-    """Nothing is clipped, and alpha lies on white."""
+    """No value is clipped, and alpha is composited on white."""
     rgb = read_image(Image.new(mode, (3, 2), value))
 
     assert rgb.shape == (2, 3, 3)
     np.testing.assert_allclose(rgb[0, 0], expected, atol=1)
 
 
-def test_lab_grey_stays_grey():
-    """Pillow alone refuses LAB; it holds a and b with 128 for grey."""
+def test_gray_in_lab_stays_gray():
+    """Pillow cannot convert LAB without a profile; 128 is gray in channels a and b."""
     rgb = read_image(Image.new("LAB", (2, 2), (137, 128, 128))).astype(int)
 
     # L* = 100 * 137 / 255 = 53.7 is sRGB 129 (CIE 1976, D50).
     np.testing.assert_allclose(rgb[0, 0], 129, atol=3)
 
 
-def test_palettes_with_transparency_lie_on_white():
-    """Both spellings: one transparent index, and an alpha for each index."""
+def test_transparent_palettes_are_composited_on_white():
+    """A file stores one transparent index, or an alpha value for each index."""
     palette = Image.new("P", (2, 1))
     palette.putpalette([255, 0, 0, 0, 0, 255])
     palette.putpixel((1, 0), 1)
@@ -170,8 +170,8 @@ def test_palettes_with_transparency_lie_on_white():
         np.testing.assert_array_equal(read_image(file), expected)
 
 
-def test_unusual_ranges_are_stretched():
-    """A depth map or a phase has no white; its own range is shown."""
+def test_unusual_ranges_are_rescaled():
+    """White is not defined for a depth map, so its own range is used."""
     values = np.array([[-3.0, 0.0, 3.0]], dtype=np.float32)
 
     rgb = read_image(Image.fromarray(values))
@@ -180,7 +180,7 @@ def test_unusual_ranges_are_stretched():
 
 
 def test_twelve_bits_reach_white():
-    """A camera's 4095 is as white as 65535 in 16 bits; a TIFF says how many."""
+    """The number of bits is read from the tags of a TIFF."""
     image = Image.fromarray(np.full((4, 4), 4095, dtype=np.uint16))
     image.tag_v2 = {258: (12,)}  # as Pillow reads such a file, but cannot write it
 
@@ -201,8 +201,8 @@ ORIENTED = {
 
 @pytest.mark.parametrize("extension", ["png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", ORIENTED)
-def test_orientation_is_undone(orientation, extension, picture, tmp_path):
-    """Each of the eight, by the definition of EXIF: how the camera was held."""
+def test_orientation_is_applied(orientation, extension, picture, tmp_path):
+    """All eight orientations of the EXIF standard give an upright image."""
     stored = np.ascontiguousarray(ORIENTED[orientation](picture))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -213,8 +213,8 @@ def test_orientation_is_undone(orientation, extension, picture, tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
-def test_invalid_orientation_means_upright(orientation, picture, tmp_path):
-    """Broken metadata does not spoil a picture."""
+def test_an_invalid_orientation_is_ignored(orientation, picture, tmp_path):
+    """Invalid metadata does not make an image unreadable."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = _saved(picture, tmp_path / "a.png", exif=exif)
@@ -222,8 +222,8 @@ def test_invalid_orientation_means_upright(orientation, picture, tmp_path):
     np.testing.assert_array_equal(read_image(path), picture)
 
 
-def test_the_given_pil_image_is_not_changed(picture):
-    """It belongs to the caller."""
+def test_a_pil_image_is_not_modified(picture):
+    """The image belongs to the caller."""
     image = Image.fromarray(picture)
     image.getexif()[0x0112] = 3
 
@@ -234,7 +234,7 @@ def test_the_given_pil_image_is_not_changed(picture):
 
 
 def test_the_first_frame_of_an_animation_is_read(picture, tmp_path):
-    """An animation is one image of a collection."""
+    """An animation counts as one image of a collection."""
     frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
     path = tmp_path / "a.webp"
     frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
@@ -249,30 +249,30 @@ class _Pathless:
 
 BAD_ARRAYS = [
     (np.zeros((3, 3), dtype=np.int64), "got dtype int64"),
-    (np.full((3, 3), 2.0), r"must lie in \[0, 1\]; got values in \[2, 2\]"),
-    (np.full((3, 3), np.nan), r"must lie in \[0, 1\]"),
-    (np.full((3, 3), -0.5), r"must lie in \[0, 1\]"),
+    (np.full((3, 3), 2.0), r"values in \[0, 1\]; got values in \[2, 2\]"),
+    (np.full((3, 3), np.nan), r"must have values in \[0, 1\]"),
+    (np.full((3, 3), -0.5), r"must have values in \[0, 1\]"),
     (np.zeros((3, 3, 2), dtype=np.uint8), r"got shape \(3, 3, 2\)"),
     (np.zeros((0, 3, 3), dtype=np.uint8), r"got shape \(0, 3, 3\)"),
     (np.zeros(3, dtype=np.uint8), r"got shape \(3,\)"),
     (np.array([[None]]), "got dtype object"),
-    (None, "a missing value"),
-    (float("nan"), "a missing value"),
+    (None, "the value is missing"),
+    (float("nan"), "the value is missing"),
     (7, "got int"),
-    (io.StringIO("text"), "opened as text"),
+    (io.StringIO("text"), "open in text mode"),
     (_Pathless(), "__fspath__"),
 ]
 
 
 @pytest.mark.parametrize(("source", "reason"), BAD_ARRAYS, ids=lambda x: str(x)[:20])
-def test_unfit_sources_say_why(source, reason):
-    """The message names what was got and what is wanted."""
+def test_invalid_sources_raise_with_the_reason(source, reason):
+    """The message contains what was passed and what is expected."""
     with pytest.raises(ImageReadError, match=reason):
         read_image(source)
 
 
-def test_bad_files_say_why(picture, tmp_path):
-    """Each mistake in the words of its remedy, with the file's name."""
+def test_invalid_files_raise_with_the_reason(picture, tmp_path):
+    """The error has the path of the file and the original exception."""
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "folder.jpg").mkdir()
@@ -300,26 +300,26 @@ def test_bad_files_say_why(picture, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
 def test_a_pipe_does_not_hang(tmp_path):
-    """Opening one would wait for a writer that never comes."""
+    """Opening a pipe would wait for a writer forever."""
     os.mkfifo(tmp_path / "pipe.jpg")
 
-    with pytest.raises(ImageReadError, match="not a file"):
+    with pytest.raises(ImageReadError, match="not a regular file"):
         read_image(tmp_path / "pipe.jpg")
 
 
 def test_more_pixels_than_the_limit_is_an_error(picture, tmp_path, monkeypatch):
-    """Pillow only warns up to twice its limit; a bomb is a bomb."""
+    """Pillow raises an error only above twice its limit."""
     path = _saved(picture, tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", picture[..., 0].size - 1)
 
-    with pytest.raises(ImageReadError, match=r"raise PIL\.Image\.MAX_IMAGE_PIXELS"):
+    with pytest.raises(ImageReadError, match=r"increase PIL\.Image\.MAX_IMAGE_PIXELS"):
         read_image(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", picture[..., 0].size)
     read_image(path)
 
 
-def test_the_limit_holds_for_a_pil_image_that_is_not_loaded(picture, monkeypatch):
-    """It would be decoded here."""
+def test_the_limit_applies_to_a_pil_image_that_is_not_loaded(picture, monkeypatch):
+    """Pillow decodes such an image only when its pixels are accessed."""
     lazy = Image.open(io.BytesIO(_png(picture)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
 
@@ -328,8 +328,8 @@ def test_the_limit_holds_for_a_pil_image_that_is_not_loaded(picture, monkeypatch
 
 
 @pytest.mark.parametrize("transparency", ["x", 300, (1, 2, 3)])
-def test_a_senseless_transparency_is_ignored(transparency):
-    """Broken metadata does not spoil a picture."""
+def test_an_invalid_transparency_is_ignored(transparency):
+    """Invalid metadata does not make an image unreadable."""
     image = Image.new("P", (3, 2))
     image.putpalette([9, 8, 7])
     image.info["transparency"] = transparency
@@ -339,14 +339,14 @@ def test_a_senseless_transparency_is_ignored(transparency):
 
 
 def test_big_endian_arrays_are_read():
-    """As TIFF readers and FITS files hand them over."""
+    """Readers of TIFF and FITS files return such arrays."""
     array = np.array([[0, 25700, 65535]], dtype=">u2")
 
     assert read_image(array)[0, :, 0].tolist() == [0, 100, 255]
 
 
-def test_an_interrupt_is_not_an_unreadable_image(monkeypatch):
-    """Ctrl-C has to stop the program."""
+def test_an_interrupt_is_not_an_image_read_error(monkeypatch):
+    """Pressing Ctrl-C has to stop the program."""
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
@@ -357,16 +357,16 @@ def test_an_interrupt_is_not_an_unreadable_image(monkeypatch):
         read_image(b"anything")
 
 
-def test_the_error_survives_pickling():
-    """Worker processes send it home."""
+def test_the_error_can_be_pickled():
+    """Worker processes send it to the main process."""
     error = pickle.loads(pickle.dumps(ImageReadError("a.jpg", "no such file.")))
 
     assert (error.source, error.reason) == ("a.jpg", "no such file.")
     assert str(error) == "cannot read a.jpg: no such file."
 
 
-def test_the_filters_of_warnings_are_left_as_they_were(picture):
-    """They belong to the program, not to one of its libraries."""
+def test_the_warning_filters_are_restored(picture):
+    """The filters belong to the program, not to a library that it uses."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         before = list(warnings.filters)
@@ -381,8 +381,8 @@ def _expected(test_data):
         return list(csv.DictReader(file))
 
 
-def test_real_broken_files_raise_and_odd_ones_do_not(test_data):
-    """About 60 files from the tests of image libraries, without a single warning."""
+def test_damaged_files_raise_and_unusual_files_do_not(test_data):
+    """These are about 60 files from the tests of image libraries."""
     root = test_data / "data/malformed"
     rows = _expected(test_data)
     wrong = []
@@ -404,8 +404,8 @@ def test_real_broken_files_raise_and_odd_ones_do_not(test_data):
 
 
 @pytest.mark.parametrize("stem", ["hopper_orientation", "Landscape"])
-def test_real_orientations_come_out_alike(test_data, stem):
-    """One scene, as many cameras would store it."""
+def test_photographs_in_all_orientations_look_the_same(test_data, stem):
+    """The files show one scene, stored in each orientation."""
     folder = test_data / "data/malformed/orientation"
     variants = [read_image(path) for path in sorted(folder.glob(f"{stem}_*.jpg"))]
     coarse = [
@@ -416,12 +416,12 @@ def test_real_orientations_come_out_alike(test_data, stem):
     assert len(variants) > 3
     assert len({rgb.shape for rgb in variants}) == 1
     for other in coarse[1:]:
-        # Each Landscape bears its number, and JPEG rounds each anew.
+        # A number is drawn on each photograph, and JPEG compression differs.
         assert np.abs(other - coarse[0]).mean() < 3
 
 
-def test_reading_needs_no_torch(picture, tmp_path):
-    """Pixels know nothing of networks."""
+def test_reading_does_not_import_torch(picture, tmp_path):
+    """Importing torch takes seconds, and reading images does not need it."""
     path = _saved(picture, tmp_path / "a.png")
     code = (
         "import sys, imgsim; imgsim.read_image(sys.argv[1]); "
@@ -433,8 +433,8 @@ def test_reading_needs_no_torch(picture, tmp_path):
     assert done.returncode == 0
 
 
-def test_a_name_that_is_no_text_can_be_printed(tmp_path):
-    """On Linux a file name is bytes; the message must not fail to be shown."""
+def test_the_message_for_a_name_that_is_not_unicode_can_be_printed(tmp_path):
+    """On Linux, a file name may contain any bytes."""
     name = Path(os.fsdecode(b"\xff.jpg"))
 
     with pytest.raises(ImageReadError) as caught:

@@ -1,4 +1,4 @@
-"""Tests of what counts as a collection of images."""
+"""Tests of the validation of X as a sequence of image sources."""
 
 import io
 from pathlib import Path
@@ -27,13 +27,13 @@ COLLECTIONS = {
 
 @pytest.mark.parametrize("X", COLLECTIONS.values(), ids=COLLECTIONS)
 def test_columns_are_sequences_of_sources(X):
-    """A ColumnTransformer passes columns, alone or as a table of one."""
+    """A ColumnTransformer passes a column, or a data frame with one column."""
     assert list(check_image_sources(X)) == PATHS
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 9), (2, 8, 9, 1), (2, 8, 9, 3), (1, 8, 9, 4)])
-def test_stacks_are_sequences_of_images(shape):
-    """scikit-learn's digits are (n, 8, 8)."""
+def test_arrays_are_sequences_of_images(shape):
+    """The digits of scikit-learn have shape (n, 8, 8), for example."""
     X = np.zeros(shape, dtype=np.uint8)
 
     assert check_image_sources(X)[0].shape == shape[1:]
@@ -49,27 +49,27 @@ SINGLES = {
 
 
 @pytest.mark.parametrize("X", SINGLES.values(), ids=SINGLES)
-def test_one_image_is_no_collection(X):
-    """A bare string would be taken letter by letter."""
+def test_a_single_image_is_refused(X):
+    """A string, for example, would be a sequence of characters."""
     with pytest.raises(TypeError, match="X must be a sequence of images; got"):
         check_image_sources(X)
 
 
-def test_a_bare_string_is_told_about_list_images():
-    """The commonest mistake gets its remedy."""
+def test_the_error_for_a_string_suggests_list_images():
+    """Passing a folder is the most frequent mistake."""
     with pytest.raises(TypeError, match=r"list_images\('photos'\) for a folder"):
         check_image_sources("photos")
 
 
 @pytest.mark.parametrize("shape", [(8, 9, 3), (8, 9), (2, 2, 8, 9, 3), (5,)])
 def test_other_arrays_are_refused(shape):
-    """(8, 9, 3) may be one picture in colour or eight in grey; we do not guess."""
+    """Shape (8, 9, 3) may be one color image or eight grayscale images."""
     with pytest.raises(ValueError, match=r"Pass X\[None\] for a single image"):
         check_image_sources(np.zeros(shape, dtype=np.uint8))
 
 
 def test_tables_of_several_columns_are_refused():
-    """Which of them holds the images is for the caller to say."""
+    """The user has to select the column that contains the images."""
     with pytest.raises(ValueError, match="must have one column"):
         check_image_sources(pd.DataFrame({"path": PATHS, "label": PATHS}))
 
@@ -77,8 +77,8 @@ def test_tables_of_several_columns_are_refused():
 @pytest.mark.parametrize(
     "X", [iter(PATHS), set(PATHS), dict.fromkeys(PATHS), 7, None], ids=type
 )
-def test_what_has_no_order_or_length_is_refused(X):
-    """Row i has to be image i."""
+def test_objects_without_order_or_length_are_refused(X):
+    """Row i of the output has to be image i."""
     with pytest.raises(TypeError, match="X must be a sequence of images"):
         check_image_sources(X)
 
@@ -87,13 +87,13 @@ def test_what_has_no_order_or_length_is_refused(X):
     "X", [[], np.zeros((0, 8, 8, 3), np.uint8), pd.Series([], dtype=str)]
 )
 def test_an_empty_collection_is_refused(X):
-    """As by every estimator of scikit-learn."""
+    """All estimators of scikit-learn refuse it."""
     with pytest.raises(ValueError, match="contains no images"):
         check_image_sources(X)
 
 
-def test_one_tensor_is_told_from_a_stack():
-    """In torch, channels come first."""
+def test_a_single_image_tensor_is_refused():
+    """The channel is the first axis of a torch tensor."""
     torch = pytest.importorskip("torch")
 
     assert len(check_image_sources(torch.zeros(2, 3, 8, 9))) == 2

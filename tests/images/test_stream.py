@@ -1,4 +1,4 @@
-"""Tests of decoding a collection ahead, in order, in bounded memory."""
+"""Tests of streams of images: order, memory, threads and failures."""
 
 import os
 import signal
@@ -27,14 +27,14 @@ def _decoding_threads():
 @pytest.mark.parametrize("n_jobs", [1, 3, None, -1])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_batches_come_in_input_order(n_jobs, batch_size):
-    """Also when later images are ready before earlier ones."""
+    """Later images may be decoded before earlier ones."""
 
-    def prepare(rgb):
+    def transform(rgb):
         time.sleep(0.002 * (rgb[0, 0, 0] % 3))
         return rgb
 
     stream = ImageStream(
-        _numbered(10), prepare=prepare, batch_size=batch_size, n_jobs=n_jobs
+        _numbered(10), transform=transform, batch_size=batch_size, n_jobs=n_jobs
     )
     batches = list(stream)
 
@@ -45,8 +45,8 @@ def test_batches_come_in_input_order(n_jobs, batch_size):
     assert values == list(range(10))
 
 
-def test_failures_are_carried_with_their_row():
-    """They shift no other row."""
+def test_failures_are_listed_with_their_row():
+    """The rows of the other images do not change."""
     sources = _numbered(6)
     sources[1] = sources[4] = "missing.jpg"
 
@@ -59,8 +59,8 @@ def test_failures_are_carried_with_their_row():
     ]
 
 
-def test_failures_are_raised_if_asked():
-    """With the cause, at the first of them."""
+def test_the_first_failure_is_raised_on_request():
+    """The error has the original exception as its cause."""
     sources = [*_numbered(3), "first.jpg", "second.jpg"]
 
     with pytest.raises(ImageReadError, match=r"first\.jpg") as caught:
@@ -70,49 +70,50 @@ def test_failures_are_raised_if_asked():
     assert not _decoding_threads()
 
 
-def test_a_failing_preparation_is_a_failure_of_that_image():
-    """One odd picture must not end a run of a million."""
+def test_a_failing_transform_is_a_failure_of_that_image():
+    """One image must not stop a run over a million images."""
 
-    def prepare(rgb):
+    def transform(rgb):
         if rgb[0, 0, 0] == 1:
             raise MemoryError("too large")
         return rgb
 
-    [batch] = ImageStream(_numbered(3), prepare=prepare)
+    [batch] = ImageStream(_numbered(3), transform=transform)
 
     assert batch.rows.tolist() == [0, 2]
-    assert batch.failures[0].reason == "decoded, but not prepared: too large"
+    assert batch.failures[0].reason.endswith("could not be transformed: too large")
 
 
 def test_at_most_three_batches_are_in_memory():
-    """However long the collection is."""
+    """Memory does not depend on the size of the collection."""
     alive, most = 0, 0
     lock = threading.Lock()
 
-    class Prepared(np.ndarray):
+    class Transformed(np.ndarray):
         def __del__(self):
             nonlocal alive
             if self.base is not None:
                 with lock:
                     alive -= 1
 
-    def prepare(rgb):
+    def transform(rgb):
         nonlocal alive, most
         with lock:
             alive += 1
             most = max(most, alive)
-        return rgb.view(Prepared)
+        return rgb.view(Transformed)
 
-    for batch in ImageStream(_numbered(60), prepare=prepare, batch_size=4, n_jobs=2):
+    stream = ImageStream(_numbered(60), transform=transform, batch_size=4, n_jobs=2)
+    for batch in stream:
         time.sleep(0.002)
         del batch
 
-    # Two batches ahead, the one in use, and the one being put together.
+    # Two batches ahead, the current one, and the one being assembled.
     assert 8 <= most <= 16
 
 
 def test_stopping_early_stops_the_threads():
-    """Nothing is left behind that would hold files or cores."""
+    """No thread keeps files open or uses the processor."""
     for batch in ImageStream(_numbered(50), batch_size=2):
         assert len(batch.images) == 2
         break
@@ -120,8 +121,8 @@ def test_stopping_early_stops_the_threads():
     assert not _decoding_threads()
 
 
-def test_an_error_of_the_consumer_stops_the_threads():
-    """So does an interrupt, which takes the same way."""
+def test_an_exception_in_the_loop_stops_the_threads():
+    """Interrupts are raised as exceptions, too."""
 
     def consume():
         for _ in ImageStream(_numbered(50), batch_size=2):
@@ -134,14 +135,14 @@ def test_an_error_of_the_consumer_stops_the_threads():
 
 
 def test_iterating_again_starts_again():
-    """A stream is a collection, not an iterator that runs dry."""
+    """A stream is an iterable, not an iterator that is exhausted."""
     stream = ImageStream(_numbered(5), batch_size=2)
 
     assert [b.rows.tolist() for b in stream] == [b.rows.tolist() for b in stream]
 
 
-def test_items_are_taken_from_the_sequence_one_by_one():
-    """A lazy sequence larger than memory is a legitimate X."""
+def test_items_of_a_lazy_sequence_are_accessed_one_by_one():
+    """X may be a lazy sequence that does not fit in memory."""
     taken = []
 
     class Lazy:
@@ -159,8 +160,8 @@ def test_items_are_taken_from_the_sequence_one_by_one():
     assert len(taken) < 20
 
 
-def test_odd_files_raise_no_warning_in_any_thread(picture, tmp_path):
-    """Warnings as errors must not make a readable file unreadable."""
+def test_unusual_files_are_read_if_warnings_are_errors(picture, tmp_path):
+    """Warnings of Pillow must not make a readable file unreadable."""
     path = tmp_path / "a.png"
     image = Image.fromarray(picture)
     image.quantize(8).save(path, transparency=bytes(range(8)))
@@ -172,8 +173,8 @@ def test_odd_files_raise_no_warning_in_any_thread(picture, tmp_path):
     assert sum(len(batch.images) for batch in batches) == 40
 
 
-def test_odd_files_are_read_whatever_happens_to_the_filters(picture, tmp_path):
-    """`warnings` keeps one list for all threads, and others change it meanwhile."""
+def test_unusual_files_are_read_while_warning_filters_change(picture, tmp_path):
+    """All threads share the warning filters, and any thread may replace them."""
     path = tmp_path / "a.png"
     Image.fromarray(picture).quantize(8).save(path, transparency=bytes(range(8)))
     failures = []
@@ -191,10 +192,10 @@ def test_odd_files_are_read_whatever_happens_to_the_filters(picture, tmp_path):
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"batch_size": 0}, "batch_size=0"), ({"on_error": "skip"}, "on_error='skip'")],
+    [({"batch_size": 0}, "batch_size=0"), ({"on_error": "nan"}, "on_error='nan'")],
 )
-def test_bad_parameters_are_named(parameters, message):
-    """The message has the value and what is wanted."""
+def test_invalid_parameters_are_named(parameters, message):
+    """The message contains the value."""
     with pytest.raises(ValueError, match=message):
         ImageStream(_numbered(1), **parameters)
 
@@ -204,18 +205,18 @@ import sys, time
 import numpy as np
 from imgsim.images import ImageStream
 
-def prepare(rgb):
+def transform(rgb):
     time.sleep(0.02)
     return rgb
 
-for batch in ImageStream(np.zeros((5000, 2, 2, 3), np.uint8), prepare=prepare):
+for batch in ImageStream(np.zeros((5000, 2, 2, 3), np.uint8), transform=transform):
     print(len(batch.images), flush=True)
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send SIGINT to one process")
 def test_an_interrupted_program_ends_at_once():
-    """Ctrl-C in the middle of a run leaves no thread that keeps it alive."""
+    """No decoding thread keeps the program alive after Ctrl-C."""
     child = subprocess.Popen(
         [sys.executable, "-c", SLOW_STREAM],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Tests of small copies of pictures."""
+"""Tests of thumbnails."""
 
 import base64
 import io
@@ -18,26 +18,26 @@ from imgsim.images._thumbnails import (
 
 @pytest.fixture
 def photo():
-    """Return 300 by 200 pixels of soft colours."""
+    """Return a smooth image of 300 by 200 pixels."""
     coarse = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((300, 200), Image.BICUBIC))
 
 
-def test_the_longer_side_is_what_is_asked_for(photo):
-    """And the other in proportion."""
+def test_the_longer_side_has_the_requested_size(photo):
+    """The aspect ratio is kept."""
     assert make_thumbnail(photo, 96).shape == (64, 96, 3)
     assert make_thumbnail(photo.swapaxes(0, 1), 96).shape == (96, 64, 3)
 
 
-def test_small_pictures_stay_as_they_are(photo):
-    """Enlarging them would take space for nothing."""
+def test_small_images_are_not_enlarged(photo):
+    """Enlarging adds no detail and takes more space."""
     np.testing.assert_array_equal(make_thumbnail(photo[:8, :9], 96), photo[:8, :9])
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_large_photograph_is_the_same_but_smaller(orientation, photo, tmp_path):
-    """The decoder reduces it before it is turned upright."""
-    large = Image.fromarray(photo).resize((3000, 2000), Image.BICUBIC)
+def test_a_large_jpeg_gives_the_same_thumbnail(orientation, photo, tmp_path):
+    """The decoder downscales the image before the orientation is applied."""
+    large = Image.fromarray(photo).resize((1800, 1200), Image.BICUBIC)
     exif = Image.Exif()
     exif[0x0112] = orientation
     large.save(tmp_path / "large.jpg", quality=95, exif=exif)
@@ -49,15 +49,15 @@ def test_a_large_photograph_is_the_same_but_smaller(orientation, photo, tmp_path
     assert np.abs(batch.images[0].astype(int) - expected).max() <= 8
 
 
-def test_an_unreadable_image_is_carried():
-    """With its reason, for a placeholder."""
+def test_an_unreadable_image_is_listed():
+    """A placeholder shows the reason."""
     [batch] = stream_thumbnails(["missing.jpg"], 96)
 
     assert [failure.reason for failure in batch.failures] == ["no such file."]
 
 
-def test_a_page_carries_a_picture(photo):
-    """Whoever decodes the address sees it."""
+def test_a_data_uri_contains_the_image(photo):
+    """Decoding the URI gives the image."""
     head, _, content = as_data_uri(photo, quality=90).partition(",")
 
     assert head == "data:image/webp;base64"
@@ -67,15 +67,15 @@ def test_a_page_carries_a_picture(photo):
     assert np.abs(shown.astype(int) - photo).mean() < 4
 
 
-def test_addresses_stand_where_their_images_do(photo):
-    """An unreadable image has none, and its reason tells which it is."""
-    addresses, failures = thumbnail_data_uris([photo, "missing.jpg", photo[:50]], 96)
+def test_data_uris_are_in_the_order_of_the_images(photo):
+    """The URI of an unreadable image is None, and its failure has the row."""
+    uris, failures = thumbnail_data_uris([photo, "missing.jpg", photo[:50]], 96)
 
-    assert addresses == [
+    assert uris == [
         as_data_uri(make_thumbnail(photo, 96)),
         None,
         as_data_uri(make_thumbnail(photo[:50], 96)),
     ]
-    assert [(failure.index, failure.reason) for failure in failures] == [
+    assert [(failure.row, failure.reason) for failure in failures] == [
         (1, "no such file.")
     ]

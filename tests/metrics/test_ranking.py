@@ -1,4 +1,4 @@
-"""Tests of the retrieval metrics, each against a count by hand."""
+"""Tests of the retrieval metrics against values computed by hand."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_precision_by_hand(k, by_hand):
     ("k", "by_hand"), [(1, (1 / 4 + 0) / 2), (3, (2 / 4 + 1) / 2), (5, (3 / 4 + 1) / 2)]
 )
 def test_recall_by_hand(k, by_hand):
-    """The denominator is what the collection holds, retrieved or not."""
+    """The denominator counts all relevant images, retrieved or not."""
     assert recall_at_k(RELEVANCE, N_RELEVANT, k=k) == pytest.approx(by_hand)
 
 
@@ -67,7 +67,7 @@ def test_ndcg_by_hand(k, by_hand):
 
 
 def test_full_rankings_agree_with_scikit_learn():
-    """An independent implementation, which ranks by scores."""
+    """The implementation of scikit-learn is independent and is based on scores."""
     rng = np.random.default_rng(0)
     relevance = rng.random((20, 30)) < 0.3
     relevance[:, 0] |= ~relevance.any(axis=1)
@@ -84,8 +84,8 @@ def test_full_rankings_agree_with_scikit_learn():
 
 
 @pytest.mark.parametrize("metric", [recall_at_k, average_precision_at_k, ndcg_at_k])
-def test_queries_without_relevant_images_are_left_out(metric):
-    """They can be answered neither well nor badly."""
+def test_queries_without_relevant_images_are_ignored(metric):
+    """The metrics are undefined for them."""
     relevance, n_relevant = [*RELEVANCE, [False] * 5], [*N_RELEVANT, 0]
 
     assert metric(relevance, n_relevant, k=3) == metric(RELEVANCE, N_RELEVANT, k=3)
@@ -93,30 +93,30 @@ def test_queries_without_relevant_images_are_left_out(metric):
 
 @pytest.mark.parametrize("metric", [recall_at_k, average_precision_at_k, ndcg_at_k])
 def test_impossible_counts_are_refused(metric):
-    """They would give a score above 1, or none."""
+    """The score would be greater than 1, or undefined."""
     with pytest.raises(ValueError, match=r"n_relevant\[0\]=2 must be at least 3"):
         metric(RELEVANCE, [2, 1], k=5)
-    with pytest.raises(ValueError, match="0 for every query"):
+    with pytest.raises(ValueError, match="greater than 0 for at least one query"):
         metric([[False]], [0], k=1)
-    with pytest.raises(ValueError, match="3 entries for 2 queries"):
+    with pytest.raises(ValueError, match="3 entries and relevance has 2 queries"):
         metric(RELEVANCE, [4, 1, 1], k=1)
 
 
 @pytest.mark.parametrize("k", [0, 6, 2.0])
 def test_k_out_of_range_is_refused(k):
-    """More ranks than were retrieved cannot be judged."""
+    """Only ranks that were retrieved can be evaluated."""
     with pytest.raises(ValueError, match=f"k={k!r} must be an integer, at least 1"):
         precision_at_k(RELEVANCE, k=k)
 
 
 @pytest.mark.parametrize("relevance", [[[0.5, 1]], [["a", "b"]], [[2, 0]]], ids=str)
-def test_relevance_is_yes_or_no(relevance):
-    """Anything else would be counted as relevant without a word."""
+def test_relevance_must_be_boolean(relevance):
+    """Any other value would silently be counted as relevant."""
     with pytest.raises(ValueError, match="booleans, or 0 and 1"):
         precision_at_k(relevance, k=1)
 
 
-def test_counts_are_integers():
-    """A share given for a count would be cut to 0."""
-    with pytest.raises(ValueError, match="n_relevant must hold integers"):
+def test_counts_must_be_integers():
+    """A proportion passed by mistake would be truncated to 0."""
+    with pytest.raises(ValueError, match="n_relevant must be integers"):
         recall_at_k(RELEVANCE, [4.0, 0.5], k=1)

@@ -1,12 +1,12 @@
-"""Tests of the table of retrieval metrics."""
+"""Tests of the report of retrieval metrics."""
 
 import numpy as np
 
 from imgsim.metrics import average_precision_at_k, precision_at_k, retrieval_report
 
 
-def test_rows_hold_the_metrics():
-    """What is printed is what the functions return; all ranks come last."""
+def test_rows_contain_the_metrics():
+    """The values are the results of the functions, and all ranks come last."""
     relevance = np.random.default_rng(0).random((10, 8)) < 0.5
     n_relevant = relevance.sum(axis=1) + 1
 
