@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,21 @@ def make_metric(
     if name == "mahalanobis" and "VI" not in params:
         params["VI"] = np.linalg.pinv(np.cov(rows.T.astype(np.float64)))
     return Metric(name, params)
+
+
+def check_max_distance(
+    max_distance: float | None, metric: str | Callable[..., float]
+) -> float:
+    """Return a limit of distances, infinity for None, or raise ValueError.
+
+    Only the distances of "inner_product" may be negative.
+    """
+    limit = np.inf if max_distance is None else max_distance
+    least = -np.inf if metric == "inner_product" else 0
+    if not isinstance(limit, Real) or not limit >= least:
+        allowed = "a number" if metric == "inner_product" else "a number, at least 0"
+        raise ValueError(f"max_distance={limit!r} must be {allowed}.")
+    return float(limit)
 
 
 def _bounded(size: NDArray[np.float64]) -> NDArray[np.float64]:

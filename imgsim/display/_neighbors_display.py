@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._distance.metric import check_max_distance
 from imgsim._validation import find_readable_rows
 from imgsim.display._grid import (
     GAP,
@@ -168,7 +169,7 @@ class NeighborsDisplay:
         if rows is not None:
             queries = np.atleast_1d(queries[_as_rows(rows)])
         found, distances = _search_rows(index, X, queries, n_neighbors)
-        limit = index._checked_limit(max_distance)
+        limit = check_max_distance(max_distance, index.effective_metric_)
         n_near = [int(np.searchsorted(some, limit, side="right")) for some in distances]
         return cls(
             query_images=[query_images[i] for i in queries],

@@ -211,15 +211,18 @@ def _view_of(
         name = "cosine" if metric is None else metric
         index = SimilarityIndex(metric=name, algorithm="exact")
         index.fit(X, ids=ids)
-    store = index._store
-    collection = store.collection()
+    of_index = Metric(index.effective_metric_, index.effective_metric_params_)
+    readable = np.flatnonzero(index.readable_)
+    values = index.embeddings_
+    if len(readable) < len(values):
+        values = values[readable]
+    rows = DistanceRows(values, of_index.describe(values))
     # A row of zeros has no direction, and is near to none.
-    has_place = collection.rows.terms.scale > 0
-    allowed = np.flatnonzero(collection.allowed & has_place)
-    row_numbers = store.row_of_slot[allowed]
+    has_place = np.flatnonzero(rows.terms.scale > 0)
+    row_numbers = readable[has_place]
     return _View(
-        _taken(collection.rows, allowed),
-        collection.metric,
+        _taken(rows, has_place),
+        of_index,
         index.ids_[row_numbers],
         row_numbers,
         index.n_samples_fit_,

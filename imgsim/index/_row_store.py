@@ -154,6 +154,18 @@ class RowStore:
         return self._of_rows("labels") if "labels" in self._columns else None
 
     @property
+    def embeddings(self) -> NDArray[Any]:
+        """Return the values of each row, read-only; NaN for unreadable rows."""
+        readable = self.readable
+        is_compact = self.n_rows == self.n_slots
+        values = self.rows.values.view() if is_compact else self._of_rows("values")
+        if not readable.all():
+            values = values.copy() if is_compact else values
+            values[~readable] = np.nan
+        values.flags.writeable = False
+        return values
+
+    @property
     def readable(self) -> NDArray[np.bool_]:
         """Return which rows can be read."""
         return self._of_rows("readable")

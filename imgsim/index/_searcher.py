@@ -1,7 +1,7 @@
 """The collection of an index: what fit keeps, what is added and removed."""
 
 from abc import ABC
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace as replaced
 from typing import Any, Self
 
@@ -75,6 +75,21 @@ class BaseIndex(BaseEstimator, ABC):
     def readable_(self) -> NDArray[np.bool_]:
         """Whether each row is an embedding, and not the NaN of an unreadable image."""
         return self._store.readable
+
+    @property
+    def embeddings_(self) -> NDArray[Any]:
+        """Embeddings of the index, read-only; NaN for unreadable images."""
+        return self._store.embeddings
+
+    @property
+    def effective_metric_(self) -> str | Callable[..., float]:
+        """Metric used, under its own name."""
+        return self._store.metric.name
+
+    @property
+    def effective_metric_params_(self) -> dict[str, Any]:
+        """Parameters of the metric, with those that `fit` estimated."""
+        return dict(self._store.metric.params)
 
     @property
     def algorithm_(self) -> str:

@@ -9,7 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._distance.metric import KINDS, OTHER_NAMES, SLOW_METRICS
+from imgsim._distance.metric import (
+    KINDS,
+    OTHER_NAMES,
+    SLOW_METRICS,
+    check_max_distance,
+)
 from imgsim._validation import Interval, StrOptions
 from imgsim._warnings import warn_caller
 from imgsim.index._filters import allowed_slots, excluded_slots, without
@@ -85,6 +90,18 @@ class SimilarityIndex(Saving, NeighborsQueries):
 
     readable_ : ndarray of shape (n_samples_fit_,), dtype bool
         Whether each row is an embedding, and not the NaN of an unreadable image.
+
+    embeddings_ : ndarray of shape (n_samples_fit_, n_features_in_)
+        Embeddings of the index, read-only, float32 or float64. Rows of unreadable
+        images hold NaN. With `database_augmentation` these are the augmented embeddings.
+
+    effective_metric_ : str or callable
+        Metric used: "manhattan" if `metric` is one of its other names, "cityblock" and
+        "l1"; "euclidean" if it is "l2"; else `metric`.
+
+    effective_metric_params_ : dict
+        Parameters of the metric: `metric_params`, and the variances that `fit` computes
+        for "seuclidean" and "mahalanobis" unless they are given.
 
     ids_ : ndarray of shape (n_samples_fit_,)
         Name of each row; its number if `fit` was given no `ids`.
@@ -237,7 +254,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
         k = self.n_neighbors if n_neighbors is None else n_neighbors
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"n_neighbors={k!r} must be an integer, at least 1.")
-        limit = self._checked_limit(max_distance)
+        limit = check_max_distance(max_distance, self.effective_metric_)
         if X is not None:
             X = self._checked_rows(X, fingerprint)
         n_queries = self.n_samples_fit_ if X is None else len(X)
@@ -381,13 +398,6 @@ class SimilarityIndex(Saving, NeighborsQueries):
         if self.y_ is None:
             raise ValueError(f"{asker} needs labels of the rows: call fit(X, y).")
         return self.y_
-
-    def _checked_limit(self, max_distance: float | None) -> float:
-        limit = np.inf if max_distance is None else max_distance
-        least = -np.inf if self._store.metric.name == "inner_product" else 0
-        if not isinstance(limit, Real) or not limit >= least:
-            raise ValueError(f"max_distance={limit!r} must be a number, at least 0.")
-        return float(limit)
 
 
 def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:

@@ -104,6 +104,45 @@ def test_rows_that_came_and_went_leave_no_trace(rows):
         assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("n_removed", [0, 2])
+def test_embeddings_are_the_rows_of_the_index(n_removed, rows):
+    """Other functions read them, so unreadable rows are NaN and removed ones absent."""
+    rows[3] = np.nan
+    index = SimilarityIndex().fit(rows).remove(range(n_removed))
+
+    embeddings = index.embeddings_
+
+    assert_array_equal(embeddings, rows[n_removed:])
+    assert_array_equal(index.readable_, ~np.isnan(embeddings).any(axis=1))
+    with pytest.raises(ValueError, match="read-only"):
+        embeddings[0] = 0
+
+
+def test_embeddings_are_not_copied_without_need(rows):
+    """A large index would take its memory twice."""
+    index = SimilarityIndex().fit(rows)
+
+    assert np.shares_memory(index.embeddings_, index.embeddings_)
+
+
+@pytest.mark.parametrize(
+    ("metric", "effective"), [("l1", "manhattan"), ("l2", "euclidean"), ("dice",) * 2]
+)
+def test_the_effective_metric_has_one_name(metric, effective, rows):
+    """As that of NearestNeighbors."""
+    index = SimilarityIndex(metric=metric).fit(rows > 0)
+
+    assert index.effective_metric_ == effective
+    assert index.effective_metric_params_ == {}
+
+
+def test_effective_parameters_of_a_metric_hold_what_fit_estimates(rows):
+    """The variances of the rows are part of this distance."""
+    index = SimilarityIndex(metric="seuclidean").fit(rows)
+
+    assert_allclose(index.effective_metric_params_["V"], rows.var(axis=0, ddof=1))
+
+
 def test_ids_go_on_after_the_largest(rows):
     """Where rows were named by numbers, new ones are, too."""
     index = SimilarityIndex().fit(rows[:3])
