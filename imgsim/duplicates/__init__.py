@@ -1,4 +1,4 @@
-"""Copies and near copies of images: found, grouped, one of each group kept."""
+"""Detection of exact and near copies of images."""
 
 from imgsim.duplicates._duplicate_group import DuplicateGroup
 from imgsim.duplicates._find_duplicates import find_duplicates

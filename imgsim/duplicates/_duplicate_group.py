@@ -1,4 +1,4 @@
-"""What a group of duplicates consists of."""
+"""A group of images that are copies of each other."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -10,37 +10,38 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class DuplicateGroup:
-    """Images that are copies of each other, as :func:`find_duplicates` returns them.
+    """A group of images that are copies of each other.
 
     Parameters
     ----------
     ids : list
-        Ids of the images, in the order of their rows.
+        Ids of the images, in the order of `rows`.
 
     rows : ndarray of shape (n_images,), dtype int64
-        Their row numbers, increasing.
+        Row numbers of the images in `X`, in increasing order.
 
     kept : hashable
         Id of the image to keep.
 
     farthest_pair : tuple
-        Ids of the two images that are furthest apart.
+        Ids of the two images with the largest distance.
 
     distance : float
-        Their distance, the largest within the group; 0.0 if all are exact copies.
+        Distance between the images of `farthest_pair`, the maximum distance within the
+        group. It is 0.0 if all images are exact copies.
 
     exact_copies : list of list
-        Ids of images whose content is equal, a list for each content that two images
-        or more have.
+        Ids of the images that are exact copies of each other, with one list for each
+        distinct content that occurs more than once.
 
     Attributes
     ----------
     extra : list
-        Ids of the images not to keep.
+        Ids of all images except `kept`.
 
     See Also
     --------
-    find_duplicates : Finds them.
+    find_duplicates : Find groups of duplicates.
 
     Examples
     --------
@@ -67,5 +68,5 @@ class DuplicateGroup:
 
     @property
     def extra(self) -> list[Any]:
-        """Return the ids of the images not to keep."""
+        """Return the ids of all images except the one to keep."""
         return [name for name in self.ids if name != self.kept]

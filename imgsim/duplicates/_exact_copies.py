@@ -1,4 +1,4 @@
-"""Which rows are exact copies of others, told by content and not by distance."""
+"""Identification of exact copies by their content."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -13,31 +13,32 @@ from imgsim.images._read import read_content, read_image
 
 
 def find_first_copies(
-    values: NDArray[Any], images: Sequence[Any] | None
+    embeddings: NDArray[Any], images: Sequence[Any] | None
 ) -> NDArray[np.int64]:
-    """Return for each row the first row that is a copy of it, or itself.
+    """Return for each embedding the position of its first exact copy, or its own.
 
-    Rows are copies if they are equal bit by bit, or if the images that they came from
-    are: files byte by byte, images in memory pixel by pixel.
+    Two embeddings are exact copies if they are equal bit by bit, or if their images are
+    equal: files are compared byte by byte, and images in memory pixel by pixel.
     """
-    first = _first_of_each(hash_pixels(row) for row in values)
+    first_embedding = _first_occurrences(hash_pixels(row) for row in embeddings)
     if images is None:
-        return first
-    same_image = _first_of_each(_key_of_image(image) for image in images)
-    n = len(first)
-    copies = np.tile(np.arange(n), 2), np.concatenate([first, same_image])
+        return first_embedding
+    first_image = _first_occurrences(_digest_of_image(image) for image in images)
+    n = len(first_embedding)
+    copies = np.tile(np.arange(n), 2), np.concatenate([first_embedding, first_image])
     graph = coo_array((np.ones(2 * n, dtype=bool), copies), shape=(n, n))
     _, labels = connected_components(graph, directed=False)
-    return _first_of_each(labels.tolist())
+    return _first_occurrences(labels.tolist())
 
 
-def _first_of_each(keys: Iterable[Hashable]) -> NDArray[np.int64]:
+def _first_occurrences(keys: Iterable[Hashable]) -> NDArray[np.int64]:
+    """Return for each key the position at which it occurs first."""
     first_of: dict[Hashable, int] = {}
-    firsts = (first_of.setdefault(key, row) for row, key in enumerate(keys))
+    firsts = (first_of.setdefault(key, i) for i, key in enumerate(keys))
     return np.fromiter(firsts, dtype=np.int64)
 
 
-def _key_of_image(source: Any) -> bytes:
+def _digest_of_image(source: Any) -> bytes:
     content = read_content(source)
     if content is None:
         return hash_pixels(read_image(source))

@@ -1,8 +1,8 @@
-"""Groups of images that are copies of each other."""
+"""Search for groups of images that are copies of each other."""
 
 from collections.abc import Callable, Hashable, Sequence
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,14 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import Metric
 from imgsim._distance.rows import DistanceRows
+from imgsim._typing import SupportsArray
 from imgsim._validation import Interval, StrOptions, validate_params
-from imgsim.duplicates._complete_linkage import complete_linkage, equal_ones
+from imgsim.duplicates._complete_linkage import complete_linkage, positions_by_label
 from imgsim.duplicates._duplicate_group import DuplicateGroup
 from imgsim.duplicates._exact_copies import find_first_copies
 from imgsim.images._sources import check_image_sources
 from imgsim.index._similarity_index import SimilarityIndex
 from imgsim.index.exact._near_pairs import find_near_pairs
-from imgsim.index.exact._scan import Pairs
 
 _DEFAULT_FOR_COSINE = 0.21
 
@@ -28,7 +28,7 @@ _DEFAULT_FOR_COSINE = 0.21
         "X": ["array-like", SimilarityIndex],
         "max_distance": [Interval(Real, 0, None, closed="left"), None],
         "metric": [str, callable, None],
-        "keep": [StrOptions({"first", "central"}), "array-like"],
+        "keep": [StrOptions({"first", "medoid"}), "array-like"],
     },
     prefer_skip_nested_validation=True,
 )
@@ -38,80 +38,87 @@ def find_duplicates(
     *,
     metric: str | Callable[..., float] | None = None,
     ids: Sequence[Hashable] | None = None,
-    keep: str | ArrayLike = "first",
+    keep: Literal["first", "medoid"] | Sequence[float] | SupportsArray = "first",
     images: Sequence[Any] | None = None,
 ) -> list[DuplicateGroup]:
-    """Find groups of images that are copies of each other, exactly or nearly.
+    """Find groups of images that are exact or near copies of each other.
 
-    Every pair within a group is near: a chain of images, each similar to the next, is
-    not one group. Exact copies are told by their content, before anything is compared.
+    All pairs of images in a group are within `max_distance`. A chain of images, each
+    similar to the next one only, is therefore not a group. Exact copies are identified
+    by their content before any distance is computed.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or SimilarityIndex
-        Embeddings, or a fitted index, of which rows, ids and metric are taken. Rows
-        that hold NaN, those of unreadable images, are in no group.
+        Embeddings, or a fitted index. The embeddings, ids and metric of an index are
+        used. Rows that contain NaN, which stand for unreadable images, are in no group.
 
     max_distance : float, default=None
-        Largest distance between two images of a group. None takes 0.21 for the
-        metric "cosine"; see Notes.
+        Largest distance between two images of a group. None means 0.21 for the metric
+        "cosine", see Notes. For other metrics, a value is required.
 
     metric : str or callable, default=None
-        Distance between rows, one that :class:`SimilarityIndex` knows. None takes
-        "cosine", or that of the index.
+        Distance between embeddings, as in :class:`SimilarityIndex`. None means
+        "cosine", or the metric of the index.
 
     ids : sequence of length n_samples, default=None
-        Names by which the groups refer to the rows, such as paths; no two alike. None
-        takes the row numbers, or the ids of the index.
+        Unique ids of the images, such as their paths. None means the row numbers, or
+        the ids of the index.
 
-    keep : {"first", "central"} or array-like of shape (n_samples,), default="first"
-        Which image of a group to keep: the first, that with the smallest sum of
-        distances to the others, or that with the largest number, such as pixels or
-        bytes. Of equal ones the first is kept.
+    keep : {"first", "medoid"} or array-like of shape (n_samples,), default="first"
+        Which image of a group to keep: the first one; the medoid, which has the
+        smallest sum of distances to the other images; or the image with the largest
+        value in an array, such as the number of pixels or bytes. Ties are broken by
+        keeping the first image.
 
     images : sequence of length n_samples, default=None
-        The images from which the rows were made, as given to the embedder. Those with
-        equal content are copies, whatever their rows, and count as at distance 0.
+        The images of which `X` contains the embeddings, as passed to the embedder.
+        Images with equal content are exact copies, and their distance is 0 even if
+        their embeddings differ.
 
     Returns
     -------
     groups : list of DuplicateGroup
-        Groups of two images or more, the largest first; of equally large ones that
-        whose furthest images are nearest to each other. No two could be joined.
+        Groups of at least two images. The groups are sorted by size, the largest first;
+        ties are broken by the smaller maximum distance. No two groups can be merged
+        without exceeding `max_distance`.
 
     Raises
     ------
     ValueError
-        If `max_distance` is negative, or missing for a metric other than cosine; if
-        an index is given together with `metric` or `ids`; if lengths differ; or if
-        more pairs are within `max_distance` than memory should be used for.
+        If `max_distance` is negative, or is None although the metric is not "cosine";
+        if an index is passed together with `metric` or `ids`; if lengths differ; or if
+        the pairs within `max_distance` do not fit in memory.
 
     ImageReadError
-        If one of the `images` cannot be read, and its row holds no NaN.
+        If one of `images` cannot be read although its embedding is not NaN.
 
     See Also
     --------
-    SimilarityIndex : Finds the nearest images of each.
-    DuplicateGroup : What a group tells.
+    SimilarityIndex : Find the nearest neighbors of each image.
+    DuplicateGroup : A group of images that are copies of each other.
 
     Notes
     -----
-    The default of `max_distance` gave the best F1 of pairs, 0.73, for 30 photographs in
-    nine variants each (cropped, mirrored, brighter, recompressed, turned by five
-    degrees, captioned, grey, half as large), hidden among 1,467 photographs of 25
-    kinds of animals and embedded by MobileNetV2: 78 of 100 pairs in a group were
-    variants of one photograph, and 69 of 100 such pairs were found. Below 0.1 hardly
-    a pair is wrong, and one in four is found. Look at groups before you delete
-    anything. Another network needs another threshold.
+    The default of `max_distance` maximizes the F1 score of pairs, which is 0.73, on a
+    collection of 30 photographs in nine variants each (cropped, mirrored, brighter,
+    recompressed, rotated by five degrees, captioned, in gray, at half the size) among
+    1,467 photographs of 25 kinds of animals, embedded by MobileNetV2. At this distance,
+    78 of 100 pairs in a group are variants of the same photograph, and 69 of 100 such
+    pairs are found. Below 0.1, almost no pair is wrong, and one in four is found.
+    Inspect the groups before you delete any file. Another network needs another
+    distance.
 
-    Joining chains, too, found more of these variants, at a smaller threshold (F1 0.82
-    at 0.14), but there a little more joins everything (F1 0.43 at 0.17).
+    Single linkage, which also groups chains, finds more of these variants at a smaller
+    distance (an F1 score of 0.82 at 0.14), but merges everything if the distance is
+    slightly too large (an F1 score of 0.43 at 0.17).
 
-    Groups come from complete linkage: the two nearest groups are joined again and
-    again, as long as no pair gets further apart than `max_distance`.
+    The groups are the result of complete linkage: the two nearest groups are merged
+    until no two groups can be merged without exceeding `max_distance`.
 
-    It takes `n_samples ** 2 / 2 * n_features` operations, after exact copies were
-    put aside, and memory of twice scikit-learn's `working_memory` beside the rows.
+    The number of operations is `n_samples ** 2 / 2 * n_features`, where exact copies
+    count as one sample. Memory use, in addition to the embeddings, is at most twice the
+    `working_memory` of scikit-learn.
 
     Examples
     --------
@@ -127,28 +134,33 @@ def find_duplicates(
     6 [7, 8] 0.019
     9 [11] 0.001
     """
-    view = _view_of(X, metric, ids)
-    limit = _checked_limit(max_distance, view.metric)
-    first = find_first_copies(view.rows.values, _images_of(view, images))
-    distinct, content = np.unique(first, return_inverse=True)
-    pairs = find_near_pairs(_taken(view.rows, distinct), view.metric, limit)
-    labels = complete_linkage(len(distinct), *pairs)
-    pairs = _inside(pairs, labels)
-    found = _Found(view, content, distinct, _weakest_pairs(pairs, labels))
-    merit = _merit(keep, view, pairs, content)
-    groups = [
-        found.group(
-            labels[content[members[0]]], members, members[merit[members].argmax()]
+    embeddings = _comparable_embeddings(X, metric, ids)
+    limit = _checked_max_distance(max_distance, embeddings.metric)
+    sources = _checked_images(images, embeddings)
+    first_copy = find_first_copies(embeddings.rows.values, sources)
+    distinct, distinct_of = np.unique(first_copy, return_inverse=True)
+    pairs = _Pairs(
+        *find_near_pairs(
+            _select_rows(embeddings.rows, distinct), embeddings.metric, limit
         )
-        for members in _repeated_ones(labels[content])
+    )
+    labels = complete_linkage(len(distinct), *pairs)
+    pairs = pairs.within_groups(labels)
+    priorities = _priorities(keep, embeddings, pairs, distinct_of)
+    found = _Duplicates(
+        embeddings, distinct, distinct_of, pairs.farthest(labels), priorities
+    )
+    groups = [
+        found.group(labels[distinct_of[members[0]]], members)
+        for members in _repeated_positions(labels[distinct_of])
     ]
     return sorted(
         groups, key=lambda group: (-len(group), group.distance, group.rows[0])
     )
 
 
-class _View(NamedTuple):
-    """The readable rows, how they are compared, and what they are called."""
+class _Embeddings(NamedTuple):
+    """The embeddings to compare, their metric, ids and row numbers in X."""
 
     rows: DistanceRows
     metric: Metric
@@ -157,152 +169,165 @@ class _View(NamedTuple):
     n_samples: int
 
 
-class _Found(NamedTuple):
-    """What is known of the rows, to tell of a group of them.
+class _Pairs(NamedTuple):
+    """Pairs of distinct embeddings that are near each other, and their distances."""
 
-    `content` numbers the distinct rows, of which `distinct` holds the first copies.
+    i: NDArray[np.int64]
+    j: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+    def within_groups(self, labels: NDArray[np.int64]) -> "_Pairs":
+        """Return the pairs whose embeddings are in the same group."""
+        inside = labels[self.i] == labels[self.j]
+        return _Pairs(self.i[inside], self.j[inside], self.distances[inside])
+
+    def farthest(self, labels: NDArray[np.int64]) -> dict[int, tuple[int, int, float]]:
+        """Return the pair with the largest distance of each group, by label.
+
+        Ties are broken by the smaller positions.
+        """
+        order = np.lexsort((self.j, self.i, -self.distances))
+        label, first = np.unique(labels[self.i[order]], return_index=True)
+        chosen = (column[order[first]].tolist() for column in self)
+        return dict(zip(label.tolist(), zip(*chosen, strict=True), strict=True))
+
+
+class _Duplicates(NamedTuple):
+    """The result of the grouping, from which each group is described.
+
+    `distinct` are the positions of the distinct embeddings, `distinct_of` is the index
+    into `distinct` of each embedding, and `farthest_pairs` are pairs of such indices.
     """
 
-    view: _View
-    content: NDArray[np.int64]
+    embeddings: _Embeddings
     distinct: NDArray[np.int64]
-    weakest: dict[int, tuple[int, int, float]]
+    distinct_of: NDArray[np.int64]
+    farthest_pairs: dict[int, tuple[int, int, float]]
+    priorities: NDArray[np.float64]
 
-    def group(
-        self, label: int, members: NDArray[np.int64], kept: np.int64
-    ) -> DuplicateGroup:
-        """Describe the group that has this label, and these rows."""
-        names = self.view.ids
-        furthest, distance = members[:2], 0.0
-        if label in self.weakest:
-            i, j, distance = self.weakest[label]
-            furthest = self.distinct[[i, j]]
-        first, second = names[furthest].tolist()
-        copies = _repeated_ones(self.content[members])
+    def group(self, label: int, members: NDArray[np.int64]) -> DuplicateGroup:
+        """Return the group with this label and these positions."""
+        ids = self.embeddings.ids
+        farthest, distance = members[:2], 0.0  # exact copies have no pair
+        if label in self.farthest_pairs:
+            i, j, distance = self.farthest_pairs[label]
+            farthest = self.distinct[[i, j]]
+        first, second = ids[farthest].tolist()
+        kept = members[self.priorities[members].argmax()]
+        copies = _repeated_positions(self.distinct_of[members])
         return DuplicateGroup(
-            ids=names[members].tolist(),
-            rows=self.view.row_numbers[members],
-            kept=names[[kept]].tolist()[0],
+            ids=ids[members].tolist(),
+            rows=self.embeddings.row_numbers[members],
+            kept=ids[[kept]].tolist()[0],
             farthest_pair=(first, second),
             distance=distance,
-            exact_copies=[names[members[same]].tolist() for same in copies],
+            exact_copies=[ids[members[same]].tolist() for same in copies],
         )
 
 
-def _view_of(
+def _comparable_embeddings(
     X: ArrayLike | SimilarityIndex,
     metric: str | Callable[..., float] | None,
     ids: Sequence[Hashable] | None,
-) -> _View:
+) -> _Embeddings:
     if isinstance(X, SimilarityIndex):
-        check_is_fitted(X)
-        if metric is not None or ids is not None:
-            given = f"metric={metric!r}" if metric is not None else "ids"
-            raise ValueError(
-                f"{given} must be None for an index, which has a metric and ids."
-            )
-        if X.database_augmentation:
-            raise ValueError(
-                f"database_augmentation={X.database_augmentation} of the index has changed its "
-                f"rows, which are not compared: pass the rows themselves."
-            )
-        index = X
+        index = _checked_index(X, metric, ids)
     else:
         name = "cosine" if metric is None else metric
-        index = SimilarityIndex(metric=name, algorithm="exact")
-        index.fit(X, ids=ids)
-    of_index = Metric(index.effective_metric_, index.effective_metric_params_)
+        index = SimilarityIndex(metric=name, algorithm="exact").fit(X, ids=ids)
+    effective_metric = Metric(index.effective_metric_, index.effective_metric_params_)
     readable = np.flatnonzero(index.readable_)
     values = index.embeddings_
     if len(readable) < len(values):
         values = values[readable]
-    rows = DistanceRows(values, of_index.describe(values))
-    # A row of zeros has no direction, and is near to none.
-    has_place = np.flatnonzero(rows.terms.scale > 0)
-    row_numbers = readable[has_place]
-    return _View(
-        _taken(rows, has_place),
-        of_index,
+    rows = DistanceRows(values, effective_metric.describe(values))
+    # Zero vectors have no direction, so that no other embedding is near them.
+    comparable = np.flatnonzero(rows.terms.scale > 0)
+    row_numbers = readable[comparable]
+    return _Embeddings(
+        _select_rows(rows, comparable),
+        effective_metric,
         index.ids_[row_numbers],
         row_numbers,
         index.n_samples_fit_,
     )
 
 
-def _checked_limit(max_distance: float | None, metric: Metric) -> float:
+def _checked_index(
+    index: SimilarityIndex,
+    metric: str | Callable[..., float] | None,
+    ids: Sequence[Hashable] | None,
+) -> SimilarityIndex:
+    check_is_fitted(index)
+    if metric is not None or ids is not None:
+        name = f"metric={metric!r}" if metric is not None else "ids"
+        raise ValueError(
+            f"{name} must be None if X is an index, which has its own metric and ids."
+        )
+    if index.database_augmentation:
+        raise ValueError(
+            f"the index has database_augmentation={index.database_augmentation}, which "
+            f"changes its embeddings. Pass the original embeddings instead."
+        )
+    return index
+
+
+def _checked_max_distance(max_distance: float | None, metric: Metric) -> float:
     if metric.name == "inner_product":
         raise ValueError(
-            "metric='inner_product' does not tell copies: a longer row is nearer to a "
-            "row than its copy. Take metric='cosine' or 'euclidean'."
+            "metric='inner_product' cannot identify copies, because an embedding may "
+            "be nearer to a longer one than to its copy. Use metric='cosine' or "
+            "metric='euclidean'."
         )
-    if max_distance is None:
-        if metric.name != "cosine":
-            raise ValueError(
-                f"max_distance=None is for metric='cosine', got metric={metric.name!r}:"
-                f" pass the largest distance of two copies."
-            )
-        return _DEFAULT_FOR_COSINE
-    return float(max_distance)
+    if max_distance is not None:
+        return float(max_distance)
+    if metric.name != "cosine":
+        raise ValueError(
+            f"max_distance=None is allowed for metric='cosine' only; got metric="
+            f"{metric.name!r}. Pass the largest distance between two copies."
+        )
+    return _DEFAULT_FOR_COSINE
 
 
-def _images_of(view: _View, images: Any) -> list[Any] | None:
+def _checked_images(images: Any, embeddings: _Embeddings) -> list[Any] | None:
     if images is None:
         return None
     sources = check_image_sources(images)
-    if len(sources) != view.n_samples:
+    if len(sources) != embeddings.n_samples:
         raise ValueError(
-            f"images holds {len(sources)} images for {view.n_samples} rows of X."
+            f"images has {len(sources)} entries and X has {embeddings.n_samples} rows; "
+            f"both must have the same length."
         )
-    return [sources[row] for row in view.row_numbers]
+    return [sources[row] for row in embeddings.row_numbers]
 
 
-def _taken(rows: DistanceRows, positions: NDArray[np.int64]) -> DistanceRows:
-    """Return some of the rows, without a copy if it is all of them."""
+def _select_rows(rows: DistanceRows, positions: NDArray[np.int64]) -> DistanceRows:
+    """Return the rows at these positions, without a copy if these are all rows."""
     return rows if len(positions) == len(rows) else rows[positions]
 
 
-def _inside(pairs: Pairs, labels: NDArray[np.int64]) -> Pairs:
-    i, j, distances = pairs
-    inside = labels[i] == labels[j]
-    return i[inside], j[inside], distances[inside]
-
-
-def _merit(
-    keep: Any, view: _View, pairs: Pairs, content: NDArray[np.int64]
+def _priorities(
+    keep: Any, embeddings: _Embeddings, pairs: _Pairs, distinct_of: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return numbers of which the largest in a group is that of the image to keep."""
+    """Return a number for each embedding; in each group, the largest one is kept."""
     if isinstance(keep, str):
         if keep == "first":
-            return np.zeros(len(content))
-        i, j, distances = pairs
-        n_copies = np.bincount(content)
+            return np.zeros(len(distinct_of))
+        n_copies = np.bincount(distinct_of)
         sums = np.zeros(len(n_copies))
-        np.add.at(sums, i, distances * n_copies[j])
-        np.add.at(sums, j, distances * n_copies[i])
-        return -sums[content]
-    numbers: NDArray[np.float64] = column_or_1d(keep).astype(np.float64)
-    if len(numbers) != view.n_samples:
+        np.add.at(sums, pairs.i, pairs.distances * n_copies[pairs.j])
+        np.add.at(sums, pairs.j, pairs.distances * n_copies[pairs.i])
+        return -sums[distinct_of]
+    values: NDArray[np.float64] = column_or_1d(keep).astype(np.float64)
+    if len(values) != embeddings.n_samples:
         raise ValueError(
-            f"keep holds {len(numbers)} numbers for {view.n_samples} rows of X."
+            f"keep has {len(values)} entries and X has {embeddings.n_samples} rows; "
+            f"both must have the same length."
         )
-    numbers = numbers[view.row_numbers]
-    return np.where(np.isnan(numbers), -np.inf, numbers)
+    values = values[embeddings.row_numbers]
+    return np.where(np.isnan(values), -np.inf, values)
 
 
-def _weakest_pairs(
-    pairs: Pairs, labels: NDArray[np.int64]
-) -> dict[int, tuple[int, int, float]]:
-    """Return the pair of largest distance of each group, of equal ones the first."""
-    i, j, distances = pairs
-    order = np.lexsort((j, i, -distances))
-    found, at = np.unique(labels[i[order]], return_index=True)
-    chosen = order[at]
-    told = zip(
-        i[chosen].tolist(), j[chosen].tolist(), distances[chosen].tolist(), strict=True
-    )
-    return dict(zip(found.tolist(), told, strict=True))
-
-
-def _repeated_ones(keys: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return the positions of each key that occurs twice or more."""
-    return [part for part in equal_ones(keys) if len(part) > 1]
+def _repeated_positions(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the positions of each label that occurs more than once."""
+    return [part for part in positions_by_label(labels) if len(part) > 1]

@@ -1,4 +1,4 @@
-"""Tests of complete linkage of near pairs."""
+"""Tests of complete linkage, given the distances of near pairs."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,12 @@ from numpy.testing import assert_array_equal
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
+from imgsim.duplicates import _complete_linkage
 from imgsim.duplicates._complete_linkage import complete_linkage
 
 
 def _link(distances, limit):
-    """Group rows, given the distances of all pairs as SciPy orders them."""
+    """Group rows, given a condensed distance matrix of SciPy."""
     n = len(squareform(distances))
     i, j = np.triu_indices(n, 1)
     near = distances <= limit
@@ -24,8 +25,8 @@ def _lowest_rows(labels):
 
 @pytest.mark.parametrize("width", [1, 2, 5])
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.4, 0.8, 1.0])
-def test_groups_are_those_of_scipy(width, share):
-    """Joining many pairs at once, and forgetting far ones, changes nothing."""
+def test_groups_are_the_same_as_in_scipy(width, share):
+    """Merging many pairs at once and ignoring far pairs has no effect."""
     rng = np.random.default_rng(width)
     for n in rng.integers(2, 90, size=20):
         distances = pdist(rng.normal(size=(n, width)))
@@ -39,8 +40,8 @@ def test_groups_are_those_of_scipy(width, share):
 
 
 @pytest.mark.parametrize("n_levels", [1, 2, 5])
-def test_ties_leave_complete_groups_that_cannot_be_joined(n_levels):
-    """Hashes have few different distances, and nearest pairs are then many."""
+def test_groups_are_complete_and_cannot_be_merged_if_there_are_ties(n_levels):
+    """Distances of hashes, for example, take few distinct values."""
     rng = np.random.default_rng(n_levels)
     for _ in range(30):
         distances = rng.integers(1, n_levels + 2, size=40 * 39 // 2).astype(float)
@@ -55,17 +56,24 @@ def test_ties_leave_complete_groups_that_cannot_be_joined(n_levels):
         assert_array_equal(complete, np.eye(len(members), dtype=bool))
 
 
-def test_equal_distances_take_few_rounds():
-    """A clique of 2,000 would take a minute if one pair was joined at a time."""
-    n = 2000
+def test_equal_distances_take_few_rounds(monkeypatch):
+    """Merging one pair at a time would take 511 rounds."""
+    rounds = []
+    merge = _complete_linkage._merge_nearest
 
-    labels = _link(np.ones(n * (n - 1) // 2), 1.0)
+    def count_rounds(n, links):
+        rounds.append(len(links.a))
+        return merge(n, links)
+
+    monkeypatch.setattr(_complete_linkage, "_merge_nearest", count_rounds)
+    labels = _link(np.ones(512 * 511 // 2), 1.0)
 
     assert_array_equal(labels, 0)
+    assert len(rounds) == 9
 
 
-def test_a_chain_is_cut():
-    """Each point is near the next one only, so that groups are pairs."""
+def test_a_chain_is_divided_into_pairs():
+    """Each point is near its neighbors in the chain only."""
     points = np.cumsum(np.linspace(2, 1, 21))[:, np.newaxis]
 
     labels = _link(pdist(points), 2.0)
@@ -73,8 +81,8 @@ def test_a_chain_is_cut():
     assert_array_equal(np.bincount(labels)[np.unique(labels)], [1] + [2] * 10)
 
 
-def test_order_within_pairs_and_of_pairs_does_not_matter():
-    """Pairs come block by block."""
+def test_the_order_of_pairs_and_within_pairs_does_not_matter():
+    """Pairs are found in blocks, in an order that depends on memory."""
     rng = np.random.default_rng(0)
     i, j = np.triu_indices(30, 1)
     near = rng.random(len(i)) < 0.5
@@ -86,8 +94,8 @@ def test_order_within_pairs_and_of_pairs_does_not_matter():
     assert_array_equal(shuffled, complete_linkage(30, i, j, distances))
 
 
-def test_without_pairs_each_row_is_alone():
-    """Nothing is near: the usual answer for a clean collection."""
+def test_without_pairs_each_row_is_a_group():
+    """A collection may contain no near pairs at all."""
     nothing = np.empty(0, dtype=np.int64)
 
     labels = complete_linkage(3, nothing, nothing, np.empty(0))
@@ -95,8 +103,8 @@ def test_without_pairs_each_row_is_alone():
     assert_array_equal(labels, [0, 1, 2])
 
 
-def test_a_long_chain_is_grouped_as_scipy_does():
-    """Distances that shrink along it let one pair be joined after the other."""
+def test_a_long_chain_is_grouped_as_in_scipy():
+    """Only one pair can be merged at a time if distances decrease along a chain."""
     x = np.cumsum(1 / np.sqrt(np.arange(1, 401)) / 1000)[:, None]
     distances = pdist(x)
     i, j = np.triu_indices(len(x), 1)
