@@ -1,14 +1,15 @@
-"""How good groups of duplicates are, and what it takes to find them among many rows.
+"""Quality of groups of duplicates, and the cost of finding them in a large collection.
 
-Quality: 30 photographs in nine variants each (as they are, cropped, mirrored,
-brighter, recompressed, turned by five degrees, captioned, grey, half as large), alone
-and among 1,467 photographs of animals, which hold each of the 30 once more; embedded
-by MobileNetV2. Printed for each threshold: precision, recall and F1 of the pairs that
-stand in one group, by complete linkage and, as a baseline, by joining all that is near
-(single linkage). A few of the pairs that count as wrong show the same scene.
+Quality: 30 photographs in nine variants each (unchanged, cropped, mirrored, brighter,
+recompressed, rotated by five degrees, captioned, in gray, at half the size), alone and
+among 1,467 photographs of animals, which contain each of the 30 once more. They are
+embedded by MobileNetV2. Precision, recall and F1 of the pairs in a group are printed
+for each threshold, for complete linkage and, as a baseline, for single linkage. A few
+of the pairs that count as wrong show the same scene.
 
-Cost: 200,000 rows of 512 numbers on the unit sphere, float32, of which 20,000 stand in
-groups of five; seconds, and the peak of memory with and beside the rows, in MiB.
+Cost: 200,000 unit vectors of 512 float32 numbers, of which 20,000 are in groups of
+five. The time in seconds and the peak memory in MiB are printed, the latter before the
+search and in addition to that.
 """
 
 import os
@@ -35,7 +36,7 @@ N_ROWS, WIDTH, N_GROUPS, GROUP_SIZE = 200_000, 512, 4_000, 5
 
 @dataclass
 class Photographs:
-    """Rows, and which photograph each is a variant of."""
+    """Embeddings, and the photograph that each is a variant of."""
 
     X: np.ndarray
     target: np.ndarray
@@ -46,7 +47,7 @@ def photographs():
     """Return the variants alone, and among distractors."""
     folder = os.environ.get("IMGSIM_TEST_DATA")
     if not folder:
-        pytest.skip("IMGSIM_TEST_DATA is unset: no near duplicates")
+        pytest.skip("IMGSIM_TEST_DATA is not set: no near duplicates")
     embedder = ImageEmbedder(
         "mobilenetv2_100",
         checkpoint_path=Path(folder) / "weights/mobilenetv2_100_tf_in1k.safetensors",
@@ -56,7 +57,7 @@ def photographs():
     )
     variants = list_images(Path(folder) / "data/neardup")
     animals = list_images(Path(folder) / "data/animals")
-    # A photograph of animals from which variants were made bears their folder's name.
+    # The variants of a photograph of animals are in a folder that has its name.
     target = np.array(
         [path.parent.name for path in variants] + [path.stem for path in animals]
     )
@@ -83,21 +84,22 @@ METHODS = {
 }
 
 
-def _judge(labels, target):
+def _pair_metrics(labels, target):
     """Return precision, recall and F1 of pairs."""
     found = labels[:, np.newaxis] == labels
-    right = target[:, np.newaxis] == target
-    n_both, n_found, n_right = (
-        np.triu(pairs, 1).sum() for pairs in (found & right, found, right)
+    correct = target[:, np.newaxis] == target
+    n_both, n_found, n_correct = (
+        np.triu(pairs, 1).sum() for pairs in (found & correct, found, correct)
     )
-    return n_both / max(1, n_found), n_both / n_right, 2 * n_both / (n_found + n_right)
+    f1 = 2 * n_both / (n_found + n_correct)
+    return n_both / max(1, n_found), n_both / n_correct, f1
 
 
 @pytest.mark.benchmark(group="groups at 33 thresholds, seconds")
 @pytest.mark.parametrize("which", ["alone", "hidden"])
 @pytest.mark.parametrize("method", METHODS)
 def bench_quality(benchmark, photographs, method, which):
-    """Group at each threshold."""
+    """Find groups at each threshold."""
     data = photographs[which]
 
     def group_all():
@@ -107,33 +109,33 @@ def bench_quality(benchmark, photographs, method, which):
 
     print(f"\n{method}, {which}\nmax_distance precision  recall      F1")
     for limit, labels in zip(THRESHOLDS, labelings, strict=True):
-        precision, recall, f1 = _judge(labels, data.target)
+        precision, recall, f1 = _pair_metrics(labels, data.target)
         print(f"{limit:>12.2f}{precision:>10.3f}{recall:>8.3f}{f1:>8.3f}")
 
 
 @pytest.mark.benchmark(group="duplicates among 200,000 x 512, seconds")
 @pytest.mark.parametrize("loaded", ["numpy", "torch"])
 def bench_many_rows(benchmark, loaded):
-    """Find planted groups; where torch is loaded, products may be of bfloat16."""
+    """Find known groups; if torch is imported, bfloat16 products may be used."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         found = benchmark.pedantic(
-            lambda: process.submit(_find_planted, loaded).result(), rounds=1
+            lambda: process.submit(_find_known_groups, loaded).result(), rounds=1
         )
 
     benchmark.extra_info.update(found)
-    told = ", ".join(f"{name} {value:.0f}" for name, value in found.items())
-    print(f"\n{loaded} loaded: {told}")
+    figures = ", ".join(f"{name} {value:.0f}" for name, value in found.items())
+    print(f"\n{loaded} loaded: {figures}")
 
 
-def _find_planted(loaded):
-    """Return the seconds, and the peaks of memory, of a process of its own."""
+def _find_known_groups(loaded):
+    """Return time and peak memory, measured in a separate process."""
     import_module(loaded)
-    X, planted = _rows_with_groups()
+    X, known = _rows_with_groups()
     before, start = _peak(), perf_counter()
     groups = find_duplicates(X)
     seconds = perf_counter() - start
-    assert {tuple(group.rows.tolist()) for group in groups} == planted
-    return {"seconds": seconds, "MiB with rows": before, "MiB added": _peak() - before}
+    assert {tuple(group.rows.tolist()) for group in groups} == known
+    return {"seconds": seconds, "MiB before": before, "MiB added": _peak() - before}
 
 
 def _rows_with_groups():
@@ -146,5 +148,5 @@ def _rows_with_groups():
 
 
 def _peak():
-    """Return the largest memory of the process so far, in MiB."""
+    """Return the peak memory of the process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

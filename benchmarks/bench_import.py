@@ -1,7 +1,7 @@
-"""Seconds to import imgsim in a fresh interpreter, beside `import sklearn.neighbors`.
+"""Seconds to import imgsim in a new interpreter, compared with `sklearn.neighbors`.
 
-imgsim builds on scikit-learn, so that import is the least it can cost; the aim is at
-most 1.2 times as long. Both run in turn, so that a busy machine slows both.
+Importing scikit-learn is the lower bound, because imgsim depends on it. The goal is a
+ratio of at most 1.2. Both imports alternate, so that a busy machine slows down both.
 """
 
 import subprocess
@@ -28,7 +28,7 @@ def _seconds(statement):
 @pytest.mark.benchmark(group="import, seconds, one process")
 @pytest.mark.parametrize("name", STATEMENTS)
 def bench_import(benchmark, name):
-    """Time whole interpreters, start and end included."""
+    """Time the whole run of an interpreter, including its start."""
     benchmark.pedantic(
         subprocess.run,
         args=([sys.executable, "-c", STATEMENTS[name]],),
@@ -40,14 +40,14 @@ def bench_import(benchmark, name):
 
 @pytest.mark.benchmark(group="import, ratio to the baseline")
 def bench_import_ratio(benchmark):
-    """Time the import statements alone, in turn, and report the ratio of medians."""
+    """Time the import statements alternately, and report the ratio of medians."""
     seconds = {name: [] for name in STATEMENTS}
 
-    def run_in_turn():
+    def run_alternately():
         for name, statement in STATEMENTS.items():
             seconds[name].append(_seconds(statement))
 
-    benchmark.pedantic(run_in_turn, rounds=N_RUNS, warmup_rounds=1)
+    benchmark.pedantic(run_alternately, rounds=N_RUNS, warmup_rounds=1)
     medians = {name: median(times) for name, times in seconds.items()}
     ratio = medians["imgsim"] / medians["baseline"]
     benchmark.extra_info.update(medians, ratio=ratio)

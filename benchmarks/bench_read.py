@@ -1,7 +1,7 @@
 """Seconds to decode 200 JPEGs of about 500 x 375 pixels to RGB arrays.
 
-The baseline is the loop of a notebook: Pillow, one file after the other. `ImageStream`
-uses one thread a core and also turns pictures upright and checks them.
+The baseline is a loop that decodes one file after the other by Pillow. `ImageStream`
+uses one thread per core, and also applies the orientation and validates the images.
 """
 
 import numpy as np
@@ -33,14 +33,14 @@ READERS = {
     "Pillow, one by one (baseline)": _pillow_loop,
     "read_image, one by one": _read_image_loop,
     "ImageStream, one thread": _stream_one_thread,
-    "ImageStream, a thread a core": _stream,
+    "ImageStream, one thread per core": _stream,
 }
 
 
 @pytest.mark.benchmark(group="decode 200 JPEGs, seconds")
 @pytest.mark.parametrize("name", READERS)
 def bench_read(benchmark, photographs, name):
-    """Read the same pictures in the same order."""
+    """Read the same images in the same order."""
     shapes = benchmark.pedantic(
         READERS[name], args=(photographs,), rounds=5, warmup_rounds=1
     )

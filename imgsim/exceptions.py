@@ -40,10 +40,10 @@ class ImgsimError(Exception):
     >>> from imgsim import read_image
     >>> from imgsim.exceptions import ImgsimError
     >>> try:
-    ...     read_image(b"not a picture")
+    ...     read_image(b"not an image")
     ... except ImgsimError as error:
     ...     print(error)
-    cannot read <13 bytes>: not an image, or not in a format that Pillow supports.
+    cannot read <12 bytes>: not an image, or not in a format that Pillow supports.
     """
 
 

@@ -1,4 +1,4 @@
-"""Public docstrings are valid numpydoc, agree with the code, and run."""
+"""Tests of public docstrings: format, defaults and examples."""
 
 import doctest
 import importlib
@@ -9,15 +9,15 @@ import pytest
 from numpydoc.validate import validate
 from test_public_api import SUBPACKAGES
 
-# Checks of numpydoc that our style decides otherwise.
+# Checks of numpydoc that do not apply to our style.
 IGNORED = {
-    "ES01",  # an extended summary is welcome, not required
-    "EX01",  # the class carries the example for its methods
-    "GL01",  # the summary stands on the line of the quotes
-    "RT02",  # a single returned value has a name too, as in scikit-learn
-    "SA01",  # "See Also" only where there is something to see
-    "SA04",  # numpydoc does not see our one-line descriptions after a line break
-    "YD01",  # a generator's docstring says "Yields" where it is public
+    "ES01",  # an extended summary is optional
+    "EX01",  # the class has an example for its methods
+    "GL01",  # the summary is on the same line as the quotes
+    "RT02",  # a single returned value is named as well, as in scikit-learn
+    "SA01",  # the section "See Also" is optional
+    "SA04",  # numpydoc does not find descriptions after a line break
+    "YD01",  # only public generators have the section "Yields"
 }
 
 
@@ -39,8 +39,8 @@ def _public_methods(dotted, cls):
 
 
 @pytest.mark.parametrize("dotted", sorted(_public_objects()))
-def test_is_valid_numpydoc(dotted):
-    """Shapes, dtypes, units and errors are where a reader looks for them."""
+def test_docstring_is_valid_numpydoc(dotted):
+    """Readers find parameters, results and errors in the usual sections."""
     errors = validate(dotted)["errors"]
 
     assert [error for error in errors if error[0] not in IGNORED] == []
@@ -54,7 +54,7 @@ def _documented_modules():
 
 @pytest.mark.parametrize("name", sorted(set(_documented_modules())))
 def test_examples_run(name):
-    """An example that prints something else than it says is worse than none."""
+    """An example with wrong output is misleading."""
     module = importlib.import_module(name)
     flags = doctest.NORMALIZE_WHITESPACE
 
@@ -75,7 +75,7 @@ ESTIMATORS = [
 
 @pytest.mark.parametrize("name", [*ESTIMATORS, "SimilarityIndex"])
 def test_documented_defaults_are_those_of_the_signature(name):
-    """They drift apart unnoticed."""
+    """A change of one is easily forgotten in the other."""
     import imgsim
 
     cls = getattr(imgsim, name)

@@ -1,4 +1,4 @@
-"""What is exported is what is documented, and importing it is cheap."""
+"""Tests of the public names of imgsim, and of the cost of importing it."""
 
 import importlib
 import re
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import imgsim
 
@@ -25,8 +26,8 @@ SUBPACKAGES = [
 ]
 
 
-def test_the_top_level_is_what_we_mean_to_support():
-    """Adding a name is a promise, and should be a decision."""
+def test_the_top_level_names_are_unchanged():
+    """Adding or removing a name has to be a deliberate decision."""
     assert imgsim.__all__ == [
         "AutoencoderEmbedder",
         "ColorHistogramEmbedder",
@@ -47,7 +48,7 @@ def test_the_top_level_is_what_we_mean_to_support():
 
 @pytest.mark.parametrize("name", ["", *(f".{part}" for part in SUBPACKAGES)])
 def test_all_is_sorted_and_complete(name):
-    """`__all__` names what is there, each once."""
+    """Every public class is in `__all__`, and every name in `__all__` exists."""
     module = importlib.import_module(f"imgsim{name}")
 
     assert module.__all__ == sorted(set(module.__all__))
@@ -57,8 +58,8 @@ def test_all_is_sorted_and_complete(name):
     assert public <= set(module.__all__)
 
 
-def test_every_exported_name_is_in_the_reference():
-    """A function nobody can look up is not public."""
+def test_every_public_name_is_in_the_api_reference():
+    """Users have to be able to look up every public name."""
     api = REPOSITORY / "docs/api/index.rst"
     if not api.exists():
         pytest.skip("the documentation is not part of this installation")
@@ -69,25 +70,32 @@ def test_every_exported_name_is_in_the_reference():
         assert set(module.__all__) <= documented
 
 
-def test_importing_loads_nothing_heavy():
-    """An application that imports imgsim does not pay for torch until it embeds."""
+def test_importing_and_reading_load_no_heavy_package(picture, tmp_path):
+    """An application pays for importing torch only when it computes embeddings."""
+    Image.fromarray(picture).save(tmp_path / "a.png")
     heavy = ["torch", "timm", "numba", "pynndescent", "matplotlib"]
-    code = f"import sys, imgsim; print([m for m in {heavy} if m in sys.modules])"
+    code = (
+        "import sys, imgsim; imgsim.read_image(sys.argv[1]); "
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
 
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, tmp_path / "a.png"],
+        check=True,
+        capture_output=True,
+        text=True,
     )
 
     assert done.stdout.strip() == "[]"
 
 
 def test_the_package_is_typed():
-    """Annotations are for users too."""
+    """Type checkers ignore the annotations without this file."""
     assert (Path(imgsim.__file__).parent / "py.typed").exists()
 
 
 def test_the_version_is_that_of_the_distribution():
-    """There is one place to change it."""
+    """The version is defined in one place only."""
     from importlib.metadata import version
 
     assert version("scikit-imgsim") == imgsim.__version__

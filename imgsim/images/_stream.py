@@ -62,8 +62,8 @@ class ImageBatch(NamedTuple):
     --------
     >>> import numpy as np
     >>> from imgsim.images import ImageStream
-    >>> picture = np.zeros((4, 6, 3), dtype=np.uint8)
-    >>> [batch] = ImageStream([picture, "missing.jpg", picture])
+    >>> image = np.zeros((4, 6, 3), dtype=np.uint8)
+    >>> [batch] = ImageStream([image, "missing.jpg", image])
     >>> batch.rows, batch.images[0].shape
     (array([0, 2]), (4, 6, 3))
     """

@@ -4,8 +4,6 @@ import csv
 import io
 import os
 import pickle
-import subprocess
-import sys
 import threading
 import warnings
 from pathlib import Path
@@ -418,19 +416,6 @@ def test_photographs_in_all_orientations_look_the_same(test_data, stem):
     for other in coarse[1:]:
         # A number is drawn on each photograph, and JPEG compression differs.
         assert np.abs(other - coarse[0]).mean() < 3
-
-
-def test_reading_does_not_import_torch(picture, tmp_path):
-    """Importing torch takes seconds, and reading images does not need it."""
-    path = _saved(picture, tmp_path / "a.png")
-    code = (
-        "import sys, imgsim; imgsim.read_image(sys.argv[1]); "
-        "sys.exit('torch' in sys.modules)"
-    )
-
-    done = subprocess.run([sys.executable, "-c", code, path], check=False)
-
-    assert done.returncode == 0
 
 
 def test_the_message_for_a_name_that_is_not_unicode_can_be_printed(tmp_path):
