@@ -1,4 +1,4 @@
-"""The frame every embedder shares: read, look up, embed, keep, normalise, report."""
+"""The base class of the embedders: from image sources to embeddings, batch by batch."""
 
 import hashlib
 import json
@@ -6,9 +6,12 @@ import os
 from abc import ABCMeta, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
@@ -21,11 +24,10 @@ from imgsim._estimator_base import (
 from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim._warnings import warn_caller
-from imgsim.embedding._progress import with_progress
-from imgsim.embedding.cache._cached_loader import Loader
+from imgsim.embedding.cache._cached_loader import CachedLoader
 from imgsim.embedding.cache._cached_rows import CachedRows
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
-from imgsim.embedding.cache._sqlite_file import is_full_disk
+from imgsim.embedding.cache._sqlite_file import is_disk_full
 from imgsim.exceptions import (
     EmbeddingCacheError,
     EmbeddingCacheWarning,
@@ -36,14 +38,46 @@ from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 from imgsim.images._warn_of_failures import warn_of_failures
 
-Start = Callable[[list[PixelArray]], Callable[[], EmbeddingArray]]
-
-# Goes up with every change after which an embedder makes other rows of the same
-# image with the same parameters, so that no cache mixes the two.
+# Increased with every change that gives other embeddings for the same image and
+# parameters, so that a cache never mixes the two.
 ROW_VERSION = 1
 
-# Parts of a recipe that change no more than the last digits of a row.
-_HOW_COMPUTED = {"precision", "decoder", "compile"}
+# Parts of a recipe that change only the last digits of an embedding.
+_NOT_IN_FINGERPRINT = {"precision", "decoder", "compile"}
+
+
+class EmbeddingExecutor(Protocol):
+    """An executor that embeds images, possibly in other threads."""
+
+    def submit(self, images: list[PixelArray]) -> list[Future[EmbeddingArray]]:
+        """Start to embed images; the futures hold their embeddings in this order."""
+        ...
+
+
+class SerialExecutor:
+    """An executor that embeds images in the calling thread."""
+
+    def __init__(self, embed: Callable[[list[PixelArray]], EmbeddingArray]) -> None:
+        self._embed = embed
+
+    def submit(self, images: list[PixelArray]) -> list[Future[EmbeddingArray]]:
+        """Embed images, and return one future that is done."""
+        future: Future[EmbeddingArray] = Future()
+        future.set_result(self._embed(images))
+        return [future]
+
+
+@dataclass(frozen=True)
+class PendingBatch:
+    """A batch of images that are being embedded.
+
+    `start` is the position of its first image in the collection. The results of
+    `futures` are the embeddings of the images that the cache does not contain.
+    """
+
+    batch: ImageBatch
+    start: int
+    futures: list[Future[EmbeddingArray]]
 
 
 class BaseImageEmbedder(
@@ -52,11 +86,11 @@ class BaseImageEmbedder(
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """Base class of the embedders; it carries the contract they have in common.
+    """Base class of the embedders, which implements what they have in common.
 
-    A subclass says how one picture is prepared (`_preparation`, run in the decoding
-    threads), how prepared pictures become rows (`_embed`), and how wide a row is
-    (`_setup`, which sets `n_features_out_`).
+    A subclass defines how an image is transformed to the pixels that are embedded
+    (`_image_transform`, called in the decoding threads), how these are embedded
+    (`_embed`), and the length of an embedding (`_setup`, which sets `n_features_out_`).
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -72,12 +106,12 @@ class BaseImageEmbedder(
         "verbose": ["verbose"],
     }
 
-    # Parameters that every subclass takes.
-    normalize: str | None
+    # Parameters of all subclasses.
+    normalize: Literal["l2"] | None
     batch_size: int
     n_jobs: int | None
     cache: "EmbeddingCache | str | os.PathLike[str] | None"
-    on_error: str
+    on_error: Literal["raise", "nan"]
     verbose: int
 
     n_features_out_: int
@@ -85,31 +119,26 @@ class BaseImageEmbedder(
 
     @abstractmethod
     def _setup(self) -> None:
-        """Set what does not depend on the images, `n_features_out_` among it."""
+        """Set the attributes that depend on the parameters only."""
 
     @abstractmethod
-    def _preparation(self) -> Callable[[PixelArray], PixelArray]:
-        """Return the function that turns one RGB image into the pixels to embed."""
+    def _image_transform(self) -> Callable[[PixelArray], PixelArray]:
+        """Return the function that turns an RGB image into the pixels to embed."""
 
     @abstractmethod
     def _recipe(self) -> dict[str, Any]:
-        """Return all that changes a row, but for `normalize`, by name."""
+        """Return everything that affects an embedding, except `normalize`, by name."""
 
-    def _reader(self) -> Callable[[Any], PixelArray]:
-        """Return the function that reads a source, run in the decoding threads."""
+    def _image_loader(self) -> Callable[[Any], PixelArray]:
+        """Return the function that reads an image, called in the decoding threads."""
         return read_image
 
-    def _passes(self) -> AbstractContextManager[Start]:
-        """Open what begins to embed a batch and returns a way to wait for the rows."""
-
-        def start(images: list[PixelArray]) -> Callable[[], EmbeddingArray]:
-            rows = self._embed(images)
-            return lambda: rows
-
-        return nullcontext(start)
+    def _open_executor(self) -> AbstractContextManager[EmbeddingExecutor]:
+        """Open the executor that embeds batches of transformed images."""
+        return nullcontext(SerialExecutor(self._embed))
 
     def _embed(self, images: list[PixelArray]) -> EmbeddingArray:
-        """Turn prepared images into one row each, if `_passes` does not."""
+        """Embed transformed images, unless `_open_executor` is overridden."""
         raise NotImplementedError
 
     @property
@@ -118,14 +147,14 @@ class BaseImageEmbedder(
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any = None, y: Any = None) -> Self:
-        """Check the parameters and make the embedder ready.
+        """Validate the parameters and prepare the embedder.
 
-        Nothing is learned from the images, and none is read.
+        Nothing is learned from the images, and no image is read.
 
         Parameters
         ----------
         X : sequence of image sources, default=None
-            Only checked to be a sequence of images.
+            The images. Only validated to be a sequence of images.
 
         y : Ignored
             Present for API consistency.
@@ -138,11 +167,11 @@ class BaseImageEmbedder(
         Raises
         ------
         TypeError, ValueError
-            If X is a single image, no sequence, or empty.
+            If `X` is a single image, is not a sequence, or is empty.
         """
         if X is not None:
             check_image_sources(X)
-        self._make_ready()
+        self._ensure_setup()
         return self
 
     def transform(self, X: Any) -> EmbeddingArray:
@@ -151,16 +180,17 @@ class BaseImageEmbedder(
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            Paths, bytes, binary file objects, PIL images, arrays (height, width) or
-            (height, width, 1, 3 or 4), tensors (channels, height, width), mixed if
-            need be; or a 4-D array; or a column of a DataFrame. See
+            The images. A source is a path, bytes, a binary file object, a PIL image, an
+            array of shape (height, width) or (height, width, 1, 3 or 4), or a tensor of
+            shape (channels, height, width), and one sequence may hold sources of
+            several kinds. `X` may also be a 4-D array or a column of a DataFrame. See
             :func:`~imgsim.images.read_image`.
 
         Returns
         -------
-        rows : ndarray of shape (n_images, n_features_out_), dtype float32
-            Row i is image i. With `on_error="nan"` the row of an unreadable image is
-            NaN, and `failures_` says why.
+        embeddings : ndarray of shape (n_images, n_features_out_), dtype float32
+            Row i is the embedding of image i. With `on_error="nan"`, the row of an
+            unreadable image is NaN, and `failures_` contains the reason.
 
         Raises
         ------
@@ -168,34 +198,34 @@ class BaseImageEmbedder(
             If an image cannot be read and `on_error="raise"`.
 
         TypeError, ValueError
-            If X is a single image, no sequence, or empty.
+            If `X` is a single image, is not a sequence, or is empty.
 
         Warns
         -----
         ImageReadWarning
-            Once, if images could not be read and `on_error="nan"`.
+            Once, if some images cannot be read and `on_error="nan"`.
         """
-        rows, failures = self._transformed(X)
-        warn_of_failures(failures, len(rows), "their rows are NaN")
-        return rows
+        embeddings, failures = self._transform_without_warning(X)
+        warn_of_failures(failures, len(embeddings), "their rows are NaN")
+        return embeddings
 
     def transform_iter(self, X: Any) -> Iterator[EmbeddingArray]:
-        """Embed images and yield their rows batch by batch, as they come.
+        """Embed images and yield the embeddings batch by batch.
 
-        For collections whose rows do not fit into memory, or should be used before
-        all are there.
+        Useful for collections whose embeddings do not fit in memory, or to use the
+        first embeddings before all images are embedded.
 
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            As for `transform`.
+            The images, as for `transform`.
 
         Returns
         -------
         batches : iterator of ndarray
-            Each of shape (n_images_in_batch, n_features_out_) and dtype float32: the
-            rows of the next `batch_size` images, in order. All together are what
-            `transform` returns.
+            Arrays of shape (n_images_in_batch, n_features_out_) and dtype float32, with
+            the embeddings of the next `batch_size` images in input order. Stacked, they
+            are the array that `transform` returns.
 
         Raises
         ------
@@ -203,28 +233,30 @@ class BaseImageEmbedder(
             If an image cannot be read and `on_error="raise"`.
 
         TypeError, ValueError
-            At the call, if X is a single image, no sequence, or empty.
+            If `X` is a single image, is not a sequence, or is empty. Raised by the call
+            itself, before the first iteration.
 
         Warns
         -----
         ImageReadWarning
-            Once, after the last batch, if images could not be read and
+            Once, after the last batch, if some images cannot be read and
             `on_error="nan"`.
         """
-        sources, failures = self._checked_sources(X)
+        sources, failures = self._check_sources(X)
 
         def batches() -> Iterator[EmbeddingArray]:
-            yield from self._embedded(sources, failures)
+            yield from self._embed_batches(sources, failures)
             warn_of_failures(failures, len(sources), "their rows are NaN")
 
         return batches()
 
     def fingerprint(self) -> str:
-        """Return what tells rows of this embedder from those of another.
+        """Return a string that identifies the embeddings of this embedder.
 
-        Rows may be compared with each other if what made them has the same fingerprint:
-        the same network, weights, preparation of images, layer, pooling, `normalize`.
-        How it was computed, on a device, in a precision, does not count.
+        Embeddings are comparable if the fingerprints of their embedders are equal. The
+        fingerprint depends on the network, its weights, the preprocessing of images,
+        `layer`, `pooling` and `normalize`. It does not depend on the device, the
+        precision or the decoder.
 
         Returns
         -------
@@ -234,110 +266,113 @@ class BaseImageEmbedder(
         Raises
         ------
         NotFittedError
-            If the embedder has to learn and has not.
+            If the embedder has to be fitted first and is not fitted.
         """
-        self._make_ready()
+        self._ensure_setup()
         recipe = {
             name: value
             for name, value in self._recipe().items()
-            if name not in _HOW_COMPUTED
+            if name not in _NOT_IN_FINGERPRINT
         }
         recipe |= {"embedder": type(self).__name__, "normalize": self.normalize}
         text = json.dumps(recipe, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _transformed(self, X: Any) -> tuple[EmbeddingArray, list[ImageFailure]]:
-        """Embed images, and tell of failures without a warning."""
-        sources, failures = self._checked_sources(X)
-        rows = np.empty((len(sources), self.n_features_out_), dtype=np.float32)
+    def _transform_without_warning(
+        self, X: Any
+    ) -> tuple[EmbeddingArray, list[ImageFailure]]:
+        """Return the embeddings, and the failures that the caller has to warn of."""
+        sources, failures = self._check_sources(X)
+        embeddings = np.empty((len(sources), self.n_features_out_), dtype=np.float32)
         n_done = 0
-        for batch in self._embedded(sources, failures):
-            rows[n_done : n_done + len(batch)] = batch
+        for batch in self._embed_batches(sources, failures):
+            embeddings[n_done : n_done + len(batch)] = batch
             n_done += len(batch)
-        return rows, failures
+        return embeddings, failures
 
-    def _checked_sources(self, X: Any) -> tuple[Sequence[Any], list[ImageFailure]]:
-        """Check all there is to check before the first image is read.
+    def _check_sources(self, X: Any) -> tuple[Sequence[Any], list[ImageFailure]]:
+        """Validate everything that can be validated before the first image is read.
 
-        The failures of this call are to be added to the list, also while another
-        thread or loop makes a list of its own.
+        Returns the sources and an empty list for the failures of this call. Each call
+        has a list of its own, so that an embedder can be used by several threads.
         """
         sources = check_image_sources(X)
-        self._make_ready()
+        self._ensure_setup()
         failures: list[ImageFailure] = []
         self.failures_ = failures
         return sources, failures
 
-    def _embedded(
+    def _embed_batches(
         self, sources: Sequence[Any], failures: list[ImageFailure]
     ) -> Iterator[EmbeddingArray]:
-        """Yield the rows batch by batch; one batch is embedded while another waits."""
-        with ExitStack() as opened:
-            cached = self._cached_rows()
-            if cached is not None:
-                opened.enter_context(closing(cached))
-            start = opened.enter_context(self._passes())
-            loader = Loader(self._reader(), self._preparation(), cached)
-            stream = self._stream(sources, loader=loader)
-            batches: Iterator[ImageBatch] = opened.enter_context(closing(iter(stream)))
-            waiting: deque[tuple[ImageBatch, int, Callable[[], EmbeddingArray]]] = (
-                deque()
+        """Yield embeddings batch by batch, while the next batch is being embedded."""
+        with ExitStack() as stack:
+            cached_rows = self._open_cached_rows()
+            if cached_rows is not None:
+                stack.enter_context(closing(cached_rows))
+            executor = stack.enter_context(self._open_executor())
+            loader = CachedLoader(
+                self._image_loader(), self._image_transform(), cached_rows
             )
+            stream = self._stream(sources, loader=loader)
+            batches: Iterator[ImageBatch] = stack.enter_context(closing(iter(stream)))
             if self.verbose:
                 name = type(self).__name__
-                batches = with_progress(batches, stream.n_images, name)
+                batches = _with_progress(batches, stream.n_images, name)
+            pending: deque[PendingBatch] = deque()
             for number, batch in enumerate(batches):
-                new = [image.pixels for image in batch.images if image.row is None]
-                wait = start(new) if new else _no_rows
-                waiting.append((batch, number * self.batch_size, wait))
-                if len(waiting) > 1:
-                    yield self._finish(*waiting.popleft(), cached, failures)
-            while waiting:
-                yield self._finish(*waiting.popleft(), cached, failures)
+                start = number * self.batch_size
+                pending.append(_submit(batch, start, executor))
+                if len(pending) > 1:
+                    yield self._collect(pending.popleft(), cached_rows, failures)
+            while pending:
+                yield self._collect(pending.popleft(), cached_rows, failures)
 
-    def _stream(self, sources: Sequence[Any], **reading: Any) -> ImageStream:
-        """Read images as the parameters say."""
+    def _stream(self, sources: Sequence[Any], **functions: Any) -> ImageStream:
+        """Return a stream of images with the parameters of the embedder."""
         return ImageStream(
             sources,
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
             on_error="raise" if self.on_error == "raise" else "skip",
-            **reading,
+            **functions,
         )
 
-    def _finish(
+    def _collect(
         self,
-        batch: ImageBatch,
-        first: int,
-        wait: Callable[[], EmbeddingArray],
-        cached: CachedRows | None,
+        pending: PendingBatch,
+        cached_rows: CachedRows | None,
         failures: list[ImageFailure],
     ) -> EmbeddingArray:
-        """Wait for a batch, and put new rows, known rows and failures in order."""
+        """Wait for a batch, cache its new embeddings, and return all in input order."""
+        batch = pending.batch
         n_images = len(batch.images) + len(batch.failures)
-        rows = np.full((n_images, self.n_features_out_), np.nan, dtype=np.float32)
-        computed, found = iter(wait()), list(batch.failures)
-        for index, image in zip(batch.rows.tolist(), batch.images, strict=True):
-            row = next(computed) if image.row is None else image.row
-            if not np.isfinite(row).all():
-                found.append(self._without_numbers(index, image.source))
+        embeddings = np.full((n_images, self.n_features_out_), np.nan, dtype=np.float32)
+        computed = chain.from_iterable(future.result() for future in pending.futures)
+        new_failures = list(batch.failures)
+        for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
+            is_new = image.embedding is None
+            embedding = next(computed) if is_new else image.embedding
+            if not np.isfinite(embedding).all():
+                new_failures.append(self._fail_not_finite(row, image.source))
                 continue
-            rows[index - first] = row
-            if cached is not None and image.row is None:
-                cached.keep(image.key, row)
-        if cached is not None:
-            cached.commit_if_due()
-        failures += sorted(found)
-        return self._normalized(rows)
+            embeddings[row - pending.start] = embedding
+            if cached_rows is not None and is_new:
+                cached_rows.add(image.key, embedding)
+        if cached_rows is not None:
+            cached_rows.commit_if_due()
+        failures += sorted(new_failures)
+        return self._normalize(embeddings)
 
-    def _without_numbers(self, index: int, source: Any) -> ImageFailure:
-        """Refuse a row that is not finite, or tell of it."""
-        described, reason = describe_source(source), "its embedding is not finite."
+    def _fail_not_finite(self, row: int, source: Any) -> ImageFailure:
+        """Return the failure of an image whose output is not finite, or raise it."""
+        description, reason = describe_source(source), "its embedding is not finite."
         if self.on_error == "raise":
-            raise ImageReadError(described, reason)
-        return ImageFailure(index, described, reason)
+            raise ImageReadError(description, reason)
+        return ImageFailure(row, description, reason)
 
-    def _cached_rows(self) -> CachedRows | None:
+    def _open_cached_rows(self) -> CachedRows | None:
+        """Open the cache, or return None if there is none or the disk is full."""
         if self.cache is None:
             return None
         cache = self.cache
@@ -350,33 +385,33 @@ class BaseImageEmbedder(
         try:
             return CachedRows(path, recipe, self.n_features_out_)
         except EmbeddingCacheError as error:
-            if not is_full_disk(error.__cause__):
+            if not is_disk_full(error.__cause__):
                 raise
-            warn_caller(f"no embedding is kept: {error}", EmbeddingCacheWarning)
+            warn_caller(f"embeddings are not cached: {error}", EmbeddingCacheWarning)
             return None
 
-    def _make_ready(self) -> None:
-        """Set up for the parameters as they are now, unless that was done."""
+    def _ensure_setup(self) -> None:
+        """Validate the parameters and set up, unless this is done for these values."""
         values = self.get_params(deep=False).values()
-        # A module is told by its identity, a dict by its content.
-        parameters = [(id(value), repr(value)) for value in values]
-        if getattr(self, "_ready_for", None) != parameters:
+        # A module is compared by its identity, a dict by its content.
+        key = [(id(value), repr(value)) for value in values]
+        if getattr(self, "_setup_key", None) != key:
             self._validate_params()
             self._setup()
-            self._ready_for = parameters
+            self._setup_key = key
 
-    def _normalized(self, rows: EmbeddingArray) -> EmbeddingArray:
+    def _normalize(self, embeddings: EmbeddingArray) -> EmbeddingArray:
         if self.normalize is None:
-            return rows
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        # A row of zeros has no direction and stays zero; one of NaN stays NaN.
+            return embeddings
+        norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+        # An embedding of zeros has no direction and stays zero. NaN stays NaN.
         unit: EmbeddingArray = np.divide(
-            rows, norms, out=np.zeros_like(rows), where=norms != 0
+            embeddings, norms, out=np.zeros_like(embeddings), where=norms != 0
         )
         return unit
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that X holds images, not a table of numbers."""
+        """Return scikit-learn's tags: X contains images instead of a 2-D array."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
@@ -384,5 +419,23 @@ class BaseImageEmbedder(
         return tags
 
 
-def _no_rows() -> EmbeddingArray:
-    return np.empty((0, 0), dtype=np.float32)
+def _submit(batch: ImageBatch, start: int, executor: EmbeddingExecutor) -> PendingBatch:
+    """Start to embed the images of a batch that the cache does not contain."""
+    new = [image.pixels for image in batch.images if image.embedding is None]
+    return PendingBatch(batch, start, executor.submit(new) if new else [])
+
+
+def _with_progress(
+    batches: Iterator[ImageBatch], n_images: int, name: str
+) -> Iterator[ImageBatch]:
+    """Yield the batches, and show a progress bar with failures and cache hits."""
+    from tqdm.auto import tqdm
+
+    n_failed = n_cached = 0
+    with tqdm(total=n_images, desc=name, unit=" images") as bar:
+        for batch in batches:
+            yield batch
+            n_failed += len(batch.failures)
+            n_cached += sum(image.embedding is not None for image in batch.images)
+            bar.set_postfix(failed=n_failed, cached=n_cached, refresh=False)
+            bar.update(len(batch.images) + len(batch.failures))

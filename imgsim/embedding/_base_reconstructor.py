@@ -18,7 +18,7 @@ from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import fit_context
 from imgsim._warnings import warn_caller
 from imgsim.embedding._base import BaseImageEmbedder
-from imgsim.embedding.pretrained._weights_file import fingerprint
+from imgsim.embedding.pretrained._weights_file import hash_weights
 from imgsim.images import ImageFailure
 from imgsim.images._warn_of_failures import warn_of_failures
 
@@ -103,7 +103,7 @@ class BaseReconstructor(BaseImageEmbedder):
         interruption = self._learn(X)
         if interruption is not None:
             warn_caller(interruption, UserWarning)
-        rows, failures = self._transformed(X)
+        rows, failures = self._transform_without_warning(X)
         warn_of_failures(failures, len(rows), "their rows are NaN")
         return rows
 
@@ -134,7 +134,7 @@ class BaseReconstructor(BaseImageEmbedder):
         NotFittedError
             If nothing was learned yet.
         """
-        sources, failures = self._checked_sources(X)
+        sources, failures = self._check_sources(X)
         side = self.autoencoder_.architecture.image_size
         images = np.zeros((len(sources), side, side, 3), dtype=np.uint8)
         for rows, _, reconstructed in self._reconstructed(sources, failures):
@@ -222,7 +222,7 @@ class BaseReconstructor(BaseImageEmbedder):
         NotFittedError
             If nothing was learned yet.
         """
-        self._make_ready()
+        self._ensure_setup()
         architecture = self.autoencoder_.architecture
         if self.normalize is not None:
             raise ValueError(
@@ -245,7 +245,7 @@ class BaseReconstructor(BaseImageEmbedder):
 
     def _errors(self, X: Any) -> tuple[NDArray[np.float64], list[ImageFailure]]:
         """Measure reconstruction errors, and tell of failures without a warning."""
-        sources, failures = self._checked_sources(X)
+        sources, failures = self._check_sources(X)
         errors = np.full(len(sources), np.nan)
         for rows, pixels, reconstructed in self._reconstructed(sources, failures):
             difference = pixels.astype(np.float64) / 255 - reconstructed
@@ -256,12 +256,12 @@ class BaseReconstructor(BaseImageEmbedder):
         # Learning has set all there is to set.
         check_is_fitted(self, "autoencoder_")
 
-    def _preparation(self) -> Callable[[PixelArray], PixelArray]:
+    def _image_transform(self) -> Callable[[PixelArray], PixelArray]:
         architecture = self.autoencoder_.architecture
         return preparation(architecture.image_size, architecture.n_colors)
 
     def _recipe(self) -> dict[str, Any]:
-        return {"weights": fingerprint(self.autoencoder_)}
+        return {"weights": hash_weights(self.autoencoder_)}
 
     def _embed(self, images: list[PixelArray]) -> EmbeddingArray:
         return self._run("rows", np.stack(images))
@@ -270,7 +270,7 @@ class BaseReconstructor(BaseImageEmbedder):
         self, sources: Sequence[Any], failures: list[ImageFailure]
     ) -> Iterator[tuple[NDArray[np.int64], PixelArray, EmbeddingArray]]:
         """Yield positions, prepared images and their reconstructions, by batches."""
-        stream = self._stream(sources, transform=self._preparation())
+        stream = self._stream(sources, transform=self._image_transform())
         with closing(iter(stream)) as batches:
             for batch in batches:
                 failures += batch.failures

@@ -1,9 +1,9 @@
-"""Colour histograms: an embedder that needs no network and no weights."""
+"""Embedding of images by color histograms, without a network."""
 
 import os
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
@@ -15,66 +15,68 @@ from imgsim.embedding.cache._embedding_cache import EmbeddingCache
 
 
 class ColorHistogramEmbedder(BaseImageEmbedder):
-    """Embed images by the colours they have, and where they have them.
+    """Embed images by their colors and the locations of these colors.
 
-    The image is cut into a grid of cells. In each cell, the joint histogram of hue,
-    saturation and value counts which share of the pixels has which colour [1]_. It
-    needs no weights, finds copies and pictures
-    of one scene, and knows nothing of what is shown.
+    The image is divided into a grid of cells. The embedding contains the joint
+    histogram of hue, saturation and value [1]_ for each cell, as fractions of all
+    pixels of the image. It requires no network and no weights. It finds copies and
+    images of the same scene, but does not recognize objects.
 
     Parameters
     ----------
     bins : tuple of int, default=(8, 8, 4)
-        Number of bins of hue, saturation and value, each 1 to 256.
+        Numbers of bins for hue, saturation and value, each 1 to 256.
 
     grid : tuple of int, default=(2, 2)
-        Rows and columns of the grid of cells; (1, 1) is one histogram of the image.
+        Numbers of rows and columns of the grid. (1, 1) computes one histogram of the
+        whole image.
 
     image_size : int, default=128
-        Pixels along each side of the square that the image is reduced to first, at
-        least as many as the grid has rows and columns.
+        Side in pixels of the square to which images are resized first, at least the
+        number of rows and the number of columns of `grid`.
 
     normalize : {"l2"}, default=None
-        Whether rows are scaled to unit Euclidean length. None keeps shares that sum
-        to 1.
+        Whether to scale embeddings to unit Euclidean length. None does not scale them,
+        so that each embedding sums to 1.
 
     batch_size : int, default=32
-        Number of images held at a time.
+        Number of images in a batch.
 
     n_jobs : int, default=-1
         Number of threads that decode images. None means 1 unless in a
         :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     cache : EmbeddingCache, str or path-like, default=None
-        Where rows are kept, so that no image is embedded twice; a path means an
-        :class:`EmbeddingCache` there.
+        Cache of embeddings, so that no image is embedded twice. A path is the file of
+        an :class:`EmbeddingCache`.
 
     on_error : {"raise", "nan"}, default="raise"
-        Whether an unreadable image raises, or leaves a row of NaN, an entry in
-        `failures_` and one warning for all.
+        Whether an unreadable image raises an exception, or results in an embedding of
+        NaN, an entry in `failures_` and one warning for all unreadable images.
 
     verbose : int, default=0
-        Whether to show a bar with images a second, time left, failures and cache
-        hits.
+        Whether to show a progress bar with the number of images per second, the
+        remaining time, and the numbers of failures and cache hits.
 
     Attributes
     ----------
     n_features_out_ : int
-        Width of a row: the product of `bins` and `grid`.
+        Length of an embedding: the product of `bins` and `grid`.
 
     failures_ : list of ImageFailure
-        Index, source and reason of each image that the last `transform` could not
-        read.
+        Row, source and reason for each image that could not be read in the last call
+        of `transform`.
 
     See Also
     --------
-    ImageEmbedder : Embed by what a network pretrained on photographs sees.
+    ImageEmbedder : Embed images with a network pretrained on photographs.
 
     Notes
     -----
-    Rows of shares compare well by any metric; Manhattan distance is one minus the
-    histogram intersection of [1]_, times two. Mirrored and turned copies move
-    between the cells: use `grid=(1, 1)` to ignore where a colour is.
+    Histograms can be compared by any metric. Their Manhattan distance is
+    `2 * (1 - intersection)`, where `intersection` is the histogram intersection of
+    [1]_. In a mirrored or rotated copy, colors are in other cells: use `grid=(1, 1)` to
+    ignore the locations of colors.
 
     References
     ----------
@@ -106,11 +108,11 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         *,
         grid: tuple[int, int] = (2, 2),
         image_size: int = 128,
-        normalize: str | None = None,
+        normalize: Literal["l2"] | None = None,
         batch_size: int = 32,
         n_jobs: int | None = -1,
         cache: EmbeddingCache | str | os.PathLike[str] | None = None,
-        on_error: str = "raise",
+        on_error: Literal["raise", "nan"] = "raise",
         verbose: int = 0,
     ) -> None:
         self.bins = bins
@@ -124,11 +126,11 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         self.verbose = verbose
 
     def _setup(self) -> None:
-        _check_counts("bins", self.bins, n_expected=3, largest=256)
-        _check_counts("grid", self.grid, n_expected=2, largest=self.image_size)
+        _check_counts("bins", self.bins, n_expected=3, max_count=256)
+        _check_counts("grid", self.grid, n_expected=2, max_count=self.image_size)
         self.n_features_out_ = int(np.prod(self.bins) * np.prod(self.grid))
 
-    def _preparation(self) -> Callable[[PixelArray], PixelArray]:
+    def _image_transform(self) -> Callable[[PixelArray], PixelArray]:
         size = (self.image_size, self.image_size)
 
         def to_hsv(rgb: PixelArray) -> PixelArray:
@@ -148,7 +150,7 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         return np.stack([self._histogram(image) for image in images])
 
     def _histogram(self, hsv: PixelArray) -> EmbeddingArray:
-        """Count the pixels of every (cell, hue, saturation, value)."""
+        """Return the fraction of pixels for each (cell, hue, saturation, value)."""
         bins = np.asarray(self.bins)
         hue, saturation, value = np.moveaxis(hsv.astype(np.int64) * bins // 256, 2, 0)
         color = (hue * bins[1] + saturation) * bins[2] + value
@@ -158,17 +160,17 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         counts = np.bincount(
             (cell * bins.prod() + color).ravel(), minlength=self.n_features_out_
         )
-        shares: EmbeddingArray = (counts / color.size).astype(np.float32)
-        return shares
+        fractions: EmbeddingArray = (counts / color.size).astype(np.float32)
+        return fractions
 
 
 def _check_counts(
-    name: str, counts: tuple[int, ...], *, n_expected: int, largest: int
+    name: str, counts: tuple[int, ...], *, n_expected: int, max_count: int
 ) -> None:
     valid = len(counts) == n_expected and all(
-        isinstance(count, Integral) and 1 <= count <= largest for count in counts
+        isinstance(count, Integral) and 1 <= count <= max_count for count in counts
     )
     if not valid:
         raise ValueError(
-            f"{name}={counts!r} must be {n_expected} integers, each 1 to {largest}."
+            f"{name}={counts!r} must be {n_expected} integers from 1 to {max_count}."
         )

@@ -125,7 +125,7 @@ def test_photographs_held_back_come_back_better_than_from_components(test_data):
     ).fit(learned)
 
     def pixels(paths):
-        stream = ImageStream(paths, transform=embedder._preparation())
+        stream = ImageStream(paths, transform=embedder._image_transform())
         images = [image for batch in stream for image in batch.images]
         return np.stack(images).reshape(len(images), -1) / 255.0
 

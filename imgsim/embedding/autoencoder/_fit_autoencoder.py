@@ -22,7 +22,7 @@ from imgsim.embedding.autoencoder._latent_axes import scale_axes
 from imgsim.embedding.autoencoder._trainer import Training, TrainingOptions
 from imgsim.embedding.autoencoder._training_checkpoint import TrainingCheckpoint
 from imgsim.embedding.autoencoder._training_images import TrainingImages
-from imgsim.embedding.pretrained._weights_file import fingerprint
+from imgsim.embedding.pretrained._weights_file import hash_weights
 from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def _identity(
         # Without a seed, one is drawn, and kept in the checkpoint.
         "random_state": None if seed is None else _drawn_seed(deepcopy(seed)),
         "images": images.fingerprint,
-        "previous": None if previous is None else fingerprint(previous[0]),
+        "previous": None if previous is None else hash_weights(previous[0]),
     }
 
 

@@ -1,1 +1,1 @@
-"""Embeddings on disk: nothing is embedded twice."""
+"""The cache of embeddings: a SQLite file, its rows, and the loader that uses them."""

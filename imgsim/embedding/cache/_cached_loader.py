@@ -1,4 +1,4 @@
-"""What happens to one source in a decoding thread: looked up, or read and prepared."""
+"""Loading of an image in a decoding thread, from the cache if possible."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,52 +11,57 @@ from imgsim.images._read import describe_source
 from imgsim.images._stream import transform_or_explain
 
 
-class Loaded(NamedTuple):
-    """One image: its row if the cache has it, else its prepared pixels."""
+class LoadedImage(NamedTuple):
+    """An image with its embedding if it is cached, and with its pixels otherwise."""
 
     source: Any
     key: bytes | None
-    row: EmbeddingArray | None
+    embedding: EmbeddingArray | None
     pixels: PixelArray | None
 
 
-class Loader:
-    """Read a source, prepare it, and ask the cache whether that is needed at all."""
+class CachedLoader:
+    """A loader that reads and transforms an image only if its embedding is not cached.
+
+    Without a cache, every image is read and transformed.
+    """
 
     def __init__(
         self,
-        read: Callable[[Any], PixelArray],
-        prepare: Callable[[PixelArray], PixelArray],
-        cached: CachedRows | None,
+        load: Callable[[Any], PixelArray],
+        transform: Callable[[PixelArray], PixelArray],
+        cached_rows: CachedRows | None,
     ) -> None:
-        self._read = read
-        self._prepare = prepare
-        self._cached = cached
+        self._load = load
+        self._transform = transform
+        self._cached_rows = cached_rows
 
-    def __call__(self, source: Any) -> Loaded:
-        """Load one source; ImageReadError if it cannot be read."""
-        if self._cached is None:
-            return self._prepared(source, None, self._read(source))
-        found = self._cached.find(source)
-        if found.row is not None:
-            return Loaded(source, found.key, found.row, None)
-        if found.content is not None:
-            rgb = self._read_content(found.content, source)
-            return self._prepared(source, found.key, rgb)
-        rgb = self._read(source)
+    def __call__(self, source: Any) -> LoadedImage:
+        """Load an image, or raise ImageReadError if it cannot be read."""
+        if self._cached_rows is None:
+            return self._make_image(source, None, self._load(source))
+        lookup = self._cached_rows.find(source)
+        if lookup.embedding is not None:
+            return LoadedImage(source, lookup.key, lookup.embedding, None)
+        if lookup.content is not None:
+            rgb = self._load_content(lookup.content, source)
+            return self._make_image(source, lookup.key, rgb)
+        rgb = self._load(source)
         key = hash_pixels(rgb)
-        row = self._cached.row_of(key)
-        if row is not None:
-            return Loaded(source, key, row, None)
-        return self._prepared(source, key, rgb)
+        embedding = self._cached_rows.get(key)
+        if embedding is not None:
+            return LoadedImage(source, key, embedding, None)
+        return self._make_image(source, key, rgb)
 
-    def _read_content(self, content: bytes, source: Any) -> PixelArray:
+    def _load_content(self, content: bytes, source: Any) -> PixelArray:
         try:
-            return self._read(content)
+            return self._load(content)
         except ImageReadError as error:
-            described = describe_source(source)
-            raise ImageReadError(described, error.reason) from error.__cause__
+            description = describe_source(source)
+            raise ImageReadError(description, error.reason) from error.__cause__
 
-    def _prepared(self, source: Any, key: bytes | None, rgb: PixelArray) -> Loaded:
-        pixels = transform_or_explain(self._prepare, rgb, source)
-        return Loaded(source, key, None, pixels)
+    def _make_image(
+        self, source: Any, key: bytes | None, rgb: PixelArray
+    ) -> LoadedImage:
+        pixels = transform_or_explain(self._transform, rgb, source)
+        return LoadedImage(source, key, None, pixels)

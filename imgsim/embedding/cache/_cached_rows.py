@@ -1,4 +1,4 @@
-"""Rows of one recipe, looked up and kept while a collection is embedded."""
+"""The rows of one recipe in a cache, read and written while images are embedded."""
 
 import json
 import os
@@ -8,34 +8,37 @@ import threading
 import time
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from imgsim._typing import EmbeddingArray
 from imgsim._warnings import warn_caller
-from imgsim.embedding.cache._sqlite_file import connect, named_errors
+from imgsim.embedding.cache._sqlite_file import connect, translate_errors
 from imgsim.exceptions import EmbeddingCacheError, EmbeddingCacheWarning
 from imgsim.images._content_hash import hash_file
 from imgsim.images._read import read_content
 
 _SECONDS_BETWEEN_COMMITS = 2.0
 _BYTES_BETWEEN_COMMITS = 64 * 2**20
-# A file changed so shortly before it was read may change again without a trace in the
-# times of its status, whose resolution is up to two seconds.
+# The times of a file have a resolution of up to two seconds. A file that was changed
+# more recently could change again without a change of its times.
 _SETTLED_NS = 2_000_000_000
 
 
-class Found(NamedTuple):
-    """What the cache knows of a source, and what had to be read to find out."""
+class CacheLookup(NamedTuple):
+    """The key of a source, its cached embedding, and its content if it was read.
+
+    Each of them is None if it is unknown.
+    """
 
     key: bytes | None
-    row: EmbeddingArray | None
+    embedding: EmbeddingArray | None
     content: bytes | None
 
 
 class FileStatus(NamedTuple):
-    """What tells an unchanged file without reading it."""
+    """The status of a file, which changes when the content of the file does."""
 
     path: bytes
     size: int
@@ -44,8 +47,8 @@ class FileStatus(NamedTuple):
     inode: bytes
 
     @classmethod
-    def of(cls, path: Any) -> "FileStatus | None":
-        """Ask for the status of a regular file; None if there is none there."""
+    def from_path(cls, path: Any) -> Self | None:
+        """Return the status of a regular file, or None if there is no such file."""
         try:
             status = os.stat(path)
         except (OSError, ValueError, TypeError):
@@ -57,14 +60,14 @@ class FileStatus(NamedTuple):
         return cls(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
 
     def is_settled(self) -> bool:
-        """Tell whether a later change would show in the times."""
+        """Return whether a later change of the file would change its times."""
         return time.time_ns() - max(self.modified, self.changed) > _SETTLED_NS
 
 
 class CachedRows:
     """The rows of one recipe in a cache file.
 
-    `find` and `row_of` are called by many threads, `keep` and `close` by one.
+    `find` and `get` may be called by several threads at once, all other methods by one.
     """
 
     def __init__(self, path: str, recipe: Mapping[str, Any], n_features: int) -> None:
@@ -76,52 +79,53 @@ class CachedRows:
         self._committed_at = time.monotonic()
         self._is_writable = True
         self._connection = connect(path)
-        with named_errors(path):
-            self._recipe = self._id_of(json.dumps(recipe, sort_keys=True, default=repr))
+        with translate_errors(path):
+            description = json.dumps(recipe, sort_keys=True, default=repr)
+            self._recipe = self._get_recipe_id(description)
 
-    def find(self, source: Any) -> Found:
-        """Look a source up, by the status of its file or else by its content."""
+    def find(self, source: Any) -> CacheLookup:
+        """Look up a source by the status of its file, or by its content."""
         is_path = isinstance(source, str | os.PathLike)
-        status = FileStatus.of(source) if is_path else None
+        status = FileStatus.from_path(source) if is_path else None
         if status is not None:
-            hit = self._by_status(status)
-            if hit is not None:
-                return hit
+            lookup = self._find_by_status(status)
+            if lookup is not None:
+                return lookup
         content = read_content(source)
         if content is None:
-            return Found(None, None, None)
+            return CacheLookup(None, None, None)
         key = hash_file(content)
         is_settled = status is not None and status.is_settled()
-        if status is not None and is_settled and status == FileStatus.of(source):
+        if status is not None and is_settled and status == FileStatus.from_path(source):
             with self._lock:
                 self._new_files[status.path] = status, key
-        return Found(key, self.row_of(key), content)
+        return CacheLookup(key, self.get(key), content)
 
-    def row_of(self, key: bytes) -> EmbeddingArray | None:
-        """Look a row up by the hash of what it was made of."""
-        with self._lock, named_errors(self._path):
+    def get(self, key: bytes) -> EmbeddingArray | None:
+        """Return the embedding of an image by the hash of its content, or None."""
+        with self._lock, translate_errors(self._path):
             if key in self._new_rows:
                 return self._new_rows[key]
-            found = self._connection.execute(
+            row = self._connection.execute(
                 "SELECT value, checksum FROM rows WHERE recipe = ? AND content = ?",
                 (self._recipe, key),
             ).fetchone()
-        return None if found is None else self._checked(key, *found)
+        return None if row is None else self._decode(key, *row)
 
-    def keep(self, key: bytes, row: EmbeddingArray) -> None:
-        """Remember a row, to be written with the next commit."""
+    def add(self, key: bytes, embedding: EmbeddingArray) -> None:
+        """Add an embedding, to be written with the next commit."""
         with self._lock:
-            self._new_rows[key] = row.copy()
+            self._new_rows[key] = embedding.copy()
 
     def commit_if_due(self) -> None:
-        """Commit every few seconds, or when much has come together."""
+        """Commit every two seconds, or earlier if many rows were added."""
         is_late = time.monotonic() - self._committed_at > _SECONDS_BETWEEN_COMMITS
         if is_late or self._n_bytes * len(self._new_rows) > _BYTES_BETWEEN_COMMITS:
             self.commit()
 
     def commit(self) -> None:
-        """Write what is new; where that fails, warn and go on without the cache."""
-        with self._lock, named_errors(self._path):
+        """Write what was added; if this fails, warn and write nothing from then on."""
+        with self._lock, translate_errors(self._path):
             try:
                 if self._is_writable:
                     self._write()
@@ -132,36 +136,37 @@ class CachedRows:
             self._committed_at = time.monotonic()
 
     def close(self) -> None:
-        """Write what is new, and let go of the file."""
+        """Commit, and close the file."""
         try:
             self.commit()
         finally:
             self._connection.close()
 
-    def _by_status(self, status: FileStatus) -> Found | None:
-        with self._lock, named_errors(self._path):
-            found = self._connection.execute(
+    def _find_by_status(self, status: FileStatus) -> CacheLookup | None:
+        with self._lock, translate_errors(self._path):
+            row = self._connection.execute(
                 "SELECT content, value, checksum FROM files JOIN rows USING (content) "
                 "WHERE path = ? AND size = ? AND modified = ? AND changed = ? "
                 "AND inode = ? AND recipe = ?",
                 (*status, self._recipe),
             ).fetchone()
-        if found is None:
+        if row is None:
             return None
-        return Found(found[0], self._checked(*found), None)
+        return CacheLookup(row[0], self._decode(*row), None)
 
-    def _checked(self, key: bytes, value: bytes, checksum: int) -> EmbeddingArray:
+    def _decode(self, key: bytes, value: bytes, checksum: int) -> EmbeddingArray:
         if len(value) != self._n_bytes or _checksum(key, value) != checksum:
             raise EmbeddingCacheError(
-                f"cache={self._path!r} is damaged: a row of it does not match its "
-                f"checksum. Move it away, or take another path."
+                f"cache={self._path!r} is damaged: a row does not match its checksum. "
+                f"Move the file away, or use another path."
             )
         return np.frombuffer(value, dtype="<f4").astype(np.float32)
 
-    def _id_of(self, description: str) -> int:
+    def _get_recipe_id(self, description: str) -> int:
+        """Return the id of a recipe, which is added if it is new."""
         query = "SELECT id FROM recipes WHERE description = ?"
-        found = self._connection.execute(query, (description,)).fetchone()
-        if found is None:
+        row = self._connection.execute(query, (description,)).fetchone()
+        if row is None:
             try:
                 self._connection.execute(
                     "INSERT OR IGNORE INTO recipes (description, created) "
@@ -172,16 +177,16 @@ class CachedRows:
                 self._is_writable = False
                 self._warn(error)
                 return -1
-            found = self._connection.execute(query, (description,)).fetchone()
-        return int(found[0])
+            row = self._connection.execute(query, (description,)).fetchone()
+        return int(row[0])
 
     def _write(self) -> None:
         if not self._new_rows and not self._new_files:
             return
         now = time.time()
         rows = []
-        for key, row in self._new_rows.items():
-            value = row.astype("<f4").tobytes()
+        for key, embedding in self._new_rows.items():
+            value = embedding.astype("<f4").tobytes()
             rows.append((self._recipe, key, value, _checksum(key, value), now))
         files = [(*status, key) for status, key in self._new_files.values()]
         self._connection.execute("BEGIN IMMEDIATE")
@@ -202,8 +207,9 @@ class CachedRows:
 
     def _warn(self, error: sqlite3.OperationalError) -> None:
         warn_caller(
-            f"rows are no longer kept in cache={self._path!r}: {error}. Those returned "
-            f"are complete, and the next run goes on from what is kept.",
+            f"embeddings are no longer written to cache={self._path!r}: {error}. All "
+            f"embeddings are computed and returned, and the rows that are in the cache "
+            f"will be used by the next run.",
             EmbeddingCacheWarning,
         )
 

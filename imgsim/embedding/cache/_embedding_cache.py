@@ -1,4 +1,4 @@
-"""Rows that outlive the process, so that nothing is embedded twice."""
+"""A cache of embeddings on disk, so that no image is embedded twice."""
 
 import json
 import os
@@ -8,45 +8,48 @@ from typing import Any
 
 from sklearn.utils import Bunch
 
-from imgsim.embedding.cache._sqlite_file import opened
+from imgsim.embedding.cache._sqlite_file import open_cache_file
 
-_SECONDS_A_DAY = 86400
+_SECONDS_PER_DAY = 86400
 
 
 class EmbeddingCache:
-    """Keep embeddings in one SQLite file, by the content of the images.
+    """Keep embeddings in a SQLite file, by the content of the images.
 
-    Given to an embedder as `cache`, it is asked before an image is embedded, and told
-    after. A row is found again if neither the content of the file nor anything that
-    changes the row has changed: the model, its weights as they were loaded, the
-    preprocessing, layer, pooling and precision, and the version of the rows in
-    imgsim. A renamed or copied file is found, a changed one is not.
+    An embedder with the parameter `cache` looks up each image before it embeds it, and
+    adds the embeddings that it computes. A cached embedding is used only if nothing
+    has changed that affects it: the content of the image, the model, its weights, the
+    preprocessing, layer, pooling and precision, and the version of imgsim's embeddings.
+    The embedding of a renamed or copied file is found. The embedding of a modified file
+    is computed again.
 
     Parameters
     ----------
     path : str or path-like
-        The file. It is made on first use, in a folder that exists.
+        The SQLite file. It is created on first use, in an existing folder.
 
     See Also
     --------
-    ImageEmbedder : Takes a cache, or just its path.
+    ImageEmbedder : Embedder with a parameter `cache`, which also accepts a path.
 
     Notes
     -----
-    A file whose path, size, times and inode are as they were is not read again. One
-    changed within two seconds before it was read is read and hashed once more.
+    A file is not read again if its path, size, times and inode are unchanged. A file
+    that was modified less than two seconds before it was read is read and hashed again
+    in the next run.
 
-    Rows are written every two seconds and at the end, so a killed run loses what it
-    did since. Several processes may use one file, on a local disk. If the disk fills
-    up, the run goes on without the cache and warns once. A file that is damaged, or of
-    another program, is refused and left alone.
+    Embeddings are written every two seconds and at the end, so that a killed run loses
+    at most the last two seconds. Several processes can use the same file if it is on a
+    local disk. If the disk is full, the run continues without the cache, with one
+    warning. A file that is damaged or belongs to another program is rejected and not
+    modified.
 
-    A row of `d` numbers takes `4 d` bytes and some hundred around it, and a file whose
-    status is known some 150 more. A million rows of ResNet-50, 2048 numbers each, take
-    8.8 GB; of MobileNetV2, 1280 numbers, 5.5 GB; of 384 numbers, 2.1 GB.
+    An embedding of length `d` takes `4 d` bytes plus a few hundred bytes, and the
+    status of a file takes about 150 bytes. A million embeddings of ResNet-50 (length
+    2048) take 8.8 GB, of MobileNetV2 (length 1280) 5.5 GB, and of length 384 2.1 GB.
 
-    A network is known by its weights and its `repr`. What its code does differently
-    besides, the cache cannot see.
+    A network is identified by its weights and its `repr`. A change of its code that
+    affects neither is not detected.
 
     Examples
     --------
@@ -80,27 +83,28 @@ class EmbeddingCache:
         return True
 
     def __len__(self) -> int:
-        """Return the number of rows."""
+        """Return the number of embeddings."""
         return int(self.info().n_rows)
 
     def info(self) -> Bunch:
-        """Tell what is in the cache.
+        """Describe the content of the cache.
 
         Returns
         -------
         info : Bunch
-            `n_rows`; `n_files`, whose status is known; `n_bytes` on disk; and
-            `recipes`, a list of dicts, each with what the rows were made by and their
-            number, `n_rows`.
+            The number of embeddings `n_rows`, the number of files with a known status
+            `n_files`, the size on disk `n_bytes`, and `recipes`, a list of dicts, each
+            with everything that affects an embedding and with the number of its
+            embeddings, `n_rows`.
 
         Raises
         ------
         EmbeddingCacheError
-            If the file is damaged, or no cache.
+            If the file is damaged or is not a cache.
         """
         if not os.path.exists(self.path):
             return Bunch(n_rows=0, n_files=0, n_bytes=0, recipes=[])
-        with opened(os.fspath(self.path)) as connection:
+        with open_cache_file(os.fspath(self.path)) as connection:
             recipes: list[dict[str, Any]] = [
                 {**json.loads(description), "n_rows": n_rows}
                 for description, n_rows in connection.execute(
@@ -120,50 +124,51 @@ class EmbeddingCache:
     def prune(
         self, *, older_than: float | None = None, max_bytes: int | None = None
     ) -> int:
-        """Drop rows, the oldest first, and give their room back to the disk.
+        """Remove embeddings, oldest first, and free their space on disk.
 
         Parameters
         ----------
         older_than : float, default=None
-            Days since a row was made, beyond which it is dropped.
+            Age in days. Older embeddings are removed.
 
         max_bytes : int, default=None
-            Size on disk down to which the oldest of all rows are dropped.
+            Size of the file in bytes. The oldest embeddings are removed until the file
+            is not larger.
 
         Returns
         -------
-        n_dropped : int
-            Number of rows dropped.
+        n_removed : int
+            Number of embeddings that were removed.
 
         Raises
         ------
         ValueError
-            If both are None, or one is negative.
+            If both parameters are None, or one of them is negative.
 
         EmbeddingCacheError
-            If the file is damaged, or no cache.
+            If the file is damaged or is not a cache.
         """
         for name, bound in (("older_than", older_than), ("max_bytes", max_bytes)):
             if bound is not None and bound < 0:
-                raise ValueError(f"{name}={bound!r} must not be negative.")
+                raise ValueError(f"{name}={bound!r} must be at least 0.")
         if older_than is None and max_bytes is None:
-            raise ValueError("prune wants older_than, in days, or max_bytes.")
+            raise ValueError("prune requires older_than (in days) or max_bytes.")
         if not os.path.exists(self.path):
             return 0
-        n_dropped = 0
-        with opened(os.fspath(self.path)) as connection:
+        n_removed = 0
+        with open_cache_file(os.fspath(self.path)) as connection:
             if older_than is not None:
-                oldest = time() - older_than * _SECONDS_A_DAY
-                n_dropped += _drop(connection, "created < ?", oldest)
+                oldest = time() - older_than * _SECONDS_PER_DAY
+                n_removed += _remove(connection, "created < ?", oldest)
             _shrink(connection)
             while max_bytes is not None and _n_bytes_used(connection) > max_bytes:
                 n_excess = _n_excess(connection, max_bytes)
                 if n_excess == 0:
                     break
                 first = "id IN (SELECT id FROM rows ORDER BY created, id LIMIT ?)"
-                n_dropped += _drop(connection, first, n_excess)
+                n_removed += _remove(connection, first, n_excess)
                 _shrink(connection)
-        return n_dropped
+        return n_removed
 
     def _n_bytes(self) -> int:
         path = os.fspath(self.path)
@@ -172,14 +177,14 @@ class EmbeddingCache:
 
 
 def _n_excess(connection: sqlite3.Connection, max_bytes: int) -> int:
-    """Estimate how many rows are too many; 0 only if there are none."""
+    """Estimate how many rows exceed `max_bytes`; 0 only if there are no rows."""
     n_rows = int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
     excess = 1 - max_bytes / _n_bytes_used(connection)
     return min(n_rows, int(n_rows * excess) + 1)
 
 
 def _n_bytes_used(connection: sqlite3.Connection) -> int:
-    """Return what the file takes once all others have let go of it."""
+    """Return the size of the file when no other process uses it."""
     names = ("page_count", "freelist_count", "page_size")
     n_pages, n_free, size = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in names
@@ -187,19 +192,19 @@ def _n_bytes_used(connection: sqlite3.Connection) -> int:
     return (n_pages - n_free) * size
 
 
-def _drop(connection: sqlite3.Connection, condition: str, value: float) -> int:
-    """Drop rows, and the files of which no row is left."""
+def _remove(connection: sqlite3.Connection, condition: str, value: float) -> int:
+    """Remove rows, and the status of files without a row."""
     connection.execute("BEGIN IMMEDIATE")
     query = f"DELETE FROM rows WHERE {condition}"
-    n_dropped: int = connection.execute(query, (value,)).rowcount
+    n_removed: int = connection.execute(query, (value,)).rowcount
     connection.execute(
         "DELETE FROM files WHERE content NOT IN (SELECT content FROM rows)"
     )
     connection.execute("COMMIT")
-    return n_dropped
+    return n_removed
 
 
 def _shrink(connection: sqlite3.Connection) -> None:
-    # `execute` would take one step of it, and free one page.
+    # `execute` would run only one step, which frees one page.
     connection.executescript("PRAGMA incremental_vacuum")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

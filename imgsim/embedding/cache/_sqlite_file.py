@@ -1,7 +1,8 @@
-"""The SQLite file behind an EmbeddingCache: what is in it, and whether it is one.
+"""The SQLite file of an EmbeddingCache: its tables, its version, and its errors.
 
-FORMAT_VERSION is the `user_version` of the file. It goes up by one with every change
-of the tables or of what a stored value means; a file of another version is refused.
+CACHE_FORMAT_VERSION is the `user_version` of the file. It increases by one with every
+change of the tables or of the meaning of a stored value. A file of a different version
+is rejected.
 """
 
 import os
@@ -11,9 +12,9 @@ from contextlib import closing, contextmanager, suppress
 
 from imgsim.exceptions import EmbeddingCacheError
 
-FORMAT_VERSION = 1
+CACHE_FORMAT_VERSION = 1
 _APPLICATION_ID = 0x696D6773  # "imgs"
-_SECONDS_TO_WAIT_FOR_OTHERS = 60
+_LOCK_TIMEOUT_SECONDS = 60
 _TABLES = (
     """CREATE TABLE recipes (
         id INTEGER PRIMARY KEY,
@@ -38,26 +39,29 @@ _TABLES = (
 
 
 @contextmanager
-def opened(path: str) -> Iterator[sqlite3.Connection]:
-    """Open the file, and make it where there is none; errors name it."""
-    with named_errors(path), closing(connect(path)) as connection:
+def open_cache_file(path: str) -> Iterator[sqlite3.Connection]:
+    """Open the file, or create it; SQLite's errors become EmbeddingCacheError."""
+    with translate_errors(path), closing(connect(path)) as connection:
         yield connection
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open the file, and make it where there is none."""
+    """Connect to the file, or create it."""
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise EmbeddingCacheError(f"cache={path!r}: there is no folder {folder!r}.")
-    with named_errors(path):
+        raise EmbeddingCacheError(
+            f"cache={path!r}: the folder {folder!r} does not exist; create it first, "
+            f"or use another path."
+        )
+    with translate_errors(path):
         connection = sqlite3.connect(
             path,
-            timeout=_SECONDS_TO_WAIT_FOR_OTHERS,
+            timeout=_LOCK_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )
         try:
-            _make_or_check(connection, path)
+            _initialize(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -65,66 +69,67 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def named_errors(path: str) -> Iterator[None]:
-    """Turn errors of SQLite into EmbeddingCacheError, with the name of the file."""
+def translate_errors(path: str) -> Iterator[None]:
+    """Raise EmbeddingCacheError with the name of the file for SQLite's errors."""
     try:
         yield
     except sqlite3.OperationalError as error:
         raise EmbeddingCacheError(
-            f"cache={path!r} cannot be used: {error}. Check that the folder may be "
-            f"written and has room, or take another path."
+            f"cache={path!r} cannot be used: {error}. Check that its folder is "
+            f"writable and that the disk has free space, or use another path."
         ) from error
     except sqlite3.DatabaseError as error:
         raise EmbeddingCacheError(
-            f"cache={path!r} is damaged, or no cache of embeddings: {error}. Move it "
-            f"away, or take another path."
+            f"cache={path!r} is damaged or is not a cache of embeddings: {error}. Move "
+            f"the file away, or use another path."
         ) from error
 
 
-def is_full_disk(error: BaseException | None) -> bool:
-    """Tell whether SQLite failed because nothing more can be written."""
-    # The low byte of an extended code is the primary one.
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error of SQLite means that nothing more can be written."""
+    # The low byte of an extended error code is the primary code.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
-def _make_or_check(connection: sqlite3.Connection, path: str) -> None:
+def _initialize(connection: sqlite3.Connection, path: str) -> None:
+    """Create the tables of a new file, or check an existing file."""
     (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if n_tables == 0 and application == 0:
-        # Of larger pages, rows of 2,048 numbers would leave half empty.
+        # A larger page would be half empty with an embedding of length 2048.
         connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("BEGIN IMMEDIATE")
-        _make_tables(connection)
+        _create_tables(connection)
         connection.execute("COMMIT")
-    _check(connection, path)
+    _check_file(connection, path)
     with suppress(sqlite3.OperationalError):
         # Fails only while another process does the same.
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
-    # Another process may have made them since we looked.
+def _create_tables(connection: sqlite3.Connection) -> None:
+    # Another process may have created them in the meantime.
     (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if n_tables == 0:
         for table in _TABLES:
             connection.execute(table)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        connection.execute(f"PRAGMA user_version = {CACHE_FORMAT_VERSION}")
 
 
-def _check(connection: sqlite3.Connection, path: str) -> None:
+def _check_file(connection: sqlite3.Connection, path: str) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION_ID:
         raise EmbeddingCacheError(
-            f"cache={path!r} is a database of another program. It was left as it is; "
-            f"take another path."
+            f"cache={path!r} is a database of another program and was not modified; "
+            f"use another path."
         )
-    if version != FORMAT_VERSION:
+    if version != CACHE_FORMAT_VERSION:
         raise EmbeddingCacheError(
-            f"cache={path!r} has format version {version}; this version of imgsim "
-            f"reads and writes {FORMAT_VERSION}. Take another path."
+            f"cache={path!r} has format version {version}, but this version of imgsim "
+            f"supports only version {CACHE_FORMAT_VERSION}; use another path."
         )

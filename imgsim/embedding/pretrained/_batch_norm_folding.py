@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it."""
+"""Folding of batch norms into the convolutions before them."""
 
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,12 @@ _TOLERANCE = 1e-4
 
 
 def fold_batch_norms(module: "nn.Module", example: "Tensor") -> "nn.Module":
-    """Return the network with fewer layers and, but for rounding, the same output.
+    """Return the network with fewer layers and, up to rounding, the same output.
 
-    Which convolution feeds which batch normalisation is seen on a forward pass of
-    `example`. The result is compared with the original on it; where a network does
-    more with a convolution than that, the original is returned.
+    A forward pass of `example` shows which convolution is followed by which batch
+    norm. The folded network is compared with the original on `example`. If they
+    differ, because the network uses a convolution in another way, too, the original is
+    returned.
     """
     import torch
     from torch import nn
@@ -22,7 +23,7 @@ def fold_batch_norms(module: "nn.Module", example: "Tensor") -> "nn.Module":
     if not any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
         return module
     with torch.inference_mode():
-        pairs = _pairs(module, example)
+        pairs = _find_pairs(module, example)
         if not pairs:
             return module
         expected = _all_outputs(module, example)
@@ -31,32 +32,33 @@ def fold_batch_norms(module: "nn.Module", example: "Tensor") -> "nn.Module":
         _fold(folded, conv_name, norm_name)
     with torch.inference_mode():
         actual = _all_outputs(folded, example)
-    same = all(
+    is_same = all(
         bool((a - b).abs().max() <= _TOLERANCE * b.abs().max())
         for a, b in zip(actual, expected, strict=True)
     )
-    return folded if same else module
+    return folded if is_same else module
 
 
-def _pairs(module: "nn.Module", example: "Tensor") -> list[tuple[str, str]]:
-    """Return the names of each convolution and the batch norm that takes its output."""
+def _find_pairs(module: "nn.Module", example: "Tensor") -> list[tuple[str, str]]:
+    """Return the names of each convolution and of the batch norm of its output."""
     from torch import nn
     from torch.nn.utils.parametrize import is_parametrized
 
     names = {part: name for name, part in module.named_modules()}
-    made_by: dict[int, tuple[nn.Module, Tensor]] = {}
+    # The output is kept, too, so that its id is not reused.
+    conv_of_output: dict[int, tuple[nn.Module, Tensor]] = {}
     n_calls: dict[nn.Module, int] = {}
     pairs = []
 
-    def after(part: "nn.Module", inputs: Any, output: Any) -> None:
+    def record_call(part: "nn.Module", inputs: Any, output: Any) -> None:
         n_calls[part] = n_calls.get(part, 0) + 1
         if isinstance(part, nn.Conv2d):
-            made_by[id(output)] = part, output
-        elif id(inputs[0]) in made_by:
-            pairs.append((made_by[id(inputs[0])][0], part))
+            conv_of_output[id(output)] = part, output
+        elif id(inputs[0]) in conv_of_output:
+            pairs.append((conv_of_output[id(inputs[0])][0], part))
 
     hooks = [
-        part.register_forward_hook(after)
+        part.register_forward_hook(record_call)
         for part in names
         if isinstance(part, nn.Conv2d | nn.BatchNorm2d)
     ]
@@ -82,7 +84,7 @@ def _fold(module: "nn.Module", conv_name: str, norm_name: str) -> None:
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
     _replace(module, conv_name, fuse_conv_bn_eval(conv, norm))
-    # timm's norms carry their activation with them.
+    # A norm of timm contains an activation, which is kept.
     rest = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
     _replace(module, norm_name, nn.Sequential(*rest))
 
@@ -93,11 +95,11 @@ def _replace(module: "nn.Module", name: str, part: "nn.Module") -> None:
 
 
 def _all_outputs(module: "nn.Module", example: "Tensor") -> "list[Tensor]":
-    """Return what can be taken from a network: its output and its stages."""
+    """Return the output of a network and the outputs of its stages."""
     from torch import Tensor
 
     outputs = [module(example)]
     if hasattr(module, "forward_intermediates"):
-        stages: Any = module.forward_intermediates
-        outputs += stages(example, intermediates_only=True)
+        run: Any = module.forward_intermediates
+        outputs += run(example, intermediates_only=True)
     return [output for output in outputs if isinstance(output, Tensor)]

@@ -1,11 +1,12 @@
-"""The networks that are kept in memory."""
+"""Removal of the networks that are kept in memory."""
 
 
 def clear_models() -> None:
-    """Free the networks that embedders keep for each other in this process.
+    """Remove from memory the networks that embedders share.
 
-    The last four that were loaded stay in memory, so that clones and embedders with
-    equal parameters share one. An embedder that is used again loads its own again.
+    A process keeps the last four networks that were loaded, so that clones and
+    embedders with equal parameters share one network. An embedder that is used after
+    this call loads its network again.
 
     Examples
     --------
@@ -14,10 +15,10 @@ def clear_models() -> None:
     >>> embedder = ImageEmbedder("resnet18", pretrained=False).fit()
     >>> clear_models()
     """
-    from imgsim.embedding.pretrained._network import compiled
-    from imgsim.embedding.pretrained._timm_backbone import kept_backbone
-    from imgsim.embedding.pretrained._user_module import forget_copies
+    from imgsim.embedding.pretrained._network import compile_network
+    from imgsim.embedding.pretrained._timm_backbone import clear_backbones
+    from imgsim.embedding.pretrained._user_module import clear_copies
 
-    kept_backbone.cache_clear()
-    compiled.cache_clear()
-    forget_copies()
+    clear_backbones()
+    compile_network.cache_clear()
+    clear_copies()

@@ -1,8 +1,7 @@
-"""Batches of pixels go through the network, while the next are being decoded."""
+"""Forward passes of batches through a network, while the next batch is decoded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any, Self
@@ -18,161 +17,169 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# glibc gives blocks beyond 32 MiB back to the system and has them cleared anew, layer
-# by layer, which takes longer than to compute them.
-_LARGEST_MAP = 24 * 2**20
+# glibc returns blocks of more than 32 MiB to the system, and has to clear new ones for
+# every layer, which takes longer than the computation itself.
+_MAX_BYTES_PER_MAP = 24 * 2**20
 
 
-class Passes(ABC):
-    """Forward passes that are begun first, and waited for later."""
+class ForwardPasses(ABC):
+    """An executor that runs images through a network in passes of limited size."""
 
-    def __init__(self, network: Network, n_images: int) -> None:
+    def __init__(
+        self, network: Network, pass_size: int, threads: ThreadPoolExecutor
+    ) -> None:
         self._network = network
-        self._n_images = n_images
+        self._pass_size = pass_size
+        self._threads = threads
 
     @abstractmethod
-    def __call__(self, images: list[PixelArray]) -> Callable[[], EmbeddingArray]:
-        """Begin with a batch; call what is returned for its rows."""
+    def submit(self, images: list[PixelArray]) -> list[Future[EmbeddingArray]]:
+        """Start to embed a batch; the futures hold its embeddings in this order."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Free the threads, if there are any."""
-        return
+        """Wait for the running passes, and cancel the passes that have not started."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, pixels: "Tensor") -> "Tensor":
-        """Embed no more than a pass takes; a compiled network wants exactly that."""
-        n_missing = self._n_images - len(pixels) if self._network.compile else 0
+        """Embed the images of one pass; a compiled network requires a full pass."""
+        n_missing = self._pass_size - len(pixels) if self._network.compile else 0
         if n_missing <= 0:
             return self._network(pixels)
         import torch
 
-        filling = pixels[-1:].expand(n_missing, -1, -1, -1)
-        return self._network(torch.cat([pixels, filling]))[: len(pixels)]
+        padding = pixels[-1:].expand(n_missing, -1, -1, -1)
+        return self._network(torch.cat([pixels, padding]))[: len(pixels)]
 
 
-class CpuPasses(Passes):
-    """Small passes side by side, each on its own core.
+class CpuPasses(ForwardPasses):
+    """Small passes that run side by side, each on its own core.
 
-    One thread a pass, because threads that share a pass wait for each other after
-    every layer, and longest where decoding threads want the cores too. A batch that is
-    too small for all cores shares them out among its passes. Compiled networks run one
-    pass after the other, on all cores, for which they were compiled.
+    Each pass uses one thread, because threads that share a pass wait for each other
+    after every layer, especially if threads that decode images use the cores, too. A
+    batch with fewer images than cores divides the cores among its passes. A compiled
+    network runs one pass after another on all cores, as it was compiled for.
     """
 
-    def __init__(self, network: Network, n_images: int) -> None:
+    def __init__(self, network: Network, pass_size: int) -> None:
         import torch
 
-        super().__init__(network, n_images)
-        self._n_cores = torch.get_num_threads()
-        self._threads = ThreadpoolController()
-        # In a new thread, torch sets its number of threads once, before we do.
-        self._pool = ThreadPoolExecutor(
-            1 if network.compile else self._n_cores,
+        # The number of threads that the program allows torch.
+        self._n_threads = torch.get_num_threads()
+        self._controller = ThreadpoolController()
+        # In a new thread, torch first sets its number of threads to the default, which
+        # must not happen after we have set it.
+        threads = ThreadPoolExecutor(
+            1 if network.compile else self._n_threads,
             "imgsim-embed",
             initializer=torch.get_num_threads,
         )
+        super().__init__(network, pass_size, threads)
 
-    def __call__(self, images: list[PixelArray]) -> Callable[[], EmbeddingArray]:
-        """Begin with a batch; call what is returned for its rows."""
-        parts = self._parts(images)
-        n_at_once = 1 if self._network.compile else len(parts)
-        n_threads = max(1, self._n_cores // n_at_once)
-        futures = [self._pool.submit(self._pass, part, n_threads) for part in parts]
-        return lambda: np.concatenate([future.result() for future in futures])
+    def submit(self, images: list[PixelArray]) -> list[Future[EmbeddingArray]]:
+        """Start to embed a batch, with one future per pass."""
+        parts = self._divide(images)
+        n_parallel = 1 if self._network.compile else len(parts)
+        n_threads = max(1, self._n_threads // n_parallel)
+        return [self._threads.submit(self._embed, part, n_threads) for part in parts]
 
-    def _parts(self, images: list[PixelArray]) -> list[list[PixelArray]]:
-        """Share a batch out among the cores, or into passes of exactly one size."""
-        n_parts = ceil(len(images) / self._n_images)
-        bounds = np.arange(n_parts + 1) * self._n_images
+    def _divide(self, images: list[PixelArray]) -> list[list[PixelArray]]:
+        """Divide a batch among the cores, or into passes of exactly one size."""
+        n_parts = ceil(len(images) / self._pass_size)
+        bounds = np.arange(n_parts + 1) * self._pass_size
         if not self._network.compile:
-            n_parts = max(n_parts, min(self._n_cores, len(images)))
+            n_parts = max(n_parts, min(self._n_threads, len(images)))
             bounds = np.linspace(0, len(images), n_parts + 1).astype(int)
-        return [images[begin:end] for begin, end in pairwise(bounds)]
+        return [images[start:stop] for start, stop in pairwise(bounds)]
 
-    def __exit__(self, *exception: object) -> None:
-        """Wait for the passes under way, and drop those that have not begun."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _pass(self, images: list[PixelArray], n_threads: int) -> EmbeddingArray:
+    def _embed(self, images: list[PixelArray], n_threads: int) -> EmbeddingArray:
         import torch
 
-        with self._threads.limit(limits=n_threads, user_api="openmp"):
-            rows: EmbeddingArray = self._run(torch.from_numpy(np.stack(images))).numpy()
-        return rows
+        with self._controller.limit(limits=n_threads, user_api="openmp"):
+            pixels = torch.from_numpy(np.stack(images))
+            embeddings: EmbeddingArray = self._run(pixels).numpy()
+        return embeddings
 
 
-class DevicePasses(Passes):
-    """Whole batches on a GPU, copied and computed while the host goes on.
+class DevicePasses(ForwardPasses):
+    """Passes of whole batches on a GPU, asynchronous to the CPU.
 
-    If its memory does not suffice, the batch is halved for the rest of the run.
+    If the memory of the GPU is not sufficient, the size of a pass is halved for the
+    rest of the run.
     """
 
     _has_warned = False
 
-    def __call__(self, images: list[PixelArray]) -> Callable[[], EmbeddingArray]:
-        """Begin with a batch; call what is returned for its rows."""
+    def __init__(self, network: Network, pass_size: int) -> None:
+        super().__init__(network, pass_size, ThreadPoolExecutor(1, "imgsim-embed"))
+
+    def submit(self, images: list[PixelArray]) -> list[Future[EmbeddingArray]]:
+        """Start to embed a batch; a thread waits until its embeddings are copied."""
         import torch
 
         on_cuda = torch.device(self._network.device).type == "cuda"
         shape = (len(images), *images[0].shape)
         pixels = torch.empty(shape, dtype=torch.uint8, device="cpu", pin_memory=on_cuda)
         np.stack(images, out=pixels.numpy())
-        rows = self._embedded(pixels)
+        embeddings = self._embed(pixels)
         if not on_cuda:
-            return rows.cpu().numpy
+            return [self._threads.submit(embeddings.cpu().numpy)]
         on_host = torch.empty(
-            rows.shape, dtype=rows.dtype, device="cpu", pin_memory=True
+            embeddings.shape, dtype=embeddings.dtype, device="cpu", pin_memory=True
         )
-        on_host.copy_(rows, non_blocking=True)
-        copied = torch.cuda.current_stream(rows.device).record_event()
-        return lambda: _after(copied, on_host)
+        on_host.copy_(embeddings, non_blocking=True)
+        copied = torch.cuda.current_stream(embeddings.device).record_event()
+        return [self._threads.submit(_wait_for_copy, copied, on_host)]
 
-    def _embedded(self, pixels: "Tensor") -> "Tensor":
+    def _embed(self, pixels: "Tensor") -> "Tensor":
         import torch
 
         while True:
             try:
                 on_device = pixels.to(self._network.device, non_blocking=True)
-                parts = torch.split(on_device, self._n_images)
+                parts = torch.split(on_device, self._pass_size)
                 return torch.cat([self._run(part) for part in parts])
             except torch.cuda.OutOfMemoryError:
-                if min(self._n_images, len(pixels)) == 1:
+                if min(self._pass_size, len(pixels)) == 1:
                     raise
-            # Not inside `except`, where the error would keep the memory in use.
-            self._halve(len(pixels))
+            # After the `except` block, in which the exception keeps the memory in use.
+            self._halve_pass_size(len(pixels))
 
-    def _halve(self, n_images: int) -> None:
+    def _halve_pass_size(self, n_images: int) -> None:
         import torch
 
         torch.cuda.empty_cache()
-        n_tried = min(self._n_images, n_images)
+        n_tried = min(self._pass_size, n_images)
         if not self._has_warned:
             warn_caller(
-                f"{n_tried} images at once do not fit into the memory of "
-                f"{self._network.device}; batches are halved until they do. Set a "
-                f"smaller batch_size to begin with.",
+                f"{n_tried} images do not fit in the memory of {self._network.device}; "
+                f"forward passes are halved until they fit. Set a smaller batch_size "
+                f"to avoid this.",
                 RuntimeWarning,
             )
         self._has_warned = True
-        self._n_images = ceil(n_tried / 2)
+        self._pass_size = ceil(n_tried / 2)
 
 
-def open_passes(network: Network, n_images: int) -> Passes:
-    """Return passes of at most `n_images` on the device of the network."""
+def open_forward_passes(network: Network, pass_size: int) -> ForwardPasses:
+    """Return an executor for the device of the network."""
     on_cpu = network.device.partition(":")[0] == "cpu"
-    return (CpuPasses if on_cpu else DevicePasses)(network, n_images)
+    return (CpuPasses if on_cpu else DevicePasses)(network, pass_size)
 
 
-def n_images_in_pass(n_bytes_an_image: int, batch_size: int) -> int:
-    """Return how many images a CPU takes at once, given the largest map of one."""
-    n_most = max(1, _LARGEST_MAP // n_bytes_an_image)
-    n_passes = ceil(batch_size / n_most)
+def choose_pass_size(n_bytes_per_image: int, batch_size: int) -> int:
+    """Return the number of images in a pass on a CPU.
+
+    `n_bytes_per_image` is the size of the largest intermediate result of one image.
+    """
+    n_max = max(1, _MAX_BYTES_PER_MAP // n_bytes_per_image)
+    n_passes = ceil(batch_size / n_max)
     return ceil(batch_size / n_passes)
 
 
-def _after(copied: Any, on_host: "Tensor") -> EmbeddingArray:
+def _wait_for_copy(copied: Any, on_host: "Tensor") -> EmbeddingArray:
     copied.synchronize()
-    rows: EmbeddingArray = on_host.numpy()
-    return rows
+    embeddings: EmbeddingArray = on_host.numpy()
+    return embeddings

@@ -1,4 +1,4 @@
-"""The stages of a network, by the index or the name timm gives them."""
+"""Stages of a network, selected by their index or name in timm."""
 
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -8,23 +8,26 @@ if TYPE_CHECKING:
 
 
 def find_stages(module: "nn.Module", layer: Any) -> tuple[int, ...]:
-    """Return the index of each stage that `layer` names, in its order.
+    """Return the index of each stage that `layer` names, in the same order.
 
     Raises
     ------
     ValueError
-        If the network tells of no stages, or has none of that index or name.
+        If the network does not list its stages, or has no stage of an index or name.
     """
     names = _stage_names(module)
     if not names:
         raise ValueError(
-            f"layer={layer!r}: the model does not tell of its stages in timm's way "
+            f"layer={layer!r} requires a model that lists its stages as timm does "
             f"(forward_intermediates and feature_info); set layer=None."
         )
-    asked = list(layer) if isinstance(layer, list | tuple) else [layer]
-    if not asked:
-        raise ValueError("layer=[] names no stage; None takes the last feature map.")
-    return tuple(_index(one, names) for one in asked)
+    stages = list(layer) if isinstance(layer, list | tuple) else [layer]
+    if not stages:
+        raise ValueError(
+            "layer=[] must name at least one stage; set layer=None for the last "
+            "feature map."
+        )
+    return tuple(_find_stage(stage, names) for stage in stages)
 
 
 def _stage_names(module: "nn.Module") -> list[str]:
@@ -34,14 +37,14 @@ def _stage_names(module: "nn.Module") -> list[str]:
     return [stage["module"] for stage in getattr(info, "info", info)]
 
 
-def _index(one: Any, names: list[str]) -> int:
-    if isinstance(one, str) and one in names:
-        return names.index(one)
-    is_index = isinstance(one, Integral) and not isinstance(one, bool)
-    if is_index and -len(names) <= one < len(names):
-        return int(one) % len(names)
-    listed = ", ".join(f"{i} {name!r}" for i, name in enumerate(names))
+def _find_stage(stage: Any, names: list[str]) -> int:
+    if isinstance(stage, str) and stage in names:
+        return names.index(stage)
+    is_index = isinstance(stage, Integral) and not isinstance(stage, bool)
+    if is_index and -len(names) <= stage < len(names):
+        return int(stage) % len(names)
+    choices = ", ".join(f"{i} {name!r}" for i, name in enumerate(names))
     raise ValueError(
-        f"layer={one!r} is no stage of the model. Its stages, by index or name: "
-        f"{listed}; -1 is the last."
+        f"layer={stage!r} is not a stage of the model. Its stages, by index and name, "
+        f"are {choices}; -1 is the last stage."
     )

@@ -1,45 +1,48 @@
-"""A network's feature maps become one row an image."""
+"""Pooling of a network's feature maps into one embedding per image."""
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_GEM_LEAST = 1e-6
+Pooling = Literal["avg", "max", "gem", "cls", "token_avg", "flatten"]
+
+_GEM_MIN = 1e-6
 
 
 def pool_last(
-    module: "nn.Module", pixels: "Tensor", pooling: str | None, gem_p: float
+    module: "nn.Module", pixels: "Tensor", pooling: Pooling | None, gem_p: float
 ) -> "Tensor":
-    """Run the network and pool what it computes last to (n_images, n_features)."""
+    """Run the network and pool its last output into (n_images, n_features)."""
     if pooling is None:
-        rows: Tensor = module(pixels)
-        return rows
-    features, prefix = last_features(module, pixels, otherwise="set pooling=None")
+        embeddings: Tensor = module(pixels)
+        return embeddings
+    features, prefix = last_features(module, pixels, advice="set pooling=None")
     if prefix is None:
         pooled = _pool_map(features, pooling, gem_p)
     else:
         pooled = _pool_tokens(features, prefix, pooling, gem_p)
-    is_flat = pooling == "flatten"
-    return pooled if is_flat else _normalized_as_before_classifier(module, pooled)
+    return pooled if pooling == "flatten" else _apply_head_norm(module, pooled)
 
 
 def last_features(
-    module: "nn.Module", pixels: "Tensor", *, otherwise: str
+    module: "nn.Module", pixels: "Tensor", *, advice: str
 ) -> "tuple[Tensor, Tensor | None]":
-    """Run the network; return what it computes last, float32.
+    """Run the network and return its last feature map or tokens, as float32.
 
-    That is a map of (n_images, n_features, height, width), and None; or tokens of
-    (n_images, n_places, n_features), and those before the places. `otherwise` is the
-    advice for a network that computes neither.
+    A feature map of shape (n_images, n_features, height, width) is returned with None,
+    patch tokens of shape (n_images, n_tokens, n_features) with the tokens before them.
+    `advice` tells in the error message what to do if the network computes neither.
     """
     features: Any = getattr(module, "forward_features", module)(pixels)
     n_axes = getattr(features, "ndim", 0)
     if n_axes == 2:
-        raise ValueError(f"the model returns rows by itself; {otherwise}.")
+        raise ValueError(
+            f"the model returns embeddings instead of a feature map; {advice}."
+        )
     if n_axes not in (3, 4):
-        raise ValueError(f"the model has no single feature map; {otherwise}.")
+        raise ValueError(f"the model does not return a single feature map; {advice}.")
     if n_axes == 4:
         is_nhwc = str(getattr(module, "output_fmt", "NCHW")).endswith("NHWC")
         maps = features.permute(0, 3, 1, 2) if is_nhwc else features
@@ -53,10 +56,10 @@ def pool_stages(
     module: "nn.Module",
     pixels: "Tensor",
     stages: tuple[int, ...],
-    pooling: str,
+    pooling: Pooling,
     gem_p: float,
 ) -> "Tensor":
-    """Run the network as far as need be; pool some of its stages, side by side."""
+    """Run the network up to the last of some stages; pool and concatenate them."""
     import torch
 
     needed = sorted(set(stages))
@@ -74,59 +77,67 @@ def pool_stages(
 def stage_features(
     module: "nn.Module", pixels: "Tensor", stages: list[int]
 ) -> "list[tuple[Tensor, Tensor | None]]":
-    """Run the network as far as need be; return its maps at increasing stages.
+    """Run the network up to the last of some stages; return their feature maps.
 
-    Each is float32 of (n_images, n_features, height, width), with the tokens before
-    the places, if there are any.
+    `stages` are in increasing order. Each map is float32 of shape (n_images,
+    n_features, height, width), and is returned with the tokens before the patch tokens
+    if there are any.
     """
-    take: Any = module.forward_intermediates
+    run: Any = module.forward_intermediates
     options: dict[str, Any] = {"stop_early": True, "intermediates_only": True}
-    with_prefix = "return_prefix_tokens" in inspect.signature(take).parameters
-    if with_prefix and _n_prefix_tokens(module):
+    has_option = "return_prefix_tokens" in inspect.signature(run).parameters
+    if has_option and _n_prefix_tokens(module):
         options["return_prefix_tokens"] = True
-    outputs = take(pixels, indices=stages, **options)
+    outputs = run(pixels, indices=stages, **options)
     pairs = (out if isinstance(out, tuple) else (out, None) for out in outputs)
     return [(maps.float(), prefix) for maps, prefix in pairs]
 
 
-def _pool_map(maps: "Tensor", pooling: str, gem_p: float) -> "Tensor":
-    """Pool (n_images, n_features, height, width)."""
+def _pool_map(maps: "Tensor", pooling: Pooling, gem_p: float) -> "Tensor":
+    """Pool a feature map of shape (n_images, n_features, height, width)."""
     if pooling in ("cls", "token_avg"):
         raise ValueError(
-            f"pooling={pooling!r} is for transformers; the model has a map of places."
+            f"pooling={pooling!r} requires a transformer, but the model computes a "
+            f"feature map; use 'avg', 'max', 'gem' or 'flatten'."
         )
     if pooling == "flatten":
         return maps.flatten(1)
-    return _pool_places(maps.flatten(2), pooling, gem_p, axis=2)
+    return _pool_locations(maps.flatten(2), pooling, gem_p, axis=2)
 
 
 def _pool_tokens(
-    tokens: "Tensor", prefix: "Tensor | None", pooling: str, gem_p: float
+    tokens: "Tensor", prefix: "Tensor | None", pooling: Pooling, gem_p: float
 ) -> "Tensor":
-    """Pool tokens of (n_images, n_places, n_features), and those before the places."""
-    if pooling != "cls" and tokens.shape[1] == 0:
-        raise ValueError(f"pooling={pooling!r}: the model gives a class token alone.")
+    """Pool patch tokens of shape (n_images, n_tokens, n_features), or select prefix."""
+    if pooling == "cls":
+        if prefix is None or prefix.shape[1] == 0:
+            raise ValueError(
+                "pooling='cls' requires a class token, which the model does not "
+                "compute here; use 'avg'."
+            )
+        return prefix[:, 0].float()
+    if tokens.shape[1] == 0:
+        raise ValueError(
+            f"pooling={pooling!r} requires patch tokens, but the model computes only a "
+            f"class token; use 'cls'."
+        )
     if pooling == "flatten":
         return tokens.flatten(1)
-    if pooling != "cls":
-        return _pool_places(tokens, pooling.removeprefix("token_"), gem_p, axis=1)
-    if prefix is None or prefix.shape[1] == 0:
-        raise ValueError("pooling='cls': the model gives no class token here.")
-    return prefix[:, 0].float()
+    return _pool_locations(tokens, pooling, gem_p, axis=1)
 
 
-def _pool_places(
-    features: "Tensor", pooling: str, gem_p: float, *, axis: int
+def _pool_locations(
+    features: "Tensor", pooling: Pooling, gem_p: float, *, axis: int
 ) -> "Tensor":
     if pooling == "max":
         return features.amax(axis)
-    if pooling == "avg":
+    if pooling in ("avg", "token_avg"):
         return features.mean(axis)
-    positive = features.clamp(min=_GEM_LEAST)
-    # Of the shares of the largest, no power overflows.
-    largest = positive.amax(axis, keepdim=True)
-    mean = (positive / largest).pow(gem_p).mean(axis).pow(1 / gem_p)
-    return mean * largest.squeeze(axis)
+    positive = features.clamp(min=_GEM_MIN)
+    # Powers of values relative to the maximum cannot overflow.
+    maximum = positive.amax(axis, keepdim=True)
+    mean = (positive / maximum).pow(gem_p).mean(axis).pow(1 / gem_p)
+    return mean * maximum.squeeze(axis)
 
 
 def _has_tokens(module: "nn.Module") -> bool:
@@ -134,13 +145,13 @@ def _has_tokens(module: "nn.Module") -> bool:
 
 
 def _n_prefix_tokens(module: "nn.Module") -> int:
-    """Return the number of tokens before those of the places."""
+    """Return the number of tokens before the patch tokens."""
     has_class_token = getattr(module, "cls_token", None) is not None
     n_tokens = getattr(module, "num_prefix_tokens", None)
     return int(has_class_token if n_tokens is None else n_tokens)
 
 
-def _normalized_as_before_classifier(module: "nn.Module", pooled: "Tensor") -> "Tensor":
+def _apply_head_norm(module: "nn.Module", pooled: "Tensor") -> "Tensor":
     """Apply the norm that some models have between pooling and classifier."""
     head: Any = getattr(module, "head", None)
     if type(head).__name__ in ("NormMlpClassifierHead", "ClNormMlpClassifierHead"):
@@ -149,6 +160,6 @@ def _normalized_as_before_classifier(module: "nn.Module", pooled: "Tensor") -> "
         normalized: Tensor = head.norm(shaped)
         return normalized.flatten(1)
     if hasattr(module, "fc_norm"):
-        rows: Tensor = module.fc_norm(pooled)  # type: ignore[operator]
-        return rows
+        embeddings: Tensor = module.fc_norm(pooled)  # type: ignore[operator]
+        return embeddings
     return pooled

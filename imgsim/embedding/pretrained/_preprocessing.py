@@ -1,43 +1,46 @@
-"""What is done to an image before a network sees it, as numbers and names."""
+"""The preprocessing of images: the model's own, and the parameters that override it."""
 
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-# The parameters of ImageEmbedder that take the place of a model's own preprocessing.
-OVERRIDING = ("image_size", "crop_mode", "crop_pct", "mean", "std", "interpolation")
+CropMode = Literal["center", "squash", "border"]
+Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest", "box", "hamming"]
+
+# Parameters of ImageEmbedder that override the preprocessing of the model.
+OVERRIDES = ("image_size", "crop_mode", "crop_pct", "mean", "std", "interpolation")
 
 
-def overridden(
+def override_preprocessing(
     config: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a model's own preprocessing, but for the parameters that are not None."""
-    # A configuration read from JSON has lists.
+    """Return the preprocessing of a model with the parameters that are not None."""
+    # A configuration that was read from JSON contains lists.
     result = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in config.items()
     }
     given = {name: value for name, value in parameters.items() if value is not None}
     if "image_size" in given:
-        result["input_size"] = (3, *two_sides(given.pop("image_size")))
+        result["input_size"] = (3, *check_image_size(given.pop("image_size")))
     for name, value in given.items():
         is_scale = name in ("mean", "std")
         result[name] = _one_per_channel(name, value) if is_scale else value
     return result
 
 
-def two_sides(image_size: Any) -> tuple[int, int]:
-    """Return the height and width that `image_size` asks for."""
-    both = isinstance(image_size, tuple | list)
-    sides = tuple(image_size) if both else (image_size, image_size)
+def check_image_size(image_size: Any) -> tuple[int, int]:
+    """Return `image_size` as (height, width) in pixels."""
+    has_two = isinstance(image_size, tuple | list)
+    sides = tuple(image_size) if has_two else (image_size, image_size)
     if len(sides) != 2 or not all(
         isinstance(n, int | np.integer) and n >= 1 for n in sides
     ):
         raise ValueError(
-            f"image_size={image_size!r} must be one integer, or two: height, width; "
-            f"each at least 1 pixel."
+            f"image_size={image_size!r} must be one integer or two, (height, width), "
+            f"each at least 1."
         )
     return int(sides[0]), int(sides[1])
 
@@ -52,7 +55,7 @@ def _one_per_channel(name: str, value: Any) -> tuple[float, float, float]:
     )
     if not valid:
         raise ValueError(
-            f"{name}={value!r} must be one number, or three: red, green, blue; finite"
-            f"{', and larger than 0' if name == 'std' else ''}."
+            f"{name}={value!r} must be one number or three, for red, green and blue, "
+            f"each finite{' and greater than 0' if name == 'std' else ''}."
         )
     return values

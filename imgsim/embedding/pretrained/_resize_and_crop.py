@@ -1,53 +1,66 @@
-"""One RGB image becomes the pixels a network takes, in the decoding threads."""
+"""Resizing and cropping of images to the input of a network, in decoding threads."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from imgsim._typing import PixelArray
 from imgsim.embedding.pretrained._timm_backbone import evaluation_transform
+from imgsim.images._read import read_image, read_image_fast
 
-# Beyond this ratio of its sides, the ends of a picture are cut off before it is
-# resized: the centre crop would drop them, and enlarging them first can take
-# gigabytes.
-_MAX_ASPECT = 16
+# An image whose sides have a larger ratio is cropped before it is resized, if the
+# center crop removes its ends anyway. Resizing all of it could take gigabytes.
+_MAX_ASPECT_RATIO = 16
 
 
-def make_preparation(
-    config: Mapping[str, Any], decoder: str
-) -> Callable[[PixelArray], PixelArray]:
-    """Return timm's evaluation transform up to, without, the normalisation.
+def make_loader(
+    config: Mapping[str, Any], decoder: Literal["auto", "pillow"]
+) -> Callable[[Any], PixelArray]:
+    """Return the function that reads an image source for this preprocessing.
 
-    The function turns any (height, width, 3) into the (height, width, 3) the network
-    takes, both uint8. With `decoder="auto"`, torch resizes instead of Pillow, by the
-    same arithmetic and in a third of the time.
+    With `decoder="auto"`, the function may downscale a large file while decoding it,
+    but not below the size that the preprocessing requires.
     """
-    resize, *others = evaluation_transform(config)
-    on_tensor = decoder == "auto" and _has_equal_in_torch(resize)
+    if decoder == "pillow":
+        return read_image
+    return partial(read_image_fast, min_side=_required_side(config))
 
-    def prepare(rgb: PixelArray) -> PixelArray:
+
+def make_transform(
+    config: Mapping[str, Any], decoder: Literal["auto", "pillow"]
+) -> Callable[[PixelArray], PixelArray]:
+    """Return timm's evaluation transform without the normalization.
+
+    The function turns an image of any size into the input of the network. Both are
+    uint8 of shape (height, width, 3). With `decoder="auto"`, images are resized by
+    torch instead of Pillow, with the same arithmetic and in a third of the time.
+    """
+    resize, *other_steps = evaluation_transform(config)
+    use_torch = decoder == "auto" and _torch_supports(resize)
+
+    def transform(rgb: PixelArray) -> PixelArray:
         if config["crop_mode"] == "center":
-            rgb = _without_far_ends(rgb)
-        image = _resized_by_torch(rgb, resize) if on_tensor else _resized(rgb, resize)
-        for step in others:
+            rgb = _crop_to_max_aspect_ratio(rgb)
+        if use_torch:
+            image = _resize_with_torch(rgb, resize)
+        else:
+            image = resize(Image.fromarray(rgb))
+        for step in other_steps:
             image = step(image)
         return np.ascontiguousarray(np.moveaxis(np.asarray(image), 0, -1))
 
-    return prepare
+    return transform
 
 
-def least_side(config: Mapping[str, Any]) -> int:
-    """Return the pixels along a side below which no image need be read."""
+def _required_side(config: Mapping[str, Any]) -> int:
+    """Return the number of pixels along a side to which images are resized."""
     return int(max(config["input_size"][1:]) / config["crop_pct"])
 
 
-def _resized(rgb: PixelArray, resize: Any) -> Any:
-    return resize(Image.fromarray(rgb))
-
-
-def _has_equal_in_torch(resize: Any) -> bool:
+def _torch_supports(resize: Any) -> bool:
     from torchvision.transforms import Resize
 
     return isinstance(resize, Resize) and resize.interpolation.value in (
@@ -56,32 +69,33 @@ def _has_equal_in_torch(resize: Any) -> bool:
     )
 
 
-def _resized_by_torch(rgb: PixelArray, resize: Any) -> Any:
-    """Resize as torchvision does, without its detour by float32."""
+def _resize_with_torch(rgb: PixelArray, resize: Any) -> Any:
+    """Resize as torchvision does, but without its conversion to float32."""
     import torch
 
-    writable = rgb if rgb.flags.writeable else rgb.copy()  # torch remarks on others
+    # torch warns about an array that is not writable.
+    writable = rgb if rgb.flags.writeable else rgb.copy()
     pixels = torch.from_numpy(writable).permute(2, 0, 1)
     return torch.nn.functional.interpolate(
         pixels[None],
-        size=_new_sides(rgb.shape[:2], resize.size),
+        size=_resized_shape(rgb.shape[:2], resize.size),
         mode=resize.interpolation.value,
         antialias=True,
     )[0]
 
 
-def _new_sides(sides: tuple[int, ...], wanted: Any) -> tuple[int, int]:
-    """Return the height and width that torchvision's Resize makes of an image."""
-    height, width = sides
-    if not isinstance(wanted, int):
-        return int(wanted[0]), int(wanted[1])
+def _resized_shape(shape: tuple[int, ...], size: Any) -> tuple[int, int]:
+    """Return the (height, width) to which torchvision's Resize resizes an image."""
+    height, width = shape
+    if not isinstance(size, int):
+        return int(size[0]), int(size[1])
     if height <= width:
-        return wanted, int(wanted * width / height)
-    return int(wanted * height / width), wanted
+        return size, int(size * width / height)
+    return int(size * height / width), size
 
 
-def _without_far_ends(rgb: PixelArray) -> PixelArray:
+def _crop_to_max_aspect_ratio(rgb: PixelArray) -> PixelArray:
     height, width = rgb.shape[:2]
-    longest = _MAX_ASPECT * min(height, width)
-    top, left = max(height - longest, 0) // 2, max(width - longest, 0) // 2
-    return rgb[top : top + longest, left : left + longest]
+    max_side = _MAX_ASPECT_RATIO * min(height, width)
+    top, left = max(height - max_side, 0) // 2, max(width - max_side, 0) // 2
+    return rgb[top : top + max_side, left : left + max_side]

@@ -1,4 +1,4 @@
-"""Networks, ready to embed: the one place that touches timm."""
+"""Loading of timm models without their classifier: the only module that uses timm."""
 
 import difflib
 import hashlib
@@ -12,111 +12,115 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from imgsim._compute.precision import lower_weights
 from imgsim._compute.torch_random import building
 from imgsim.embedding.pretrained._batch_norm_folding import fold_batch_norms
-from imgsim.embedding.pretrained._preprocessing import two_sides
+from imgsim.embedding.pretrained._preprocessing import check_image_size
 from imgsim.embedding.pretrained._weights_file import (
-    Checkpoint,
-    fingerprint,
-    load_checkpoint,
+    WeightsFile,
+    hash_weights,
+    load_weights,
 )
 from imgsim.exceptions import WeightsUnavailableError
 
 if TYPE_CHECKING:
     from torch import nn
 
-_NOT_IN_MODEL_KWARGS = {
+# Keyword arguments of timm.create_model that `model_kwargs` must not contain, and why.
+_FORBIDDEN_KWARGS = {
     "checkpoint_path": "it is a parameter of ImageEmbedder",
-    "features_only": "set layer",
-    "img_size": "set image_size",
-    "in_chans": "images have three channels, red, green and blue",
-    "num_classes": "the classifier is cut off",
+    "features_only": "set layer instead",
+    "img_size": "set image_size instead",
+    "in_chans": "images always have three channels, red, green and blue",
+    "num_classes": "the classifier is removed",
     "pretrained": "it is a parameter of ImageEmbedder",
 }
 
-
-_loading = threading.RLock()
+_lock = threading.RLock()
 
 
 class Backbone(NamedTuple):
-    """A network in evaluation mode on its device, and where it comes from."""
+    """A network in evaluation mode on its device, without a classifier."""
 
     module: "nn.Module"
     preprocessing: dict[str, Any]
-    fingerprint: str
+    digest: str
 
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """What decides which network is loaded, where from, and onto what device."""
+    """Everything that determines a backbone: its name, weights, device and precision.
+
+    `model_kwargs` may contain values that are not hashable, and are compared as text.
+    """
 
     model: str
     pretrained: bool
-    checkpoint: Checkpoint | None
+    weights_file: WeightsFile | None
     device: str
     precision: str
     model_kwargs: Mapping[str, Any] = field(compare=False)
     kwargs_as_text: str = field(init=False)
-    folder: tuple[Any, ...] = field(init=False)
+    local_files: tuple[Any, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Spell out the keyword arguments, which need not be hashable themselves."""
+        """Set the fields that are compared in place of others."""
         text = repr(sorted(self.model_kwargs.items()))
         object.__setattr__(self, "kwargs_as_text", text)
-        object.__setattr__(self, "folder", _state_of_folder(self.model))
+        object.__setattr__(self, "local_files", _list_local_files(self.model))
 
 
 def load_backbone(spec: BackboneSpec) -> Backbone:
-    """Return the network without its classifier, ready to embed on its device.
+    """Return a network without its classifier, in evaluation mode on its device.
 
-    The last few networks are kept, so that estimators with the same parameters share
+    The last four backbones are kept, so that estimators with the same parameters share
     one. Untrained weights are drawn from a fixed seed.
     """
-    # One at a time: two threads would load a network twice, and draw untrained
-    # weights from one stream of random numbers.
-    with _loading:
-        return kept_backbone(spec)
+    # Two threads would load a network twice, and draw untrained weights from the same
+    # stream of random numbers.
+    with _lock:
+        return _load_backbone(spec)
 
 
 @lru_cache(maxsize=4)
-def kept_backbone(spec: BackboneSpec) -> Backbone:
-    """Load a network; the last few are kept."""
-    module, sides = load_module(spec), spec.model_kwargs.get("img_size")
-    return make_backbone(
-        module,
-        identify(module),
-        spec.device,
-        spec.precision,
-        None if sides is None else two_sides(sides),
-    )
+def _load_backbone(spec: BackboneSpec) -> Backbone:
+    module, image_size = load_module(spec), spec.model_kwargs.get("img_size")
+    sides = None if image_size is None else check_image_size(image_size)
+    digest = hash_network(module)
+    return make_backbone(module, digest, spec.device, spec.precision, sides)
+
+
+def clear_backbones() -> None:
+    """Remove the backbones that are kept from memory."""
+    _load_backbone.cache_clear()
 
 
 def load_module(spec: BackboneSpec) -> "nn.Module":
-    """Return the network without its classifier, as timm builds it."""
+    """Return a network without its classifier, as timm creates it."""
     check_model_name(spec.model)
     with building(seed=0):
-        module = _create(spec)
-    if spec.checkpoint is not None:
-        load_checkpoint(module, spec.checkpoint.path, model=spec.model)
+        module = _create_model(spec)
+    if spec.weights_file is not None:
+        load_weights(module, spec.weights_file.path, model=spec.model)
     return module
 
 
 def make_backbone(
     module: "nn.Module",
-    identity: str,
+    digest: str,
     device: str,
     precision: str,
     sides: tuple[int, int] | None,
 ) -> Backbone:
-    """Make a network ready to embed; it is changed in place.
+    """Turn a network into a backbone. The module is modified in place.
 
-    `identity` is what `identify` said of it before. `sides` are height and width of an
-    image it takes, by default those timm tells.
+    `digest` is the result of `hash_network` for the unmodified module. `sides` are the
+    height and width of an image that the network accepts, by default timm's.
     """
     import torch
 
     module = module.requires_grad_(False).eval().to("cpu", torch.float32)
     config = default_config(module)
     if precision != "bfloat16":
-        # Folded biases, rounded to 8 bits, would cost neighbours (lower_weights).
+        # With bfloat16, the folded biases would be rounded to 8 bits, which changes
+        # more neighbors than rounded weights alone.
         shape = (1, 3, *(sides or config["input_size"][1:]))
         random = torch.Generator("cpu").manual_seed(0)
         example = torch.rand(shape, generator=random, dtype=torch.float32, device="cpu")
@@ -124,131 +128,135 @@ def make_backbone(
     if precision != "float32":
         lower_weights(module, getattr(torch, precision))
     module = module.eval().to(device).to(memory_format=torch.channels_last)
-    return Backbone(module, config, identity)
+    return Backbone(module, config, digest)
 
 
-def identify(module: "nn.Module") -> str:
-    """Return what tells a network: a hash of its weights and of its structure."""
+def hash_network(module: "nn.Module") -> str:
+    """Return a digest of the weights and of the structure of a network."""
     structure = hashlib.blake2b(repr(module).encode(), digest_size=16).hexdigest()
-    return f"{fingerprint(module)} {structure}"
+    return f"{hash_weights(module)} {structure}"
 
 
-def keyword_arguments(
+def check_model_kwargs(
     model: str, model_kwargs: Mapping[str, Any] | None, image_size: Any
 ) -> dict[str, Any]:
-    """Return what timm is to build the model with, checked."""
+    """Return the validated keyword arguments with which timm creates the model."""
     kwargs = dict(model_kwargs or {})
-    for name in _NOT_IN_MODEL_KWARGS.keys() & kwargs.keys():
+    for name in _FORBIDDEN_KWARGS.keys() & kwargs.keys():
         raise ValueError(
-            f"model_kwargs={kwargs!r} must not hold {name!r}: "
-            f"{_NOT_IN_MODEL_KWARGS[name]}."
+            f"model_kwargs={kwargs!r} must not contain {name!r}: "
+            f"{_FORBIDDEN_KWARGS[name]}."
         )
-    if image_size is not None and _may_want_image_size(model):
-        kwargs.setdefault("img_size", two_sides(image_size))
+    if image_size is not None and _may_need_image_size(model):
+        kwargs.setdefault("img_size", check_image_size(image_size))
     return kwargs
 
 
 def check_model_name(model: str) -> None:
-    """Raise ValueError with the nearest names if timm does not know this one."""
+    """Raise ValueError with similar names if timm does not know the model."""
     import timm
 
-    if ":" in model:  # hf-hub:... and local-dir:..., resolved by timm
+    if ":" in model:  # hf-hub:... and local-dir:... are resolved by timm
         return
     if "/" in model:
         raise ValueError(
-            f"model={model!r} is no name of timm; did you mean 'hf-hub:{model}'?"
+            f"model={model!r} is not a timm model; did you mean 'hf-hub:{model}'?"
         )
     architecture, _, tag = model.partition(".")
     if not timm.is_model(architecture):
         raise ValueError(
-            f"model={model!r} is not a model of timm"
-            f"{_suggestion(architecture, timm.list_models())}"
+            f"model={model!r} is not a timm model"
+            f"{_suggest(architecture, timm.list_models())}"
         )
-    tagged = timm.list_pretrained(f"{architecture}.*")
-    if tag and model not in tagged:
+    with_tags = timm.list_pretrained(f"{architecture}.*")
+    if tag and model not in with_tags:
         raise ValueError(
-            f"model={model!r}: {architecture} has no weights tagged {tag!r}"
-            f"{_suggestion(model, tagged)}"
+            f"model={model!r}: {architecture} has no weights with the tag {tag!r}"
+            f"{_suggest(model, with_tags)}"
         )
 
 
 def default_config(model: "nn.Module") -> dict[str, Any]:
-    """Return timm's preprocessing for this model and these weights."""
+    """Return timm's preprocessing for a model and its weights."""
     import timm.data
 
     config: dict[str, Any] = timm.data.resolve_model_data_config(model)
     return config
 
 
-def _may_want_image_size(model: str) -> bool:
-    """Tell whether the network is built for one size, to be named when it is built."""
-    import timm
-
-    if ":" in model:
-        return True  # not known before it is built: see _create
-    config = timm.get_pretrained_cfg(model)
-    return config is not None and bool(config.fixed_input_size)
-
-
 def evaluation_transform(config: Mapping[str, Any]) -> list[Any]:
-    """Return the steps of timm's evaluation transform, without the normalisation."""
+    """Return the steps of timm's evaluation transform, without the normalization."""
     import timm.data
 
     transform = timm.data.create_transform(**config, is_training=False, normalize=False)
     return list(transform.transforms)
 
 
-def _create(spec: BackboneSpec) -> "nn.Module":
+def _may_need_image_size(model: str) -> bool:
+    """Return whether the image size has to be passed when the model is created."""
+    import timm
+
+    if ":" in model:
+        return True  # unknown before the model is created, see _create_model
+    config = timm.get_pretrained_cfg(model)
+    return config is not None and bool(config.fixed_input_size)
+
+
+def _create_model(spec: BackboneSpec) -> "nn.Module":
     import timm
 
     name = spec.model
-    download = spec.pretrained and spec.checkpoint is None
+    download = spec.pretrained and spec.weights_file is None
     if download and ":" not in name and not timm.is_model_pretrained(name):
-        raise _weights_unavailable(name, "timm has no weights for it.")
+        raise _weights_unavailable(name, "timm has no weights for this model.")
     try:
-        model: nn.Module = timm.create_model(
+        module: nn.Module = timm.create_model(
             name, pretrained=download, num_classes=0, **spec.model_kwargs
         )
     except TypeError as error:
         if ":" in name and "img_size" in spec.model_kwargs:
-            # Only timm knows which model is behind the name; this one takes any size.
+            # The architecture is known to timm only. This one accepts any image size.
             kwargs = {k: v for k, v in spec.model_kwargs.items() if k != "img_size"}
-            return _create(replace(spec, model_kwargs=kwargs))
+            return _create_model(replace(spec, model_kwargs=kwargs))
         raise ValueError(
-            f"model_kwargs={spec.model_kwargs!r} does not suit model={name!r}: {error}"
+            f"model_kwargs={spec.model_kwargs!r} does not fit model={name!r}: {error}"
         ) from error
     except OSError as error:
         if not download and ":" not in name:
             raise
         raise _weights_unavailable(name, str(error)) from error
-    return model
+    return module
 
 
-def _state_of_folder(model: str) -> tuple[Any, ...]:
-    """Return what tells the files behind a "local-dir:" name from later ones."""
+def _list_local_files(model: str) -> tuple[Any, ...]:
+    """Return name, size and time of each file of a "local-dir:" model."""
     scheme, _, path = model.partition(":")
     if scheme != "local-dir" or not os.path.isdir(path):
         return ()
-    found = [(entry.name, entry.stat()) for entry in os.scandir(path)]
-    return tuple(sorted((name, s.st_size, s.st_mtime_ns) for name, s in found))
+    files = [(entry.name, entry.stat()) for entry in os.scandir(path)]
+    return tuple(sorted((name, s.st_size, s.st_mtime_ns) for name, s in files))
 
 
 def _weights_unavailable(model: str, reason: str) -> WeightsUnavailableError:
     return WeightsUnavailableError(
-        f"the pretrained weights of model={model!r} cannot be had. Three "
-        f"ways out: pass checkpoint_path='weights.safetensors'; fill the cache of "
-        f"huggingface_hub on a machine with a network, copy it here (HF_HOME says "
-        f"where) and set HF_HUB_OFFLINE=1; or take another model. The cause: {reason}"
+        f"the pretrained weights of model={model!r} could not be loaded: {reason} "
+        f"Either pass the weights as checkpoint_path='weights.safetensors'; or fill "
+        f"the cache of huggingface_hub on a machine with internet access, copy it to "
+        f"this machine (its location is HF_HOME) and set HF_HUB_OFFLINE=1; or use "
+        f"another model."
     )
 
 
-def _suggestion(name: str, known: list[str]) -> str:
-    bare = {_bare(candidate): candidate for candidate in known}
-    near = difflib.get_close_matches(_bare(name), bare, n=3, cutoff=0.5)
-    if not near:
-        return "; timm.list_models() lists them."
-    return f"; did you mean {', '.join(repr(bare[match]) for match in near)}?"
+def _suggest(name: str, candidates: list[str]) -> str:
+    """Return the end of an error message, with the most similar names."""
+    by_simple_name = {_simplify(candidate): candidate for candidate in candidates}
+    similar = difflib.get_close_matches(
+        _simplify(name), by_simple_name, n=3, cutoff=0.5
+    )
+    if not similar:
+        return "; timm.list_models() returns all names."
+    return f"; did you mean {', '.join(repr(by_simple_name[s]) for s in similar)}?"
 
 
-def _bare(name: str) -> str:
+def _simplify(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")

@@ -1,46 +1,53 @@
-"""A network that the user brings, made ready without changing it."""
+"""Backbones from a module that the user passes, which is copied and not modified."""
 
 import threading
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from imgsim.embedding.pretrained._preprocessing import two_sides
-from imgsim.embedding.pretrained._timm_backbone import Backbone, identify, make_backbone
+from imgsim.embedding.pretrained._preprocessing import check_image_size
+from imgsim.embedding.pretrained._timm_backbone import (
+    Backbone,
+    hash_network,
+    make_backbone,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-_copying = threading.Lock()
-_made_of: "WeakKeyDictionary[nn.Module, tuple[Any, Backbone]]" = WeakKeyDictionary()
+_lock = threading.Lock()
+_copies: "WeakKeyDictionary[nn.Module, tuple[Any, Backbone]]" = WeakKeyDictionary()
 
 
-def backbone_of(
+def copy_backbone(
     module: "nn.Module", device: str, precision: str, image_size: Any
 ) -> Backbone:
-    """Return a copy of a network, ready to embed; a new one if it was changed since."""
-    sides = None if image_size is None else two_sides(image_size)
-    with _copying:
-        identity = identify(module)
-        state = (device, precision, sides, identity)
-        known, backbone = _made_of.get(module, (None, None))
-        if backbone is None or known != state:
-            backbone = make_backbone(
-                deepcopy(module), identity, device, precision, sides
-            )
-            _made_of[module] = state, backbone
+    """Return a backbone from a copy of a module.
+
+    The copy is kept, and replaced if the module has changed since.
+    """
+    sides = None if image_size is None else check_image_size(image_size)
+    with _lock:
+        digest = hash_network(module)
+        key = (device, precision, sides, digest)
+        kept_key, backbone = _copies.get(module, (None, None))
+        if backbone is None or kept_key != key:
+            copy = deepcopy(module)
+            backbone = make_backbone(copy, digest, device, precision, sides)
+            _copies[module] = key, backbone
     return backbone
 
 
-def refuse_with_module(**parameters: Any) -> None:
-    """Raise if parameters are given that only make sense with a name."""
+def check_unused(**parameters: Any) -> None:
+    """Raise ValueError if a parameter is set that a module does not use."""
     for name, value in parameters.items():
         if value is not None:
             raise ValueError(
-                f"{name}={value!r} is for models by name; model is a network already."
+                f"{name}={value!r} is used only if model is a name, but model is a "
+                f"module; set {name}=None."
             )
 
 
-def forget_copies() -> None:
-    """Free the copies."""
-    _made_of.clear()
+def clear_copies() -> None:
+    """Remove the copies from memory."""
+    _copies.clear()

@@ -1,4 +1,4 @@
-"""Weights from a file, checked against the network, and never executed."""
+"""Loading of weights from a file, without executing code that it may contain."""
 
 import hashlib
 import inspect
@@ -6,54 +6,54 @@ import os
 import pickle
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_N_LISTED_KEYS = 5
+_N_SHOWN_KEYS = 5
 
 
-class Checkpoint(NamedTuple):
-    """A file of weights, told apart from another put in its place later."""
+class WeightsFile(NamedTuple):
+    """A file of weights, identified by its path, size and time of modification."""
 
     path: str
     n_bytes: int
     modified_ns: int
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> "Checkpoint":
-        """Look up the file at `path`."""
+    def from_path(cls, path: str | os.PathLike[str]) -> Self:
+        """Look up the size and the time of the file at `path`."""
         if not os.path.isfile(path):
             raise FileNotFoundError(f"checkpoint_path={str(path)!r} is not a file.")
         status = os.stat(path)
         return cls(os.fspath(path), status.st_size, status.st_mtime_ns)
 
 
-def load_checkpoint(module: "nn.Module", path: str, *, model: str) -> None:
-    """Load weights by name; those of the classifier that was cut off may be left."""
+def load_weights(module: "nn.Module", path: str, *, model: str) -> None:
+    """Load weights by name. Weights of the removed classifier are ignored."""
     state = _read_state(path)
-    misfits = _misfits(module, state)
-    remap = getattr(inspect.getmodule(type(module)), "checkpoint_filter_fn", None)
-    if misfits and remap is not None:
-        # timm's own way from weights as published, or for another image size.
-        state = remap(state, module)
-        misfits = _misfits(module, state)
-    if misfits:
+    mismatches = _find_mismatches(module, state)
+    convert = getattr(inspect.getmodule(type(module)), "checkpoint_filter_fn", None)
+    if mismatches and convert is not None:
+        # timm's conversion of published weights, and of weights for another image size.
+        state = convert(state, module)
+        mismatches = _find_mismatches(module, state)
+    if mismatches:
         raise ValueError(
             f"checkpoint_path={path!r} does not fit model={model!r}: "
-            f"{'; '.join(misfits)}. Check model, image_size and model_kwargs."
+            f"{'; '.join(mismatches)}. Check model, image_size and model_kwargs."
         )
     names = module.state_dict().keys() & state.keys()
     module.load_state_dict({name: state[name] for name in names}, strict=False)
 
 
-def fingerprint(module: "nn.Module") -> str:
-    """Return a hash of all weights, the same wherever and however they were loaded."""
+def hash_weights(module: "nn.Module") -> str:
+    """Return a digest of all weights, independent of where they were loaded from."""
     import torch
 
     digest = hashlib.blake2b(digest_size=16)
-    # Buffers that a state dict leaves out may change rows, too.
+    # Buffers that are not in the state dict may affect embeddings, too.
     tensors = dict([*module.named_parameters(), *module.named_buffers()])
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -62,32 +62,30 @@ def fingerprint(module: "nn.Module") -> str:
     return digest.hexdigest()
 
 
-def _misfits(model: "nn.Module", state: Mapping[str, "Tensor"]) -> list[str]:
-    """Say which keys are missing, unexpected, or of another shape."""
-    expected = model.state_dict()
-    ignorable = (*_classifier_prefixes(model), "AuxLogits.")
-    groups = {
+def _find_mismatches(module: "nn.Module", state: Mapping[str, "Tensor"]) -> list[str]:
+    """Describe the keys that are missing, unexpected, or of a different shape."""
+    expected = module.state_dict()
+    ignored = (*_classifier_prefixes(module), "AuxLogits.")
+    keys_by_kind = {
         "missing": [
             key
             for key in expected
             if key not in state and not key.endswith(".num_batches_tracked")
         ],
         "unexpected": [
-            key
-            for key in state
-            if key not in expected and not key.startswith(ignorable)
+            key for key in state if key not in expected and not key.startswith(ignored)
         ],
-        "of another shape": [
+        "of a different shape": [
             f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
             for key in expected
             if key in state and state[key].shape != expected[key].shape
         ],
     }
-    return [_listed(what, keys) for what, keys in groups.items() if keys]
+    return [_describe_keys(kind, keys) for kind, keys in keys_by_kind.items() if keys]
 
 
 def _read_state(path: str) -> "dict[str, Tensor]":
-    """Read a state dict without executing anything the file holds."""
+    """Read a state dict without executing code in the file."""
     import torch
     from safetensors.torch import load_file
 
@@ -97,24 +95,23 @@ def _read_state(path: str) -> "dict[str, Tensor]":
             state = load_file(path)
         else:
             with warnings.catch_warnings():
-                # torch warns about old pickles, and refuses them below where need be.
+                # torch warns of old pickles, and rejects unsafe ones as handled below.
                 warnings.simplefilter("ignore")
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"checkpoint_path={path!r} holds more than tensors: to load it would "
-            f"execute code, which is refused. Save the weights with "
-            f"safetensors.torch.save_file."
+            f"checkpoint_path={path!r} contains more than tensors, and loading it "
+            f"would execute code. Save the weights with safetensors.torch.save_file."
         ) from error
     except Exception as error:
         raise ValueError(
-            f"checkpoint_path={path!r} is damaged, or no file of weights: {error}"
+            f"checkpoint_path={path!r} is damaged or is not a file of weights: {error}"
         ) from error
-    return _weights_by_name(state, path)
+    return _extract_weights(state, path)
 
 
-def _weights_by_name(state: Any, path: str) -> "dict[str, Tensor]":
-    """Take the weights out of what trainers wrap around them."""
+def _extract_weights(state: Any, path: str) -> "dict[str, Tensor]":
+    """Return the weights by name, without the containers and prefixes of trainers."""
     import torch
 
     for wrapper in ("state_dict_ema", "model_ema", "state_dict", "model"):
@@ -125,20 +122,23 @@ def _weights_by_name(state: Any, path: str) -> "dict[str, Tensor]":
         for key, value in state.items()
     )
     if not by_name or not state:
-        raise ValueError(f"checkpoint_path={path!r} holds no weights by name.")
-    # DataParallel, torch.compile and Lightning put one word before all names.
+        raise ValueError(
+            f"checkpoint_path={path!r} does not contain a state dict, which is a dict "
+            f"of tensors by name."
+        )
+    # DataParallel, torch.compile and Lightning add a common prefix to all names.
     while len({key.partition(".")[0] for key in state}) == 1:
         state = {key.partition(".")[2]: value for key, value in state.items()}
     return dict(state)
 
 
-def _classifier_prefixes(model: "nn.Module") -> tuple[str, ...]:
-    names = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+def _classifier_prefixes(module: "nn.Module") -> tuple[str, ...]:
+    names = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
     return tuple(f"{n}." for n in ((names,) if isinstance(names, str) else names))
 
 
-def _listed(what: str, keys: list[str]) -> str:
-    shown = ", ".join(keys[:_N_LISTED_KEYS])
-    n_more = len(keys) - _N_LISTED_KEYS
+def _describe_keys(kind: str, keys: list[str]) -> str:
+    shown = ", ".join(keys[:_N_SHOWN_KEYS])
+    n_more = len(keys) - _N_SHOWN_KEYS
     more = f" and {n_more} more" if n_more > 0 else ""
-    return f"{len(keys)} keys {what} ({shown}{more})"
+    return f"{len(keys)} keys {kind} ({shown}{more})"
