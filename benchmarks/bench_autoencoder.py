@@ -28,7 +28,7 @@ from imgsim import (
     load_image_folder,
 )
 from imgsim.datasets import load_digit_images
-from imgsim.embedding._base_reconstructor import preparation
+from imgsim.embedding.autoencoder._training_images import make_resizer
 from imgsim.images import ImageStream
 from imgsim.metrics import average_precision_at_k, precision_at_k
 
@@ -103,7 +103,7 @@ class Pixels(TransformerMixin, BaseEstimator):
 
     def _pixels(self, X):
         n_colors = 1 if self.parameters["color"] == "gray" else 3
-        prepare = preparation(self.parameters["image_size"], n_colors)
+        prepare = make_resizer(self.parameters["image_size"], n_colors)
         batches = ImageStream(X, transform=prepare)
         images = np.stack([image for batch in batches for image in batch.images])
         return (images.reshape(len(images), -1) / 255).astype(np.float32)

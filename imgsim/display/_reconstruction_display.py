@@ -16,7 +16,7 @@ from imgsim.display._grid import (
     check_length,
     draw_grid,
 )
-from imgsim.embedding._base_reconstructor import preparation
+from imgsim.embedding.autoencoder._training_images import make_resizer
 from imgsim.images import ImageStream
 from imgsim.images._sources import check_image_sources
 
@@ -138,7 +138,7 @@ class ReconstructionDisplay:
             chosen = _extremes(errors, n_images, worst=select == "worst")
         shown = [sources[i] for i in chosen.tolist()]
         architecture = estimator.autoencoder_.architecture
-        prepare = preparation(architecture.image_size, architecture.n_colors)
+        prepare = make_resizer(architecture.image_size, architecture.n_colors)
         return cls(
             originals=_prepared(shown, prepare),
             reconstructions=_reconstructed(shown, errors[chosen], estimator),

@@ -1,27 +1,27 @@
 """From the parameters of an autoencoder embedder to a trained network."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from numpy.random import RandomState
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
 from imgsim._compute.torch_random import learning
 from imgsim._typing import PixelArray
-from imgsim.embedding._base_reconstructor import preparation
-from imgsim.embedding._training_loop import Split, train
 from imgsim.embedding.autoencoder._augmentation import Corruption
 from imgsim.embedding.autoencoder._initialization import Changes, begin
 from imgsim.embedding.autoencoder._latent_axes import scale_axes
 from imgsim.embedding.autoencoder._trainer import Training, TrainingOptions
 from imgsim.embedding.autoencoder._training_checkpoint import TrainingCheckpoint
-from imgsim.embedding.autoencoder._training_images import TrainingImages
+from imgsim.embedding.autoencoder._training_images import TrainingImages, make_resizer
 from imgsim.embedding.pretrained._weights_file import hash_weights
 from imgsim.images._sources import check_image_sources
 
@@ -84,6 +84,21 @@ class LearningParameters:
         return cls(**{each.name: getattr(embedder, each.name) for each in fields(cls)})
 
 
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the images to learn from, in random order, and of those held back."""
+
+    learned: NDArray[np.int64]
+    held_back: NDArray[np.int64]
+
+    @classmethod
+    def random(cls, n_images: int, held_back: float, seed: int) -> "Split":
+        """Hold back a share of the images, none if that is less than one."""
+        order = np.random.default_rng(seed).permutation(n_images)
+        n_held_back = int(held_back * n_images)
+        return cls(order[n_held_back:], order[:n_held_back])
+
+
 class Learned(NamedTuple):
     """A trained network on the CPU, and how it came about."""
 
@@ -114,7 +129,7 @@ def read_images(parameters: LearningParameters, X: Any) -> TrainingImages:
     resolve_device(parameters.device)
     return TrainingImages(
         check_image_sources(X),
-        preparation(architecture.image_size, architecture.n_colors),
+        make_resizer(architecture.image_size, architecture.n_colors),
         batch_size=parameters.batch_size,
         n_jobs=parameters.n_jobs,
         on_error=parameters.on_error,
@@ -320,3 +335,57 @@ def _precision(parameters: LearningParameters, device: str) -> str:
 
 def _drawn_seed(random_state: int | RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def train(
+    training: Training,
+    images: TrainingImages,
+    split: Split,
+    *,
+    max_epochs: int,
+    patience: int | None,
+    checkpoint: TrainingCheckpoint | None,
+    verbose: int,
+) -> bool:
+    """Run the epochs that are left, and leave the network as after the best.
+
+    Return False if Ctrl-C ended the training before; it is raised as long as there is
+    no epoch to keep.
+    """
+    is_finished = True
+    try:
+        for _ in _with_progress(training, max_epochs, verbose):
+            if patience is not None and training.n_epochs_without_gain() >= patience:
+                break
+            training.run_epoch(images, split.learned, split.held_back)
+            if checkpoint is not None:
+                checkpoint.save(training)
+    except KeyboardInterrupt:
+        if not training.best_weights:
+            raise
+        is_finished = False
+    training.network.load_state_dict(training.best_weights)
+    if is_finished and checkpoint is not None:
+        checkpoint.remove()
+    return is_finished
+
+
+def _with_progress(training: Training, max_epochs: int, verbose: int) -> Iterator[int]:
+    """Count the epochs that are left, and show how the losses go."""
+    from tqdm.auto import tqdm
+
+    epochs = range(training.n_epochs, max_epochs)
+    if not verbose:
+        yield from epochs
+        return
+    with tqdm(
+        total=max_epochs, initial=training.n_epochs, desc="training", unit=" epochs"
+    ) as bar:
+        for epoch in epochs:
+            yield epoch
+            curves = {
+                "loss": training.loss_curve,
+                "held_back": training.validation_loss_curve,
+            }
+            bar.set_postfix({k: f"{v[-1]:.4f}" for k, v in curves.items() if v})
+            bar.update()

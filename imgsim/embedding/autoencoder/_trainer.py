@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 from imgsim._compute.precision import computing_in
 from imgsim._compute.torch_settings import ProcessSwitch
 from imgsim._typing import PixelArray
-from imgsim.embedding._latent_penalty import contraction, divergence, drawn
 from imgsim.embedding.autoencoder._augmentation import Corruption, half_mirrored
-from imgsim.embedding.autoencoder._losses import reconstruction_loss
+from imgsim.embedding.autoencoder._losses import (
+    contraction,
+    divergence,
+    drawn,
+    reconstruction_loss,
+)
 from imgsim.embedding.autoencoder._training_images import TrainingImages
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn import get_config
 
 from imgsim._typing import PixelArray
@@ -124,3 +125,18 @@ def _space_for(n_images: int, shape: tuple[int, ...]) -> PixelArray | None:
     if n_bytes > get_config()["working_memory"] * _MEBIBYTE:
         return None
     return np.empty((n_images, *shape), dtype=np.uint8)
+
+
+def make_resizer(image_size: int, n_colors: int) -> Callable[[PixelArray], PixelArray]:
+    """Return the function that stretches an image to a square, grey if one colour."""
+
+    def prepare(rgb: PixelArray) -> PixelArray:
+        image = Image.fromarray(rgb)
+        if n_colors == 1:
+            image = image.convert("L")
+        small = image.resize(
+            (image_size, image_size), Image.Resampling.BILINEAR, reducing_gap=3.0
+        )
+        return np.asarray(small).reshape(image_size, image_size, n_colors)
+
+    return prepare

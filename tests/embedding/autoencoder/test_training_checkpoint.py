@@ -44,8 +44,8 @@ def test_a_failing_write_leaves_the_last_state(tmp_path, monkeypatch):
     checkpoint = TrainingCheckpoint(tmp_path, {})
     checkpoint.save(_Training(1.0))
 
-    def fail(content, path):
-        path.write_bytes(b"half of it")
+    def fail(content, file):
+        file.write(b"half of it")
         raise OSError("no space left on device")
 
     monkeypatch.setattr(torch, "save", fail)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgsim.embedding._training_loop import Split
+from imgsim.embedding.autoencoder._fit_autoencoder import Split
 
 
 @pytest.mark.parametrize(
