@@ -25,8 +25,8 @@ def building(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def learning() -> Iterator[None]:
-    """Let gradients flow, also where the program around has stopped them."""
+def gradients_enabled() -> Iterator[None]:
+    """Enable gradients, even if the calling program has disabled them."""
     import torch
 
     with torch.inference_mode(False), torch.enable_grad():

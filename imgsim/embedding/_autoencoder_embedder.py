@@ -1,11 +1,12 @@
-"""Embedding by a convolutional autoencoder, learned on the images themselves."""
+"""Embedder that trains a convolutional autoencoder on the images themselves."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from copy import deepcopy
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.random import RandomState
@@ -19,16 +20,15 @@ from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim._warnings import warn_caller
 from imgsim.embedding._base import BaseImageEmbedder
+from imgsim.embedding.autoencoder._augmentation import Augmentation
 from imgsim.embedding.autoencoder._fit_autoencoder import (
-    Learned,
-    LearningParameters,
-    Previous,
-    learn,
-    learn_once,
-    read_images,
+    TrainedNetwork,
+    TrainingResult,
+    fit_autoencoder,
+    fit_one_epoch,
+    read_training_images,
 )
-from imgsim.embedding.autoencoder._initialization import Changes
-from imgsim.embedding.autoencoder._training_images import TrainingImages, make_resizer
+from imgsim.embedding.autoencoder._training_images import make_resizer
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
 from imgsim.embedding.pretrained._weights_file import hash_weights
 from imgsim.images import ImageFailure
@@ -41,164 +41,180 @@ if TYPE_CHECKING:
 
 
 class AutoencoderEmbedder(BaseImageEmbedder):
-    """Embed images by a convolutional autoencoder, learned on the images themselves.
+    """Embed images with a convolutional autoencoder trained on the images themselves.
 
-    For images unlike photographs, such as scans, drawings or textures, and where no
-    pretrained weights may be had. A network of residual blocks squeezes each image
-    into a row of `latent_dim` numbers, and learns to give the image back from it [1]_.
+    Use it for images that differ from photographs, such as scans, drawings or textures,
+    and where no pretrained weights are available. A network of residual blocks encodes
+    each image as `latent_dim` numbers and is trained to reconstruct the image from
+    them [1]_.
 
     Parameters
     ----------
     latent_dim : int, default=128
-        Width of a row.
+        Number of features of an embedding.
 
     image_size : int, default=64
-        Pixels along each side of the square that images are stretched to, 8 to 1024.
+        Side of the square, in pixels from 8 to 1024, to which images are resized. The
+        aspect ratio is not preserved.
 
     channels : tuple of int, default=(32, 64, 128, 256)
-        Widths of the network; at each, the picture is halved once.
+        Number of channels at each resolution of the network. The first resolution is
+        half of `image_size`, and each further one is half of the one before.
 
     n_blocks : int, default=1
-        Number of residual blocks at each width, on the way in and on the way out.
+        Number of residual blocks at each resolution, in the encoder and in the decoder.
 
     color : {"rgb", "gray"}, default="rgb"
-        Whether images are learned in colour.
+        Whether the network is trained on color images or on gray images.
 
     init : {"auto", "pca", "random"}, default="auto"
-        What the network begins as. "pca" gives it a linear path that begins as
-        principal components, which training improves on; "auto" does so unless warps
-        are to be undone.
+        Initialization of the network. "pca" adds a linear path that is initialized with
+        principal components, which training then improves. "random" has no such path.
+        "auto" is "pca" unless the augmentation warps images.
 
     augment : {"auto", "mirror", "warp", "mirror+warp"}, default="auto"
-        Changes of the images in training. "mirror" learns mirrored images, too. "warp"
-        turns, scales, shears, shifts and bends an image [2]_, and learns to give back
-        what it was: rows then tell what is shown rather than how it stands. "auto"
-        tries both on some of the images: mirrored ones are learned if they could be
-        from the collection, warps undone if warped ones could not. None changes
-        nothing.
+        Augmentation in training. "mirror" also trains on mirrored images. "warp"
+        rotates, scales, shears, shifts and elastically deforms [2]_ each image before
+        it is encoded, and the network is trained to reconstruct the original image.
+        Embeddings then depend on what an image shows rather than on its pose. "auto"
+        measures on a sample of the images which of the two fits: "mirror" is used if
+        mirrored images resemble the collection, "warp" if warped images do not. None
+        uses no augmentation.
 
     noise_std : float, default=0.0
-        Standard deviation of noise that is to be removed [1]_, in those of a pixel.
+        Standard deviation of the noise that is added to images before they are
+        encoded [1]_, relative to the standard deviation of the pixels.
 
     mask_ratio : float, default=0.0
-        Share of an 8 by 8 grid of cells that is hidden and to be filled in [3]_.
+        Fraction of the cells of an 8 x 8 grid that are masked before an image is
+        encoded, and that the network is trained to fill in [3]_.
 
     loss : {"mse", "l1", "ssim+l1"}, default="mse"
-        What is minimised: the squared or the absolute difference of pixels, or that
-        of structure [4]_ (85 %) and pixels.
+        Reconstruction loss: the mean squared error of the pixels, their mean absolute
+        error, or the structural dissimilarity [4]_ (weight 0.85) plus the mean absolute
+        error (weight 0.15).
 
     penalty : {"variational", "contractive"}, default=None
-        Penalty on rows: their divergence from a normal distribution [5]_, or their
-        slope [6]_.
+        Penalty on the latent vectors. "variational" is their divergence from a standard
+        normal distribution [5]_; "contractive" is their sensitivity to small changes of
+        the pixels [6]_.
 
     penalty_weight : float, default=0.1
-        Weight of the penalty beside the loss.
+        Weight of the penalty, which is added to the reconstruction loss.
 
     rescale : bool, default=True
-        Whether rows are brought on axes that vary as much as they tell images from
-        warped copies of themselves. It leaves reconstructions as they are.
+        Whether the axes of the embeddings are rescaled by their signal-to-noise ratio,
+        measured on warped copies of the images. This does not change reconstructions.
 
     max_epochs : int, default=12
-        Number of times that every image is learned from.
+        Maximum number of epochs.
 
     batch_size : int, default=64
-        Number of images in a step of training, and held at a time afterwards.
+        Number of images in a batch, in training and in embedding.
 
     learning_rate : float, default=0.001
-        Largest step size of AdamW [7]_, reached after a tenth of the training; then it
-        falls as half a cosine to 0.
+        Maximum learning rate of AdamW [7]_. The learning rate rises linearly during the
+        first tenth of the training and then falls to 0 along half a period of a cosine.
 
     weight_decay : float, default=0.05
-        Decay of weights, in units of the learning rate.
+        Weight decay of AdamW, relative to the learning rate.
 
     validation_fraction : float, default=0.1
-        Share of the images held back to tell the best epoch, if `early_stopping`.
+        Fraction of the images that are used for validation if `early_stopping` is True.
 
     early_stopping : bool, default=True
-        Whether some images are held back, and training ends when they have not come
-        back better for `patience` epochs. Else the loss of training tells the best.
+        Whether to set aside validation images, and to stop when the validation loss has
+        not improved for `patience` epochs. The weights of the epoch with the smallest
+        validation loss are kept. If False, all images are used for training, and the
+        weights of the epoch with the smallest training loss are kept.
 
     patience : int, default=10
-        Number of epochs without gain after which training ends.
+        Number of epochs without improvement after which training stops.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the network that was learned before.
+        Whether `fit` continues with the network of the previous fit.
 
     checkpoint_dir : str or path-like, default=None
-        Folder in which the training is kept after every epoch. An interrupted `fit`
-        with the same images and parameters goes on there, to the same result on the
-        same device. When it is finished, the file is removed.
+        Folder in which a checkpoint is saved after every epoch. If `fit` is
+        interrupted, another `fit` with the same images and parameters resumes from the
+        checkpoint and gives the same result on the same device. The checkpoint is
+        deleted when training ends.
 
     normalize : {"l2"}, default=None
-        Whether rows are scaled to unit Euclidean length. None keeps them as they
-        come.
+        Whether embeddings are scaled to unit Euclidean length. None does not scale
+        them.
 
     device : str, default="auto"
-        Device of torch, such as "cpu" or "cuda:1". "auto" is the first CUDA device,
-        or else the CPU.
+        Device of torch, such as "cpu" or "cuda:1". "auto" is the first CUDA device if
+        there is one, and the CPU otherwise.
 
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        In what the network is trained: "auto" is bfloat16 on CUDA, and on a CPU that
-        has it. Rows and reconstructions are computed in float32.
+        Precision of training. "auto" is bfloat16 on CUDA devices and CPUs that support
+        it, and float32 otherwise. Embeddings and reconstructions are always computed in
+        float32.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the weights, the order of images and all changes.
+        Controls the initialization of the weights, the validation split, the order of
+        the images and the augmentation. Pass an int for reproducible results.
 
     n_jobs : int, default=-1
         Number of threads that decode images. None means 1 unless in a
         :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     cache : EmbeddingCache, str or path-like, default=None
-        Where rows are kept, so that no image is embedded twice by the same network; a
-        path means an :class:`EmbeddingCache` there.
+        Cache of embeddings, so that no image is embedded twice by the same network. A
+        path stands for an :class:`EmbeddingCache` at that path.
 
     on_error : {"raise", "nan"}, default="raise"
-        Whether an unreadable image raises, or is left out of training and leaves a row
-        of NaN, an entry in `failures_` and one warning for all.
+        What to do with an unreadable image. "raise" raises an error. "nan" leaves the
+        image out of training and sets its embedding to NaN; `failures_` lists the
+        unreadable images, and a single warning counts them.
 
     verbose : int, default=0
-        Whether to show bars with the progress of training and embedding.
+        Whether to show progress bars of training and embedding.
 
     Attributes
     ----------
     autoencoder_ : torch.nn.Module
-        The network, on the CPU.
+        The trained network, on the CPU.
 
     augment_ : str or None
-        The changes made; what "auto" stood for.
+        The augmentation in use, which `augment="auto"` has chosen.
 
     loss_curve_ : list of float
-        Loss of training in every epoch, with the penalty; for "mse", 1 is as bad as
-        the mean colour.
+        Mean training loss of every epoch, with the penalty. With `loss="mse"`, a
+        constant image of the mean color has a loss of 1.
 
     validation_loss_curve_ : list of float
-        Loss of the images held back, changed alike in every epoch, without the
-        penalty; empty if there are none.
+        Mean reconstruction loss of the validation images after every epoch, without the
+        penalty. They are corrupted in the same way in every epoch. The list is empty if
+        there are no validation images.
 
     n_iter_ : int
         Number of epochs that were run.
 
     best_epoch_ : int
-        Number of the epoch whose weights were kept, from 0.
+        Index of the epoch whose weights were kept, starting at 0.
 
     n_features_out_ : int
-        Width of a row.
+        Number of features of an embedding.
 
     failures_ : list of ImageFailure
-        Index, source and reason of each image that the last call could not read.
+        Row, source and reason of each image that the last call could not read.
 
     See Also
     --------
-    ImageEmbedder : Embed by what a network pretrained on photographs sees.
-    imgsim.display.ReconstructionDisplay : Show what comes back of images.
+    ImageEmbedder : Embed images with a network pretrained on photographs.
+    imgsim.display.ReconstructionDisplay : Show images and their reconstructions.
 
     Notes
     -----
-    Equal seeds give equal weights on the same device, with the same number of threads.
-    A pickle carries the weights; made on a GPU, it loads on a CPU.
+    The same `random_state` gives the same weights on the same device and with the same
+    number of threads. A pickle contains the weights; if the embedder was fitted on a
+    GPU, the pickle loads on a CPU, too.
 
-    After Ctrl-C, `warm_start` goes on from the weights that were kept, and a checkpoint
-    from the last epoch.
+    If Ctrl-C interrupts `fit`, `warm_start` continues from the weights of the best
+    epoch, and a checkpoint from the last epoch.
 
     References
     ----------
@@ -237,6 +253,13 @@ class AutoencoderEmbedder(BaseImageEmbedder):
     (3, 16, 16, 3)
     """
 
+    autoencoder_: "ConvAutoencoder"
+    augment_: str | None
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+    n_iter_: int
+    best_epoch_: int
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseImageEmbedder._parameter_constraints,
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
@@ -272,13 +295,13 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         image_size: int = 64,
         channels: Sequence[int] = (32, 64, 128, 256),
         n_blocks: int = 1,
-        color: str = "rgb",
-        init: str = "auto",
-        augment: str | None = "auto",
+        color: Literal["rgb", "gray"] = "rgb",
+        init: Literal["auto", "pca", "random"] = "auto",
+        augment: Literal["auto", "mirror", "warp", "mirror+warp"] | None = "auto",
         noise_std: float = 0.0,
         mask_ratio: float = 0.0,
-        loss: str = "mse",
-        penalty: str | None = None,
+        loss: Literal["mse", "l1", "ssim+l1"] = "mse",
+        penalty: Literal["variational", "contractive"] | None = None,
         penalty_weight: float = 0.1,
         rescale: bool = True,
         max_epochs: int = 12,
@@ -290,13 +313,13 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         patience: int = 10,
         warm_start: bool = False,
         checkpoint_dir: str | os.PathLike[str] | None = None,
-        normalize: str | None = None,
+        normalize: Literal["l2"] | None = None,
         device: str = "auto",
-        precision: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
         random_state: int | RandomState | None = None,
         n_jobs: int | None = -1,
         cache: EmbeddingCache | str | os.PathLike[str] | None = None,
-        on_error: str = "raise",
+        on_error: Literal["raise", "nan"] = "raise",
         verbose: int = 0,
     ) -> None:
         self.latent_dim = latent_dim
@@ -332,13 +355,13 @@ class AutoencoderEmbedder(BaseImageEmbedder):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:  # type: ignore[override]
-        """Learn to give the images back.
+        """Train the autoencoder on images.
 
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            As for `transform`. Decoded images are kept in memory, as 8 bits, if they
-            fit into scikit-learn's `working_memory` (1 GiB unless set); otherwise the
+            As for `transform`. The resized images are held in memory as uint8 if they
+            fit into scikit-learn's `working_memory` (1 GiB by default). Otherwise the
             files are read again in every epoch.
 
         y : Ignored
@@ -346,7 +369,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
 
         Returns
         -------
-        self : object
+        self : AutoencoderEmbedder
             The fitted embedder.
 
         Raises
@@ -355,29 +378,28 @@ class AutoencoderEmbedder(BaseImageEmbedder):
             If an image cannot be read and `on_error="raise"`.
 
         ValueError
-            If no image can be read, the loss becomes infinite or NaN, or `warm_start`
-            meets parameters that the network learned before does not fit.
+            If no image can be read, if the loss becomes infinite or NaN, or if
+            `warm_start=True` and the parameters do not fit the network of the previous
+            fit.
 
         Warns
         -----
         ImageReadWarning
-            If images could not be read and `on_error="nan"`; they are left out.
+            If images could not be read and `on_error="nan"`; they are not used for
+            training.
 
         UserWarning
-            If Ctrl-C ended the training; what was learned until then is kept.
+            If Ctrl-C interrupted the training; the weights of the best epoch are kept.
         """
-        interruption = self._learn(X)
-        if interruption is not None:
-            warn_caller(interruption, UserWarning)
-        consequence = "they were not learned"
-        warn_of_failures(self.failures_, len(X), consequence)
+        self._train(X)
+        self._warn_of_unused_images(X)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_transform(  # type: ignore[override]
         self, X: Any, y: Any = None
     ) -> EmbeddingArray:
-        """Learn to give the images back, and embed them.
+        """Train the autoencoder on images, and embed the same images.
 
         Parameters
         ----------
@@ -389,24 +411,24 @@ class AutoencoderEmbedder(BaseImageEmbedder):
 
         Returns
         -------
-        rows : ndarray of shape (n_images, n_features_out_), dtype float32
-            What `fit(X).transform(X)` returns, with one warning of unreadable images.
+        embeddings : ndarray of shape (n_images, n_features_out_), dtype float32
+            The result of `fit(X).transform(X)`, with a single warning about unreadable
+            images.
         """
-        interruption = self._learn(X)
-        if interruption is not None:
-            warn_caller(interruption, UserWarning)
-        rows, failures = self._transform_without_warning(X)
-        warn_of_failures(failures, len(rows), "their rows are NaN")
-        return rows
+        self._train(X)
+        embeddings, failures = self._transform_without_warning(X)
+        warn_of_failures(failures, len(embeddings), "their embeddings are NaN")
+        return embeddings
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learn once from each of some more images.
+        """Train for one epoch on a further set of images.
 
-        The first call decides on the scale of pixels and on what `"auto"` stands for.
-        The learning rate does not decay, and no image is held back. A call with at
-        least `latent_dim` images finds the axes of rows anew by them. Rows made before
-        a call are not to be compared with rows made after it.
+        The first call determines the scale of the pixels and the augmentation for
+        `augment="auto"`. The learning rate is not reduced, and no validation images are
+        set aside. The axes of the embeddings are determined anew by each call with at
+        least `latent_dim` images. Embeddings computed before a call cannot be compared
+        with embeddings computed after it.
 
         Parameters
         ----------
@@ -429,19 +451,18 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         ValueError
             As for `fit`.
         """
-        self._validate_params()  # scikit-learn skips it after the first call
-        parameters = LearningParameters.of(self)
-        images = read_images(parameters, X)
-        state: dict[str, Any] | None = getattr(self, "_partial_state", None)
-        learned, next_state = learn_once(parameters, images, self._previous(), state)
-        self._keep(learned, images)
-        self._partial_state = next_state
-        consequence = "they were not learned"
-        warn_of_failures(self.failures_, len(X), consequence)
+        self._validate_params()  # scikit-learn omits it after the first call
+        params = self._params_by_name()
+        images = read_training_images(params, X)
+        state: dict[str, Any] | None = getattr(self, "_partial_fit_state", None)
+        result, state = fit_one_epoch(params, images, self._trained_network(), state)
+        self._set_result(result, images.failures)
+        self._partial_fit_state = state
+        self._warn_of_unused_images(X)
         return self
 
     def reconstruct(self, X: Any) -> PixelArray:
-        """Give images back from their rows.
+        """Encode images and decode the embeddings again.
 
         Parameters
         ----------
@@ -451,9 +472,9 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Returns
         -------
         images : ndarray of shape (n_images, image_size, image_size, 3), dtype uint8
-            Row i is what is left of image i; grey pictures have three equal channels.
-            With `on_error="nan"`, an unreadable image is black, and `failures_` says
-            why.
+            Reconstruction i belongs to image i. Gray images have three equal channels.
+            With `on_error="nan"`, the reconstruction of an unreadable image is black,
+            and `failures_` gives the reason.
 
         Raises
         ------
@@ -461,21 +482,21 @@ class AutoencoderEmbedder(BaseImageEmbedder):
             If an image cannot be read and `on_error="raise"`.
 
         NotFittedError
-            If nothing was learned yet.
+            If the embedder is not fitted.
         """
         sources, failures = self._check_sources(X)
         side = self.autoencoder_.architecture.image_size
         images = np.zeros((len(sources), side, side, 3), dtype=np.uint8)
-        for rows, _, reconstructed in self._reconstructed(sources, failures):
-            images[rows] = _as_rgb(reconstructed)
-        warn_of_failures(failures, len(sources), "they are black")
+        for positions, _, reconstructions in self._reconstruct(sources, failures):
+            images[positions] = _to_rgb(reconstructions)
+        warn_of_failures(failures, len(sources), "their reconstructions are black")
         return images
 
     def reconstruction_errors(self, X: Any) -> NDArray[np.float64]:
-        """Measure how far images are from what comes back of them.
+        """Compute the reconstruction error of each image.
 
-        Images unlike those learned come back worse, so that this is a score of
-        outliers.
+        Images unlike the training images have larger errors, so that the error is also
+        an outlier score.
 
         Parameters
         ----------
@@ -485,8 +506,9 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Returns
         -------
         errors : ndarray of shape (n_images,), dtype float64
-            Mean squared difference to the resized image, over pixels and channels in
-            [0, 1]. NaN for an unreadable image, with `on_error="nan"`.
+            Mean squared difference between the resized image and its reconstruction,
+            over pixels and channels in [0, 1]. With `on_error="nan"`, the error of an
+            unreadable image is NaN.
 
         Raises
         ------
@@ -494,14 +516,14 @@ class AutoencoderEmbedder(BaseImageEmbedder):
             If an image cannot be read and `on_error="raise"`.
 
         NotFittedError
-            If nothing was learned yet.
+            If the embedder is not fitted.
         """
-        errors, failures = self._errors(X)
+        errors, failures = self._reconstruction_errors(X)
         warn_of_failures(failures, len(errors), "their errors are NaN")
         return errors
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return minus the mean reconstruction error; higher is better.
+        """Return the negative mean reconstruction error; higher is better.
 
         Parameters
         ----------
@@ -514,8 +536,8 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Returns
         -------
         score : float
-            At most 0; minus the mean of `reconstruction_errors`, without unreadable
-            images; NaN if there are no others.
+            The negative mean of `reconstruction_errors` over the readable images, at
+            most 0. NaN if no image is readable.
 
         Raises
         ------
@@ -523,95 +545,120 @@ class AutoencoderEmbedder(BaseImageEmbedder):
             If an image cannot be read and `on_error="raise"`.
 
         NotFittedError
-            If nothing was learned yet.
+            If the embedder is not fitted.
         """
-        errors, failures = self._errors(X)
-        warn_of_failures(failures, len(errors), "they do not count")
-        known = errors[~np.isnan(errors)]
-        return -float(known.mean()) if len(known) else float("nan")
+        errors, failures = self._reconstruction_errors(X)
+        warn_of_failures(failures, len(errors), "they are left out of the score")
+        errors = errors[~np.isnan(errors)]
+        return -float(errors.mean()) if len(errors) else float("nan")
 
     def inverse_transform(self, X: ArrayLike) -> PixelArray:
-        """Turn rows into images.
+        """Decode embeddings to images.
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features_out_)
-            Rows as `transform` makes them, or any others, such as means of them.
+        X : array-like of shape (n_samples, n_features_out_)
+            Embeddings from `transform`, or other points of the same space, such as
+            means of embeddings.
 
         Returns
         -------
-        images : ndarray of shape (n_rows, image_size, image_size, 3), dtype uint8
-            A row of NaN is black.
+        images : ndarray of shape (n_samples, image_size, image_size, 3), dtype uint8
+            The decoded images. An embedding of NaN gives a black image.
 
         Raises
         ------
         ValueError
-            If rows are of another width, or `normalize` has taken their length.
+            If X has another number of features, or if `normalize` is not None.
 
         NotFittedError
-            If nothing was learned yet.
+            If the embedder is not fitted.
         """
         self._ensure_setup()
-        architecture = self.autoencoder_.architecture
         if self.normalize is not None:
             raise ValueError(
-                f"normalize={self.normalize!r} takes the length of rows, without which "
-                f"no image comes back; set normalize=None, or use reconstruct."
+                f"normalize={self.normalize!r} must be None for inverse_transform, "
+                f"because embeddings of unit length cannot be decoded. Set "
+                f"normalize=None, or use reconstruct."
             )
-        rows = check_array(X, dtype=np.float32, ensure_all_finite="allow-nan")
-        if rows.shape[1] != architecture.latent_dim:
+        embeddings = check_array(X, dtype=np.float32, ensure_all_finite="allow-nan")
+        architecture = self.autoencoder_.architecture
+        if embeddings.shape[1] != architecture.latent_dim:
             raise ValueError(
-                f"X has {rows.shape[1]} columns; rows of this embedder have "
-                f"{architecture.latent_dim}."
+                f"X has {embeddings.shape[1]} features, but {type(self).__name__} is "
+                f"expecting {architecture.latent_dim} features as input."
             )
         side = architecture.image_size
-        images = np.zeros((len(rows), side, side, 3), dtype=np.uint8)
-        known = np.flatnonzero(~np.isnan(rows).any(axis=1))
-        for start in range(0, len(known), self.batch_size):
-            batch = known[start : start + self.batch_size]
-            images[batch] = _as_rgb(self._run("images", rows[batch]))
+        images = np.zeros((len(embeddings), side, side, 3), dtype=np.uint8)
+        readable = np.flatnonzero(~np.isnan(embeddings).any(axis=1))
+        for start in range(0, len(readable), self.batch_size):
+            batch = readable[start : start + self.batch_size]
+            images[batch] = _to_rgb(self._run("decode_embeddings", embeddings[batch]))
         return images
 
-    def _learn(self, X: Any) -> str | None:
-        parameters = LearningParameters.of(self)
-        images = read_images(parameters, X)
-        previous = self._previous() if self.warm_start else None
-        learned = learn(parameters, images, previous)
-        self._keep(learned, images)
-        self.__dict__.pop("_partial_state", None)
-        if learned.is_finished:
-            return None
-        return (
-            f"interrupted after {self.n_iter_} of {self.max_epochs} epochs; the "
-            f"weights are those of the best, best_epoch_={self.best_epoch_}."
-        )
+    def _train(self, X: Any) -> None:
+        """Set the fitted attributes, and warn if training was interrupted."""
+        params = self._params_by_name()
+        images = read_training_images(params, X)
+        trained = self._trained_network() if self.warm_start else None
+        result, is_finished = fit_autoencoder(params, images, trained)
+        self._set_result(result, images.failures)
+        self.__dict__.pop("_partial_fit_state", None)
+        if not is_finished:
+            warn_caller(
+                f"training was interrupted after {self.n_iter_} of {self.max_epochs} "
+                f"epochs; the weights of best_epoch_={self.best_epoch_} are kept.",
+                UserWarning,
+            )
 
-    def _previous(self) -> Previous | None:
+    def _params_by_name(self) -> SimpleNamespace:
+        return SimpleNamespace(**self.get_params(deep=False))
+
+    def _trained_network(self) -> TrainedNetwork | None:
         if not hasattr(self, "autoencoder_"):
             return None
-        return self.autoencoder_, Changes.of(self.augment_)
+        return TrainedNetwork(self.autoencoder_, Augmentation.from_name(self.augment_))
 
-    def _keep(self, learned: Learned, images: TrainingImages) -> None:
-        self.failures_ = images.failures
-        self.autoencoder_ = learned.network
-        self.augment_ = learned.changes.name
-        self.loss_curve_ = learned.loss_curve
-        self.validation_loss_curve_ = learned.validation_loss_curve
-        self.n_iter_ = len(learned.loss_curve)
-        self.best_epoch_ = learned.best_epoch
-        self.n_features_out_ = learned.network.architecture.latent_dim
+    def _set_result(self, result: TrainingResult, failures: list[ImageFailure]) -> None:
+        self.failures_ = failures
+        self.autoencoder_ = result.network
+        self.augment_ = result.augmentation.name
+        self.loss_curve_ = result.loss_curve
+        self.validation_loss_curve_ = result.validation_loss_curve
+        self.n_iter_ = len(result.loss_curve)
+        self.best_epoch_ = result.best_epoch
+        self.n_features_out_ = result.network.architecture.latent_dim
 
-    def _errors(self, X: Any) -> tuple[NDArray[np.float64], list[ImageFailure]]:
-        """Measure reconstruction errors, and tell of failures without a warning."""
+    def _warn_of_unused_images(self, X: Any) -> None:
+        warn_of_failures(self.failures_, len(X), "they were not used for training")
+
+    def _reconstruction_errors(
+        self, X: Any
+    ) -> tuple[NDArray[np.float64], list[ImageFailure]]:
+        """Compute reconstruction errors; return the failures without a warning."""
         sources, failures = self._check_sources(X)
         errors = np.full(len(sources), np.nan)
-        for rows, pixels, reconstructed in self._reconstructed(sources, failures):
-            difference = pixels.astype(np.float64) / 255 - reconstructed
-            errors[rows] = np.square(difference).mean(axis=(1, 2, 3))
+        for positions, pixels, reconstructions in self._reconstruct(sources, failures):
+            difference = pixels.astype(np.float64) / 255 - reconstructions
+            errors[positions] = np.square(difference).mean(axis=(1, 2, 3))
         return errors, failures
 
+    def _reconstruct(
+        self, sources: Sequence[Any], failures: list[ImageFailure]
+    ) -> Iterator[tuple[NDArray[np.int64], PixelArray, NDArray[np.float32]]]:
+        """Yield positions, resized images and reconstructions, batch by batch."""
+        stream = self._stream(sources, transform=self._image_transform())
+        with closing(iter(stream)) as batches:
+            for batch in batches:
+                failures += batch.failures
+                if batch.images:
+                    pixels = np.stack(batch.images)
+                    embeddings = self._run("embed", pixels)
+                    reconstructions = self._run("decode_embeddings", embeddings)
+                    yield batch.rows, pixels, reconstructions
+
     def _setup(self) -> None:
-        # Learning has set all there is to set.
+        # Training has set the attributes already.
         check_is_fitted(self, "autoencoder_")
 
     def _image_transform(self) -> Callable[[PixelArray], PixelArray]:
@@ -622,43 +669,34 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         return {"weights": hash_weights(self.autoencoder_)}
 
     def _embed(self, images: list[PixelArray]) -> EmbeddingArray:
-        return self._run("rows", np.stack(images))
+        return self._run("embed", np.stack(images))
 
-    def _reconstructed(
-        self, sources: Sequence[Any], failures: list[ImageFailure]
-    ) -> Iterator[tuple[NDArray[np.int64], PixelArray, EmbeddingArray]]:
-        """Yield positions, prepared images and their reconstructions, by batches."""
-        stream = self._stream(sources, transform=self._image_transform())
-        with closing(iter(stream)) as batches:
-            for batch in batches:
-                failures += batch.failures
-                if batch.images:
-                    pixels = np.stack(batch.images)
-                    rows = self._run("rows", pixels)
-                    yield batch.rows, pixels, self._run("images", rows)
-
-    def _run(self, method: str, batch: PixelArray | EmbeddingArray) -> EmbeddingArray:
-        """Call a method of the network on a batch, on the device, in float32."""
+    def _run(
+        self,
+        method: Literal["embed", "decode_embeddings"],
+        batch: PixelArray | EmbeddingArray,
+    ) -> NDArray[np.float32]:
+        """Call a method of the network with a batch on the device, in float32."""
         import torch
 
         device = resolve_device(self.device)
-        network = self._on(device)
+        network = self._network_on(device)
         with torch.inference_mode(), computing_in("float32", torch.device(device).type):
-            result: Tensor = getattr(network, method)(
+            output: Tensor = getattr(network, method)(
                 torch.from_numpy(batch).to(device)
             )
-            rows: EmbeddingArray = result.cpu().numpy()
-        return rows
+            array: NDArray[np.float32] = output.cpu().numpy()
+        return array
 
-    def _on(self, device: str) -> "ConvAutoencoder":
-        """Return the network on a device; the copy there is kept."""
+    def _network_on(self, device: str) -> "ConvAutoencoder":
+        """Return the network on a device; the copy on the device is reused."""
         if device == "cpu":
             return self.autoencoder_
-        kept = getattr(self, "_copy_on_device", None)
-        if kept is None or kept[:2] != (self.autoencoder_, device):
-            kept = self.autoencoder_, device, deepcopy(self.autoencoder_).to(device)
-            self._copy_on_device = kept
-        return kept[2]
+        copy = getattr(self, "_copy_on_device", None)
+        if copy is None or copy[:2] != (self.autoencoder_, device):
+            copy = self.autoencoder_, device, deepcopy(self.autoencoder_).to(device)
+            self._copy_on_device = copy
+        return copy[2]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the copy on a device, which another machine may not have."""
@@ -667,13 +705,13 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         return state
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that this embedder does learn."""
+        """Declare that this embedder must be fitted before it is used."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = True
         return tags
 
 
-def _as_rgb(images: EmbeddingArray) -> PixelArray:
-    # Rows far out of all bounds may decode to no number.
-    pixels = np.rint(np.nan_to_num(images) * 255).astype(np.uint8)
+def _to_rgb(reconstructions: NDArray[np.float32]) -> PixelArray:
+    # Embeddings far from all others may decode to NaN.
+    pixels = np.rint(np.nan_to_num(reconstructions) * 255).astype(np.uint8)
     return np.broadcast_to(pixels, (*pixels.shape[:3], 3))

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from imgsim._compute.torch_random import building, learning  # noqa: E402  # torch may be missing
+from imgsim._compute.torch_random import building, gradients_enabled  # noqa: E402  # torch may be missing
 
 
 def test_weights_are_the_same_whatever_the_program_has_set():
@@ -50,9 +50,9 @@ def test_threads_wait_for_each_other():
     assert all(torch.equal(each, expected) for each in found)
 
 
-def test_learning_lets_gradients_flow():
-    """In any mode of the program around."""
-    with torch.inference_mode(), learning():
+def test_gradients_are_enabled_in_inference_mode():
+    """Training works in a program that only computes embeddings otherwise."""
+    with torch.inference_mode(), gradients_enabled():
         weight = torch.ones(2, requires_grad=True)
         (weight * 3).sum().backward()
 

@@ -1,11 +1,11 @@
-"""From the parameters of an autoencoder embedder to a trained network."""
+"""Training of an autoencoder with the parameters of an embedder."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.random import RandomState
@@ -14,12 +14,11 @@ from sklearn.utils import check_random_state
 
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
-from imgsim._compute.torch_random import learning
-from imgsim._typing import PixelArray
-from imgsim.embedding.autoencoder._augmentation import Corruption
-from imgsim.embedding.autoencoder._initialization import Changes, begin
-from imgsim.embedding.autoencoder._latent_axes import scale_axes
-from imgsim.embedding.autoencoder._trainer import Training, TrainingOptions
+from imgsim._compute.torch_random import gradients_enabled
+from imgsim.embedding.autoencoder._augmentation import Augmentation
+from imgsim.embedding.autoencoder._initialization import initialize_network
+from imgsim.embedding.autoencoder._latent_axes import rescale_axes
+from imgsim.embedding.autoencoder._trainer import Trainer
 from imgsim.embedding.autoencoder._training_checkpoint import TrainingCheckpoint
 from imgsim.embedding.autoencoder._training_images import TrainingImages, make_resizer
 from imgsim.embedding.pretrained._weights_file import hash_weights
@@ -31,361 +30,327 @@ if TYPE_CHECKING:
         ConvAutoencoder,
     )
 
-# Parameters that may differ where a training goes on from a checkpoint.
-_BESIDE_TRAINING = {
+# Parameters that may change before an interrupted training run is resumed.
+_NOT_IN_CHECKPOINT = {
+    "cache",
     "checkpoint_dir",
     "device",
     "n_jobs",
+    "normalize",
     "on_error",
     "random_state",
     "rescale",
     "verbose",
+    "warm_start",
 }
 
-# A network that was trained already, and with which changes.
-Previous = tuple["ConvAutoencoder", Changes]
 
-
-@dataclass(frozen=True)
-class LearningParameters:
-    """The parameters of an embedder that have to do with learning."""
-
-    latent_dim: int
-    image_size: int
-    channels: Sequence[int]
-    n_blocks: int
-    color: str
-    init: str
-    augment: str | None
-    noise_std: float
-    mask_ratio: float
-    loss: str
-    penalty: str | None
-    penalty_weight: float
-    rescale: bool
-    max_epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    validation_fraction: float
-    early_stopping: bool
-    patience: int
-    checkpoint_dir: str | os.PathLike[str] | None
-    device: str
-    precision: str
-    random_state: int | RandomState | None
-    n_jobs: int | None
-    on_error: str
-    verbose: int
-
-    @classmethod
-    def of(cls, embedder: Any) -> "LearningParameters":
-        """Read them off an embedder that has them all."""
-        return cls(**{each.name: getattr(embedder, each.name) for each in fields(cls)})
-
-
-@dataclass(frozen=True)
-class Split:
-    """Numbers of the images to learn from, in random order, and of those held back."""
-
-    learned: NDArray[np.int64]
-    held_back: NDArray[np.int64]
-
-    @classmethod
-    def random(cls, n_images: int, held_back: float, seed: int) -> "Split":
-        """Hold back a share of the images, none if that is less than one."""
-        order = np.random.default_rng(seed).permutation(n_images)
-        n_held_back = int(held_back * n_images)
-        return cls(order[n_held_back:], order[:n_held_back])
-
-
-class Learned(NamedTuple):
-    """A trained network on the CPU, and how it came about."""
+class TrainedNetwork(NamedTuple):
+    """A network and the augmentation that it was trained with."""
 
     network: "ConvAutoencoder"
-    changes: Changes
+    augmentation: Augmentation
+
+
+class TrainingResult(NamedTuple):
+    """A trained network on the CPU and the history of its training."""
+
+    network: "ConvAutoencoder"
+    augmentation: Augmentation
     loss_curve: list[float]
     validation_loss_curve: list[float]
     best_epoch: int
-    is_finished: bool = True
 
 
-class _Begun(NamedTuple):
-    """A training that is set up, and what it was set up with."""
+@dataclass(frozen=True)
+class TrainingSplit:
+    """Indices of the training images, in random order, and of the validation images."""
 
-    training: Training
-    changes: Changes
-    split: Split
-    sample: PixelArray
-    seed: int
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+    @classmethod
+    def random(cls, n_images: int, validation_fraction: float, seed: int) -> Self:
+        """Split at random; the number of validation images is rounded down."""
+        order = np.random.default_rng(seed).permutation(n_images)
+        n_validation = int(validation_fraction * n_images)
+        return cls(order[n_validation:], order[:n_validation])
 
 
-def read_images(parameters: LearningParameters, X: Any) -> TrainingImages:
-    """Read the images to learn from.
+class TrainingRun:
+    """One training of a network on a collection of images.
 
-    Parameters that do not fit each other are refused first, with a ValueError.
+    Parameters
+    ----------
+    params : SimpleNamespace
+        Parameters of the embedder, by name.
+
+    images : TrainingImages
+        The images.
+
+    trained : TrainedNetwork or None
+        Network to train further. None initializes a new one.
+
+    state : mapping or None
+        State dict of a trainer, from which the run resumes.
+
+    validation_fraction : float
+        Fraction of the images that are used for validation.
+
+    max_epochs : int or None
+        Number of epochs of the learning rate schedule, see `Trainer`.
     """
-    architecture = _architecture(parameters)
-    resolve_device(parameters.device)
+
+    def __init__(
+        self,
+        params: SimpleNamespace,
+        images: TrainingImages,
+        trained: TrainedNetwork | None,
+        state: Mapping[str, Any] | None,
+        *,
+        validation_fraction: float,
+        max_epochs: int | None,
+    ) -> None:
+        seed = _draw_seed(params.random_state) if state is None else int(state["seed"])
+        device = resolve_device(params.device)
+        self._params, self._images, self._seed = params, images, seed
+        self._split = TrainingSplit.random(len(images), validation_fraction, seed)
+        self._sample = images.sample(self._split.training)
+        network, self._augmentation = _initial_network(
+            params, trained, sample=self._sample, seed=seed
+        )
+        self.trainer = Trainer(
+            network,
+            params,
+            self._augmentation,
+            max_epochs=max_epochs,
+            device=device,
+            precision=_training_precision(params.precision, device),
+            seed=seed,
+        )
+        if state is not None:
+            self.trainer.load_state_dict(state)
+
+    def run_epoch(self) -> None:
+        """Train once on each training image."""
+        split = self._split
+        self.trainer.run_epoch(self._images, split.training, split.validation)
+
+    def run_epochs(self, checkpoint: TrainingCheckpoint | None) -> bool:
+        """Run the remaining epochs and restore the weights of the best epoch.
+
+        Returns False if Ctrl-C interrupted the run. Before the end of the first epoch
+        there are no weights to restore, and KeyboardInterrupt is raised.
+        """
+        params, trainer = self._params, self.trainer
+        is_finished = True
+        try:
+            for _ in _with_progress(trainer, params.max_epochs, params.verbose):
+                if self._should_stop():
+                    break
+                self.run_epoch()
+                if checkpoint is not None:
+                    checkpoint.save(trainer.state_dict())
+        except KeyboardInterrupt:
+            if not trainer.best_weights:
+                raise
+            is_finished = False
+        trainer.network.load_state_dict(trainer.best_weights)
+        if is_finished and checkpoint is not None:
+            checkpoint.remove()
+        return is_finished
+
+    def result(self, *, update_axes: bool = True) -> TrainingResult:
+        """Set the axes of the embeddings and return the network and its history."""
+        trainer, augmentation = self.trainer, self._augmentation
+        network = trainer.network.requires_grad_(False).eval()
+        if not self._params.rescale:
+            network.reset_axes()
+        elif update_axes:
+            rescale_axes(
+                network, self._sample, mirror=augmentation.mirror, seed=self._seed
+            )
+        return TrainingResult(
+            network=network.to("cpu"),
+            augmentation=augmentation,
+            loss_curve=list(trainer.loss_curve),
+            validation_loss_curve=list(trainer.validation_loss_curve),
+            best_epoch=trainer.best_epoch,
+        )
+
+    def _should_stop(self) -> bool:
+        if not self._params.early_stopping:
+            return False
+        return self.trainer.n_epochs_without_improvement >= int(self._params.patience)
+
+
+def read_training_images(params: SimpleNamespace, X: Any) -> TrainingImages:
+    """Read the images to train on.
+
+    Raises
+    ------
+    ValueError
+        If parameters contradict each other. This is checked before any image is read.
+    """
+    architecture = _make_architecture(params)
+    resolve_device(params.device)
     return TrainingImages(
         check_image_sources(X),
         make_resizer(architecture.image_size, architecture.n_colors),
-        batch_size=parameters.batch_size,
-        n_jobs=parameters.n_jobs,
-        on_error=parameters.on_error,
+        batch_size=params.batch_size,
+        n_jobs=params.n_jobs,
+        on_error=params.on_error,
     )
 
 
-@learning()
-def learn(
-    parameters: LearningParameters, images: TrainingImages, previous: Previous | None
-) -> Learned:
-    """Train on all images, from a previous network or a checkpoint if there is one."""
-    checkpoint, saved = None, None
-    if parameters.checkpoint_dir is not None:
-        identity = _identity(parameters, images, previous)
-        checkpoint = TrainingCheckpoint(parameters.checkpoint_dir, identity)
-        saved = checkpoint.load()
-    stops_early = parameters.early_stopping
-    begun = _begun(
-        parameters,
+@gradients_enabled()
+def fit_autoencoder(
+    params: SimpleNamespace, images: TrainingImages, trained: TrainedNetwork | None
+) -> tuple[TrainingResult, bool]:
+    """Train for all epochs; also return whether the run finished or was interrupted.
+
+    The run resumes from its checkpoint if there is one. Otherwise it starts from the
+    network `trained`, or from a new network if that is None.
+    """
+    checkpoint, state = None, None
+    if params.checkpoint_dir is not None:
+        settings = _checkpoint_settings(params, images, trained)
+        checkpoint = TrainingCheckpoint(params.checkpoint_dir, settings)
+        state = checkpoint.load()
+    fraction = params.validation_fraction if params.early_stopping else 0.0
+    run = TrainingRun(
+        params,
         images,
-        previous,
-        saved,
-        held_back=parameters.validation_fraction if stops_early else 0.0,
-        max_epochs=parameters.max_epochs,
+        trained,
+        state,
+        validation_fraction=fraction,
+        max_epochs=params.max_epochs,
     )
-    is_finished = train(
-        begun.training,
-        images,
-        begun.split,
-        max_epochs=parameters.max_epochs,
-        patience=parameters.patience if stops_early else None,
-        checkpoint=checkpoint,
-        verbose=parameters.verbose,
-    )
-    return _learned(parameters, begun)._replace(is_finished=is_finished)
+    is_finished = run.run_epochs(checkpoint)
+    return run.result(), is_finished
 
 
-@learning()
-def learn_once(
-    parameters: LearningParameters,
+@gradients_enabled()
+def fit_one_epoch(
+    params: SimpleNamespace,
     images: TrainingImages,
-    previous: Previous | None,
-    state: dict[str, Any] | None,
-) -> tuple[Learned, dict[str, Any]]:
-    """Learn once from each image; return the state of the training to go on from."""
-    begun = _begun(parameters, images, previous, state, held_back=0.0, max_epochs=None)
-    training, split = begun.training, begun.split
-    training.run_epoch(images, split.learned, split.held_back)
-    has_enough = previous is None or len(images) >= parameters.latent_dim
-    learned = _learned(parameters, begun, finds_axes=has_enough)
-    learned = learned._replace(best_epoch=training.n_epochs - 1)
-    next_state = training.state()
+    trained: TrainedNetwork | None,
+    state: Mapping[str, Any] | None,
+) -> tuple[TrainingResult, dict[str, Any]]:
+    """Train once on each image; also return the state to continue from.
+
+    The weights are not part of that state, because they are those of the result.
+    """
+    run = TrainingRun(
+        params, images, trained, state, validation_fraction=0.0, max_epochs=None
+    )
+    run.run_epoch()
+    update_axes = trained is None or len(images) >= params.latent_dim
+    last_epoch = run.trainer.n_epochs - 1
+    result = run.result(update_axes=update_axes)._replace(best_epoch=last_epoch)
+    next_state = run.trainer.state_dict()
     del next_state["network"], next_state["best_weights"]
-    return learned, next_state
+    return result, next_state
 
 
-def _begun(
-    parameters: LearningParameters,
-    images: TrainingImages,
-    previous: Previous | None,
-    state: dict[str, Any] | None,
+def _initial_network(
+    params: SimpleNamespace,
+    trained: TrainedNetwork | None,
     *,
-    held_back: float,
-    max_epochs: int | None,
-) -> _Begun:
-    """Set up a training, at its beginning or where `state` was taken."""
-    seed = _drawn_seed(parameters.random_state) if state is None else int(state["seed"])
-    split = Split.random(len(images), held_back, seed)
-    sample = images.sample(split.learned)
-    network, changes = _network(parameters, sample, seed, previous)
-    training = _training(parameters, network, changes, seed, max_epochs)
-    if state is not None:
-        training.restore(state)
-    return _Begun(training, changes, split, sample, seed)
-
-
-def _network(
-    parameters: LearningParameters,
-    sample: PixelArray,
+    sample: NDArray[np.uint8],
     seed: int,
-    previous: Previous | None,
-) -> "tuple[ConvAutoencoder, Changes]":
-    """Begin a network, or copy the previous one to train it further."""
-    wanted = _architecture(parameters)
-    if previous is None:
-        return begin(
-            wanted,
-            init=parameters.init,
-            augment=parameters.augment,
-            sample=sample,
-            seed=seed,
+) -> "tuple[ConvAutoencoder, Augmentation]":
+    """Initialize a new network, or copy the trained one."""
+    wanted = _make_architecture(params)
+    if trained is None:
+        return initialize_network(
+            wanted, init=params.init, augment=params.augment, sample=sample, seed=seed
         )
-    network, changes = previous
-    has = network.architecture
-    if has != replace(wanted, has_linear_path=has.has_linear_path):
+    network, augmentation = trained
+    actual = network.architecture
+    if actual != replace(wanted, has_linear_path=actual.has_linear_path):
         raise ValueError(
-            f"the network learned before cannot be trained further: it is {has}, and "
-            f"the parameters ask for {wanted}. Set them back, or fit anew with "
-            f"warm_start=False."
+            f"the parameters require {wanted}, but the network that was trained before "
+            f"is {actual} and cannot be trained further. Restore the parameters, or "
+            f"set warm_start=False to fit a new network."
         )
-    if parameters.augment != "auto":
-        changes = Changes.of(parameters.augment)
-    return deepcopy(network).requires_grad_(True), changes
+    if params.augment != "auto":
+        augmentation = Augmentation.from_name(params.augment)
+    return deepcopy(network).requires_grad_(True), augmentation
 
 
-def _architecture(parameters: LearningParameters) -> "Architecture":
+def _make_architecture(params: SimpleNamespace) -> "Architecture":
     from imgsim.embedding.autoencoder._conv_autoencoder import Architecture
 
-    channels = tuple(parameters.channels)
-    if not channels or not all(isinstance(c, Integral) and c > 0 for c in channels):
+    channels, image_size = tuple(params.channels), int(params.image_size)
+    is_valid = all(isinstance(c, Integral) and int(c) > 0 for c in channels)
+    if not channels or not is_valid:
         raise ValueError(
-            f"channels={parameters.channels!r} must be one or more positive integers."
+            f"channels={params.channels!r} must be one or more positive integers."
         )
-    n_most = int(parameters.image_size).bit_length() - 1
-    if len(channels) > n_most:
+    max_length = image_size.bit_length() - 1
+    if len(channels) > max_length:
         raise ValueError(
-            f"channels={parameters.channels!r} halves images {len(channels)} times; "
-            f"image_size={parameters.image_size} allows at most {n_most}."
+            f"channels={params.channels!r} must have at most {max_length} entries for "
+            f"image_size={image_size}, because each of them halves the image."
         )
     return Architecture(
-        image_size=int(parameters.image_size),
-        n_colors=1 if parameters.color == "gray" else 3,
-        latent_dim=int(parameters.latent_dim),
+        image_size=image_size,
+        n_colors=1 if params.color == "gray" else 3,
+        latent_dim=int(params.latent_dim),
         channels=tuple(map(int, channels)),
-        n_blocks=int(parameters.n_blocks),
-        is_variational=parameters.penalty == "variational",
+        n_blocks=int(params.n_blocks),
+        is_variational=params.penalty == "variational",
     )
 
 
-def _training(
-    parameters: LearningParameters,
-    network: "ConvAutoencoder",
-    changes: Changes,
-    seed: int,
-    max_epochs: int | None,
-) -> Training:
-    device = resolve_device(parameters.device)
-    corruption = Corruption(
-        warp=changes.warp,
-        mask_ratio=parameters.mask_ratio,
-        noise_std=parameters.noise_std,
-    )
-    options = TrainingOptions(
-        loss=parameters.loss,
-        mirror=changes.mirror,
-        corruption=corruption,
-        penalty=parameters.penalty,
-        penalty_weight=parameters.penalty_weight,
-        max_epochs=max_epochs,
-        learning_rate=parameters.learning_rate,
-        weight_decay=parameters.weight_decay,
-        precision=_precision(parameters, device),
-        seed=seed,
-    )
-    return Training(network, options, device)
-
-
-def _learned(
-    parameters: LearningParameters, begun: _Begun, *, finds_axes: bool = True
-) -> Learned:
-    """Find the axes of rows, if asked and wanted, and bring all to the CPU."""
-    training, changes = begun.training, begun.changes
-    network = training.network.requires_grad_(False).eval()
-    if not parameters.rescale:
-        network.reset_axes()
-    elif finds_axes:
-        scale_axes(network, begun.sample, mirror=changes.mirror, seed=begun.seed)
-    return Learned(
-        network=network.to("cpu"),
-        changes=changes,
-        loss_curve=list(training.loss_curve),
-        validation_loss_curve=list(training.validation_loss_curve),
-        best_epoch=training.best_epoch,
-    )
-
-
-def _identity(
-    parameters: LearningParameters, images: TrainingImages, previous: Previous | None
+def _checkpoint_settings(
+    params: SimpleNamespace, images: TrainingImages, trained: TrainedNetwork | None
 ) -> dict[str, Any]:
-    """Return all that decides where a training leads, but for the device."""
-    seed, device = parameters.random_state, resolve_device(parameters.device)
-    named = {each.name: getattr(parameters, each.name) for each in fields(parameters)}
+    """Return everything except the device that determines the trained network."""
+    seed, device = params.random_state, resolve_device(params.device)
+    names = vars(params).keys() - _NOT_IN_CHECKPOINT
     return {
-        **{name: named[name] for name in named.keys() - _BESIDE_TRAINING},
-        "precision": _precision(parameters, device),
-        # Without a seed, one is drawn, and kept in the checkpoint.
-        "random_state": None if seed is None else _drawn_seed(deepcopy(seed)),
-        "images": images.fingerprint,
-        "previous": None if previous is None else hash_weights(previous[0]),
+        **{name: getattr(params, name) for name in names},
+        "precision": _training_precision(params.precision, device),
+        # Without a seed, one is drawn and saved in the checkpoint.
+        "random_state": None if seed is None else _draw_seed(deepcopy(seed)),
+        "images": images.digest,
+        "trained_weights": None if trained is None else hash_weights(trained.network),
     }
 
 
-def _precision(parameters: LearningParameters, device: str) -> str:
-    """Return the precision of training: float16 has too small a range for it."""
+def _training_precision(precision: str, device: str) -> str:
+    """Return the precision of training; the range of float16 is too small for it."""
     import torch
 
-    precision = resolve_precision(parameters.precision, device)
+    precision = resolve_precision(precision, device)
     if precision != "float16":
         return precision
     has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
     return "bfloat16" if has_bfloat16 else "float32"
 
 
-def _drawn_seed(random_state: int | RandomState | None) -> int:
+def _draw_seed(random_state: int | RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def train(
-    training: Training,
-    images: TrainingImages,
-    split: Split,
-    *,
-    max_epochs: int,
-    patience: int | None,
-    checkpoint: TrainingCheckpoint | None,
-    verbose: int,
-) -> bool:
-    """Run the epochs that are left, and leave the network as after the best.
-
-    Return False if Ctrl-C ended the training before; it is raised as long as there is
-    no epoch to keep.
-    """
-    is_finished = True
-    try:
-        for _ in _with_progress(training, max_epochs, verbose):
-            if patience is not None and training.n_epochs_without_gain() >= patience:
-                break
-            training.run_epoch(images, split.learned, split.held_back)
-            if checkpoint is not None:
-                checkpoint.save(training)
-    except KeyboardInterrupt:
-        if not training.best_weights:
-            raise
-        is_finished = False
-    training.network.load_state_dict(training.best_weights)
-    if is_finished and checkpoint is not None:
-        checkpoint.remove()
-    return is_finished
-
-
-def _with_progress(training: Training, max_epochs: int, verbose: int) -> Iterator[int]:
-    """Count the epochs that are left, and show how the losses go."""
+def _with_progress(trainer: Trainer, max_epochs: int, verbose: int) -> Iterator[int]:
+    """Yield the remaining epochs; show them and the losses in a progress bar."""
     from tqdm.auto import tqdm
 
-    epochs = range(training.n_epochs, max_epochs)
+    epochs = range(trainer.n_epochs, max_epochs)
     if not verbose:
         yield from epochs
         return
     with tqdm(
-        total=max_epochs, initial=training.n_epochs, desc="training", unit=" epochs"
+        total=max_epochs, initial=trainer.n_epochs, desc="training", unit=" epochs"
     ) as bar:
         for epoch in epochs:
             yield epoch
             curves = {
-                "loss": training.loss_curve,
-                "held_back": training.validation_loss_curve,
+                "loss": trainer.loss_curve,
+                "validation_loss": trainer.validation_loss_curve,
             }
             bar.set_postfix({k: f"{v[-1]:.4f}" for k, v in curves.items() if v})
             bar.update()

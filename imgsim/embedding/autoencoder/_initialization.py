@@ -1,15 +1,15 @@
-"""What a training begins with: the scale of pixels, their axes, fitting changes."""
+"""Initialization of the network, and the choice of augmentation for a collection."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from imgsim._compute.torch_random import building
-from imgsim._typing import EmbeddingArray, PixelArray
-from imgsim.embedding.autoencoder._augmentation import warped
+from imgsim._typing import PixelArray
+from imgsim.embedding.autoencoder._augmentation import Augmentation, random_warp
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,74 +19,60 @@ if TYPE_CHECKING:
         ConvAutoencoder,
     )
 
-# A changed picture whose error is at most so many times that of the unchanged one
-# could as well be another picture of the collection.
-_STILL_LIKE = 1.25
-_FEWEST_TO_JUDGE = 20
-_MOST_TO_JUDGE = 1024
-_N_AT_ONCE = 32
-# Share of the mean squared distance of two images.
-_NEARLY_EQUAL = 0.02
+# Transformed images whose reconstruction error is at most this many times the error of
+# the original ones are taken to resemble the collection.
+_MAX_ERROR_RATIO = 1.25
+_MIN_IMAGES = 20
+_MAX_IMAGES = 1024
+_BATCH_SIZE = 32
+# Fraction of the mean squared distance between two images of the collection.
+_NEAR_COPY_DISTANCE = 0.02
 
 
-class Changes(NamedTuple):
-    """Which changes a training makes to its images."""
-
-    mirror: bool
-    warp: bool
-
-    @classmethod
-    def of(cls, augment: str | None) -> "Changes":
-        """Read them off the parameter, or off what `name` made of them."""
-        return cls("mirror" in (augment or ""), "warp" in (augment or ""))
-
-    @property
-    def name(self) -> str | None:
-        """The parameter that stands for them."""
-        return "+".join(name for name, made in self._asdict().items() if made) or None
-
-
-def begin(
+def initialize_network(
     architecture: "Architecture",
     *,
-    init: str,
+    init: Literal["auto", "pca", "random"],
     augment: str | None,
     sample: PixelArray,
     seed: int,
-) -> "tuple[ConvAutoencoder, Changes]":
-    """Return a new network, and the changes to train it with.
+) -> "tuple[ConvAutoencoder, Augmentation]":
+    """Return a new network and the augmentation to train it with.
 
-    `init` and `augment` are those of the embedder; `sample` are some of the images.
-    A network that is to bring warped images back gets no linear path by itself: what
-    it has to learn is not linear, and principal components would be a poor start.
+    `init` and `augment` are the parameters of the embedder; `sample` is a sample of the
+    images. With `init="auto"`, a network that is trained on warped images gets no
+    linear path: undoing a warp is not linear, and principal components are a poor
+    starting point for it.
     """
     import torch
 
     from imgsim.embedding.autoencoder._conv_autoencoder import (
         ConvAutoencoder,
-        reduced,
-        scaled,
+        downsample,
+        standardize,
     )
 
-    mean, std = measured_scale(sample)
-    batches = torch.split(torch.from_numpy(sample), _N_AT_ONCE)
-    x = torch.cat([reduced(scaled(batch, mean, std)) for batch in batches])
-    changes = Changes.of(augment)
+    mean, std = measure_pixel_scale(sample)
+    batches = torch.split(torch.from_numpy(sample), _BATCH_SIZE)
+    x = torch.cat([downsample(standardize(batch, mean, std)) for batch in batches])
+    augmentation = Augmentation.from_name(augment)
     if augment == "auto":
-        changes = choose_changes(x, architecture.latent_dim, seed)
-    is_linear = init == "pca" or (init == "auto" and not changes.warp)
+        augmentation = choose_augmentation(x, architecture.latent_dim, seed)
+    has_linear_path = init == "pca" or (init == "auto" and not augmentation.warp)
     with building(seed):
-        network = ConvAutoencoder(replace(architecture, has_linear_path=is_linear))
-    network.set_scale(mean, std)
-    if is_linear:
-        start_from_components(network, x, mirror=changes.mirror, seed=seed)
-    return network, changes
+        network = ConvAutoencoder(
+            replace(architecture, has_linear_path=has_linear_path)
+        )
+    network.set_pixel_scale(mean, std)
+    if has_linear_path:
+        init_with_pca(network, x, mirror=augmentation.mirror, seed=seed)
+    return network, augmentation
 
 
-def measured_scale(pixels: PixelArray) -> tuple["Tensor", "Tensor"]:
-    """Return mean (n_colors, 1, 1) and standard deviation (a scalar) of images.
+def measure_pixel_scale(pixels: PixelArray) -> tuple["Tensor", "Tensor"]:
+    """Return the mean (n_colors, 1, 1) and the scalar standard deviation of pixels.
 
-    In units of [0, 1]. Images that are all alike count as one unit apart.
+    Both are in units of [0, 1]. The standard deviation of constant images is set to 1.
     """
     import torch
 
@@ -104,78 +90,80 @@ def measured_scale(pixels: PixelArray) -> tuple["Tensor", "Tensor"]:
     )
 
 
-def choose_changes(x: "Tensor", n_components: int, seed: int) -> Changes:
-    """Try which changes make pictures unlike those of a collection.
+def choose_augmentation(x: "Tensor", n_components: int, seed: int) -> Augmentation:
+    """Choose the augmentation that fits a collection.
 
-    Some of the images are projected on the principal components of the others. If
-    mirrored ones come back nearly as well, then the collection holds such pictures
-    anyway, and they may be learned, too. If warped ones come back clearly worse, then
-    the pictures have a common pose, to which warped ones can be brought back.
+    A test set of the images is projected on the principal components of the others. If
+    mirrored test images are reconstructed nearly as well as the original ones, the
+    collection contains such images anyway, and mirroring is used. If warped test images
+    are reconstructed clearly worse, the images have a common pose to which a warped
+    image can be restored, and warping is used.
 
-    `x` are scaled images (n, n_colors, height, width). Near copies are left out, and
-    components are few enough not to hold each image by itself. Too few images judge
-    nothing.
+    `x` are standardized images of shape (n_images, n_colors, height, width). Near
+    copies are left out, and the number of components is limited so that they cannot
+    represent each image separately. With fewer than 20 different images, no
+    augmentation is chosen.
     """
     import torch
 
-    x = _without_copies(x[:_MOST_TO_JUDGE])
-    if len(x) < _FEWEST_TO_JUDGE:
-        return Changes(mirror=False, warp=False)
-    is_tried = np.arange(len(x)) % 4 == 0
-    tried, others = x[is_tried], _rows(x[~is_tried])
-    pca = _fitted_pca(others, min(n_components, min(others.shape) // 2), seed)
-    error = _error(pca, tried)
-    random = torch.Generator().manual_seed(seed)
-    return Changes(
-        mirror=_error(pca, tried.flip(3)) <= _STILL_LIKE * error,
-        warp=_error(pca, warped(tried, random)) > _STILL_LIKE * error,
+    x = _drop_near_copies(x[:_MAX_IMAGES])
+    if len(x) < _MIN_IMAGES:
+        return Augmentation(mirror=False, warp=False)
+    is_test = np.arange(len(x)) % 4 == 0
+    test, others = x[is_test], _flatten(x[~is_test])
+    pca = _fit_pca(others, min(n_components, min(others.shape) // 2), seed)
+    max_error = _MAX_ERROR_RATIO * _reconstruction_error(pca, test)
+    generator = torch.Generator().manual_seed(seed)
+    return Augmentation(
+        mirror=_reconstruction_error(pca, test.flip(3)) <= max_error,
+        warp=_reconstruction_error(pca, random_warp(test, generator)) > max_error,
     )
 
 
-def start_from_components(
+def init_with_pca(
     network: "ConvAutoencoder", x: "Tensor", *, mirror: bool, seed: int
 ) -> None:
-    """Let the linear path of a network begin as principal components of images.
+    """Initialize the linear path of a network with the principal components of images.
 
-    `x` are scaled images, reduced to what the path sees.
+    `x` are standardized images, downsampled as for the linear path.
     """
     import torch
 
-    rows = _rows(torch.cat([x, x.flip(3)]) if mirror else x)
+    rows = _flatten(torch.cat([x, x.flip(3)]) if mirror else x)
     if (rows == rows[0]).all():
         mean = torch.from_numpy(rows.mean(axis=0))
-        network.start_linear_path(mean, mean.new_empty((0, len(mean))), 1.0)
+        network.init_linear_path(mean, mean.new_empty((0, len(mean))), 1.0)
         return
-    pca = _fitted_pca(rows, network.architecture.latent_dim, seed)
-    used = pca.explained_variance_ > 1e-10 * pca.explained_variance_[0]
-    network.start_linear_path(
+    pca = _fit_pca(rows, network.architecture.latent_dim, seed)
+    is_used = pca.explained_variance_ > 1e-10 * pca.explained_variance_[0]
+    network.init_linear_path(
         torch.from_numpy(pca.mean_).float(),
-        torch.from_numpy(pca.components_[used]).float(),
-        float(np.sqrt(pca.explained_variance_[used].mean())),
+        torch.from_numpy(pca.components_[is_used]).float(),
+        float(np.sqrt(pca.explained_variance_[is_used].mean())),
     )
 
 
-def _without_copies(x: "Tensor") -> "Tensor":
-    """Leave out images that are nearly equal to one before them."""
+def _drop_near_copies(x: "Tensor") -> "Tensor":
+    """Leave out each image that is nearly equal to an earlier one."""
     import torch
 
     rows = x.flatten(1)
     mean_squared = 2 * rows.var(dim=0, correction=0).sum()
-    is_copy = torch.cdist(rows, rows).square() <= _NEARLY_EQUAL * mean_squared
+    is_copy = torch.cdist(rows, rows).square() <= _NEAR_COPY_DISTANCE * mean_squared
     return x[~is_copy.tril(diagonal=-1).any(dim=1)]
 
 
-def _fitted_pca(rows: EmbeddingArray, n_components: int, seed: int) -> PCA:
-    n_most = min(n_components, rows.shape[1], len(rows) - 1)
-    return PCA(n_most, svd_solver="randomized", random_state=seed).fit(rows)
+def _fit_pca(rows: NDArray[np.float32], n_components: int, seed: int) -> PCA:
+    n_components = min(n_components, rows.shape[1], len(rows) - 1)
+    return PCA(n_components, svd_solver="randomized", random_state=seed).fit(rows)
 
 
-def _error(pca: PCA, x: "Tensor") -> float:
-    rows = _rows(x)
+def _reconstruction_error(pca: PCA, x: "Tensor") -> float:
+    rows = _flatten(x)
     difference: NDArray[np.float32] = pca.inverse_transform(pca.transform(rows)) - rows
     return float(np.square(difference).mean())
 
 
-def _rows(x: "Tensor") -> EmbeddingArray:
-    rows: EmbeddingArray = x.flatten(1).numpy()
+def _flatten(x: "Tensor") -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = x.flatten(1).numpy()
     return rows

@@ -1,4 +1,4 @@
-"""Axes of latent rows, scaled by how much they tell images apart."""
+"""Axes of the embeddings, rescaled by their signal-to-noise ratio."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -7,92 +7,93 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from imgsim._typing import PixelArray
-from imgsim.embedding.autoencoder._augmentation import half_mirrored, warped
+from imgsim.embedding.autoencoder._augmentation import random_mirror, random_warp
 
 if TYPE_CHECKING:
     from imgsim.embedding.autoencoder._conv_autoencoder import ConvAutoencoder
 
-# Share of the mean noise that is added to that of every direction.
+# Fraction of the mean noise variance that is added to the noise of every direction.
 _SHRINKAGE = 0.03
-# Axes without signal keep a little, so that rows can be decoded again.
-_LEAST_RATIO = 1e-3
-_N_AT_ONCE = 32
+# Axes without signal keep this minimum ratio, so that embeddings can be decoded.
+_MIN_RATIO = 1e-3
+_BATCH_SIZE = 32
 
 
-class LatentScaling(NamedTuple):
-    """A change of axes: `codes @ axes`, and `rows @ back`."""
+class LatentAxes(NamedTuple):
+    """A change of coordinates: `latent @ axes`, and `embeddings @ inverse` back."""
 
     axes: NDArray[np.float64]
-    back: NDArray[np.float64]
+    inverse: NDArray[np.float64]
 
 
-def scale_by_signal(
-    codes: NDArray[np.float64], changed: NDArray[np.float64]
-) -> LatentScaling:
-    """Find axes on which rows vary as much as they tell images apart.
+def signal_to_noise_axes(
+    latent: NDArray[np.float64], latent_of_copies: NDArray[np.float64]
+) -> LatentAxes:
+    """Return axes that are rescaled by their signal-to-noise ratio.
 
-    Noise is how far a change moves the code of an image, signal how much further apart
-    different images are. As in relevant component analysis [1]_, directions are those
-    that make noise alike everywhere. The deviation along each is the cube root of its
-    ratio of signal to noise: the square root would let a few directions dominate, such
-    as brightness, and equal deviations would count those that tell nothing.
+    Noise is the variance between the latent vectors of an image and its warped copy;
+    signal is the additional variance between different images. As in relevant component
+    analysis [1]_, the directions whiten the noise. The standard deviation of the
+    embeddings along each axis is the cube root of its signal-to-noise ratio: with the
+    square root, a few directions such as brightness would dominate the distances, and
+    with equal deviations, directions without information would count as much as others.
 
     Parameters
     ----------
-    codes : ndarray of shape (n_images, latent_dim)
-        Codes of the images.
+    latent : ndarray of shape (n_images, latent_dim)
+        Latent vectors of the images.
 
-    changed : ndarray of shape (n_images, latent_dim)
-        Codes of changed copies of them, in the same order.
+    latent_of_copies : ndarray of shape (n_images, latent_dim)
+        Latent vectors of warped copies of the images, in the same order.
 
     Returns
     -------
-    scaling : LatentScaling
-        The most telling axis is the first. The axes as they are, if no change moves a
-        code.
+    axes : LatentAxes
+        The axes, in the order of decreasing signal-to-noise ratio. If the copies have
+        the same latent vectors as the images, the axes are the identity.
 
     References
     ----------
     .. [1] N. Shental, T. Hertz, D. Weinshall and M. Pavel, "Adjustment learning and
        relevant component analysis", ECCV 2002.
     """
-    n_images, n_dims = codes.shape
-    spread, moved = codes - codes.mean(axis=0), changed - codes
-    total = spread.T @ spread / n_images
+    n_images, n_dims = latent.shape
+    centered, change = latent - latent.mean(axis=0), latent_of_copies - latent
+    total = centered.T @ centered / n_images
     # The squared difference of two copies is twice their variance.
-    noise = moved.T @ moved / (2 * n_images)
+    noise = change.T @ change / (2 * n_images)
     mean_noise = np.trace(noise) / n_dims
     if mean_noise == 0:
-        return LatentScaling(np.eye(n_dims), np.eye(n_dims))
+        return LatentAxes(np.eye(n_dims), np.eye(n_dims))
     noise += _SHRINKAGE * mean_noise * np.eye(n_dims)
-    variances, directions = (found[..., ::-1] for found in eigh(total, noise))
-    deviations = np.sqrt(np.maximum(variances, _LEAST_RATIO))
-    wanted = np.cbrt(np.maximum(variances - 1, _LEAST_RATIO))
-    axes = np.ascontiguousarray(directions * (wanted / deviations))
-    back = (deviations / wanted)[:, np.newaxis] * (directions.T @ noise)
-    return LatentScaling(axes, back)
+    variances, directions = (result[..., ::-1] for result in eigh(total, noise))
+    old_std = np.sqrt(np.maximum(variances, _MIN_RATIO))
+    new_std = np.cbrt(np.maximum(variances - 1, _MIN_RATIO))
+    axes = np.ascontiguousarray(directions * (new_std / old_std))
+    inverse = (old_std / new_std)[:, np.newaxis] * (directions.T @ noise)
+    return LatentAxes(axes, inverse)
 
 
-def scale_axes(
+def rescale_axes(
     network: "ConvAutoencoder", pixels: PixelArray, *, mirror: bool, seed: int
 ) -> None:
-    """Scale the axes of a network by warped copies of some images.
+    """Set the axes of a network by the latent vectors of images and warped copies.
 
-    If `mirror`, mirrored copies count as alike, too.
+    With `mirror`, half of the copies are also mirrored.
     """
     import torch
 
     device = network.axes.device
-    random = torch.Generator(device).manual_seed(seed)
-    codes, changed = [], []
+    generator = torch.Generator(device).manual_seed(seed)
+    latent, latent_of_copies = [], []
     with torch.inference_mode():
-        for batch in torch.split(torch.from_numpy(pixels), _N_AT_ONCE):
-            x = network.scaled(batch.to(device))
-            copies = half_mirrored(x, random) if mirror else x
-            codes.append(network.encode(x))
-            changed.append(network.encode(warped(copies, random)))
-        scaling = scale_by_signal(
-            torch.cat(codes).double().cpu().numpy(),
-            torch.cat(changed).double().cpu().numpy(),
+        for batch in torch.split(torch.from_numpy(pixels), _BATCH_SIZE):
+            x = network.standardize(batch.to(device))
+            copies = random_mirror(x, generator) if mirror else x
+            latent.append(network.encode(x))
+            latent_of_copies.append(network.encode(random_warp(copies, generator)))
+        axes = signal_to_noise_axes(
+            torch.cat(latent).double().cpu().numpy(),
+            torch.cat(latent_of_copies).double().cpu().numpy(),
         )
-        network.set_axes(*map(torch.from_numpy, scaling))
+        network.set_axes(*map(torch.from_numpy, axes))

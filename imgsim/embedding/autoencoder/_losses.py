@@ -1,28 +1,31 @@
-"""How far a reconstruction is from its picture, as something to minimise."""
+"""Reconstruction losses and penalties on the latent vectors."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-_WINDOW = 7
-# Constants of Wang et al. (2004), for pixels in [0, 1].
+_SSIM_WINDOW = 7
+# Constants of Wang et al. (2004) for pixels in [0, 1].
 _C1, _C2 = 0.01**2, 0.03**2
-_SHARE_OF_SSIM = 0.85
-# Length of the step that measures a slope, in standard deviations of a pixel.
+_SSIM_WEIGHT = 0.85
+# Length of the random step that estimates the Jacobian, in standardized pixels.
 _STEP = 0.1
-_LARGEST_LOG_VARIANCE = 8.0
+_MAX_LOG_VARIANCE = 8.0
 
 
 def reconstruction_loss(
-    name: str, reconstructed: "Tensor", target: "Tensor", std: "Tensor"
+    name: Literal["mse", "l1", "ssim+l1"],
+    reconstruction: "Tensor",
+    target: "Tensor",
+    std: "Tensor",
 ) -> "Tensor":
-    """Return the mean loss of the name "mse", "l1" or "ssim+l1".
+    """Return the mean reconstruction loss "mse", "l1" or "ssim+l1".
 
-    Pixels are (n, n_colors, height, width) in [0, 1]. Differences count in units of
-    their standard deviation `std`, so that a loss of 1 means nothing is known.
-    SSIM and L1 are mixed as by Zhao et al. [1]_.
+    Pixels have shape (n, n_colors, height, width) and are in [0, 1]. Differences are
+    divided by the standard deviation `std` of the pixels, so that an MSE of 1 is the
+    loss of the mean color. SSIM and L1 are weighted as by Zhao et al. [1]_.
 
     References
     ----------
@@ -30,21 +33,21 @@ def reconstruction_loss(
        restoration with neural networks", IEEE Transactions on Computational Imaging,
        2017.
     """
-    difference = (reconstructed - target) / std
+    difference = (reconstruction - target) / std
     if name == "mse":
         return difference.square().mean()
     l1 = difference.abs().mean()
     if name == "l1":
         return l1
-    dissimilarity = 1 - ssim(reconstructed, target).mean()
-    return _SHARE_OF_SSIM * dissimilarity + (1 - _SHARE_OF_SSIM) * l1
+    dissimilarity = 1 - ssim(reconstruction, target).mean()
+    return _SSIM_WEIGHT * dissimilarity + (1 - _SSIM_WEIGHT) * l1
 
 
 def ssim(x: "Tensor", y: "Tensor") -> "Tensor":
-    """Return the mean structural similarity [1]_ of each image, at most 1.
+    """Return the mean structural similarity [1]_ of each pair of images, at most 1.
 
-    Means and variances are taken in windows of 7 by 7 pixels that lie within the
-    picture, all weighted alike. Pixels are in [0, 1].
+    Means and variances are computed in uniform windows of 7 x 7 pixels that lie
+    entirely within the image. Pixels are in [0, 1].
 
     References
     ----------
@@ -54,7 +57,7 @@ def ssim(x: "Tensor", y: "Tensor") -> "Tensor":
     """
     from torch.nn.functional import avg_pool2d
 
-    side = min(_WINDOW, *x.shape[2:])
+    side = min(_SSIM_WINDOW, *x.shape[2:])
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = (
         avg_pool2d(values, side, stride=1) for values in (x, y, x * x, y * y, x * y)
     )
@@ -65,40 +68,46 @@ def ssim(x: "Tensor", y: "Tensor") -> "Tensor":
     return similarity
 
 
-def drawn(codes: "Tensor", random: "Generator") -> "Tensor":
-    """Draw a latent row from each normal distribution that `codes` describes."""
+def sample_latent(latent_parameters: "Tensor", generator: "Generator") -> "Tensor":
+    """Draw one latent vector from each normal distribution (reparameterization).
+
+    `latent_parameters` are means and log variances of shape (n, 2 * latent_dim).
+    """
     import torch
 
-    mean, log_variance = _mean_and_log_variance(codes)
+    mean, log_variance = _mean_and_log_variance(latent_parameters)
     noise = torch.randn(
-        mean.shape, generator=random, device=mean.device, dtype=mean.dtype
+        mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
     )
     return mean + torch.exp(log_variance / 2) * noise
 
 
-def divergence(codes: "Tensor") -> "Tensor":
-    """Return the mean Kullback-Leibler divergence of `codes` from unit normals [1]_.
+def kl_divergence(latent_parameters: "Tensor") -> "Tensor":
+    """Return the mean Kullback-Leibler divergence from the standard normal [1]_.
+
+    `latent_parameters` are means and log variances of shape (n, 2 * latent_dim).
 
     References
     ----------
     .. [1] D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014.
     """
-    mean, log_variance = _mean_and_log_variance(codes)
-    each = mean.square() + log_variance.exp() - 1 - log_variance
-    return each.sum(1).mean() / 2
+    mean, log_variance = _mean_and_log_variance(latent_parameters)
+    terms = mean.square() + log_variance.exp() - 1 - log_variance
+    return terms.sum(1).mean() / 2
 
 
-def contraction(
+def contractive_penalty(
     encode: "Callable[[Tensor], Tensor]",
     x: "Tensor",
     latent: "Tensor",
-    random: "Generator",
+    generator: "Generator",
 ) -> "Tensor":
-    """Return how much latent rows move when pixels move a little.
+    """Return the sensitivity of latent vectors to small changes of the pixels.
 
-    The squared norm of the Jacobian [1]_, estimated by one random step an image, and
-    divided by the variance of the rows, which could otherwise shrink instead. One
-    image has no variance, and no penalty.
+    This is the squared norm of the encoder's Jacobian [1]_, estimated by one random
+    step for each image, and divided by the variance of the latent vectors: otherwise
+    shrinking them would reduce the penalty. For a single image, which has no variance,
+    the penalty is 0.
 
     References
     ----------
@@ -109,14 +118,14 @@ def contraction(
 
     if len(x) < 2:
         return latent.new_zeros(())
-    noise = torch.randn(x.shape, generator=random, device=x.device, dtype=x.dtype)
+    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     step = _STEP * noise
-    moved = (encode(x + step) - latent).float().square().mean()
+    change = (encode(x + step) - latent).float().square().mean()
     variance = (latent - latent.mean(0)).float().square().mean()
-    return moved / (_STEP**2 * variance + torch.finfo(torch.float32).eps)
+    return change / (_STEP**2 * variance + torch.finfo(torch.float32).eps)
 
 
-def _mean_and_log_variance(codes: "Tensor") -> "tuple[Tensor, Tensor]":
-    mean, log_variance = codes.float().chunk(2, dim=1)
-    limit = _LARGEST_LOG_VARIANCE
+def _mean_and_log_variance(latent_parameters: "Tensor") -> "tuple[Tensor, Tensor]":
+    mean, log_variance = latent_parameters.float().chunk(2, dim=1)
+    limit = _MAX_LOG_VARIANCE
     return mean, log_variance.clamp(-limit, limit)

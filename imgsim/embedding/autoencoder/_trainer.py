@@ -1,10 +1,10 @@
-"""The training of an autoencoder, epoch by epoch."""
+"""The epochs of a training run: forward and backward passes, losses, best weights."""
 
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from copy import deepcopy
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from imgsim._compute.precision import computing_in
 from imgsim._compute.torch_settings import ProcessSwitch
 from imgsim._typing import PixelArray
-from imgsim.embedding.autoencoder._augmentation import Corruption, half_mirrored
+from imgsim.embedding.autoencoder._augmentation import (
+    Augmentation,
+    Corruption,
+    random_mirror,
+)
 from imgsim.embedding.autoencoder._losses import (
-    contraction,
-    divergence,
-    drawn,
+    contractive_penalty,
+    kl_divergence,
     reconstruction_loss,
+    sample_latent,
 )
 from imgsim.embedding.autoencoder._training_images import TrainingImages
 
@@ -28,40 +32,69 @@ if TYPE_CHECKING:
 
     from imgsim.embedding.autoencoder._conv_autoencoder import ConvAutoencoder
 
-_WARM_UP = 0.1  # of the training
-_WARM_UP_EPOCHS = 1.0  # of a training without end
-_LARGEST_GRADIENT = 1.0
+_WARM_UP_FRACTION = 0.1
+_WARM_UP_EPOCHS = 1.0  # without a planned number of epochs
+_MAX_GRADIENT_NORM = 1.0
 _BETAS = (0.9, 0.99)
 
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What decides, beside network and images, where a training leads.
+class Trainer:
+    """Trains a network epoch by epoch and keeps the weights of the best epoch.
 
-    With `max_epochs=None` it has no end, and the learning rate does not decay.
-    """
+    The random numbers of an epoch depend only on the seed and the number of the epoch.
+    A run that is resumed from a state dict therefore continues as if it had not been
+    interrupted.
 
-    loss: str
-    mirror: bool
-    corruption: Corruption
-    penalty: str | None
-    penalty_weight: float
-    max_epochs: int | None
-    learning_rate: float
-    weight_decay: float
-    precision: str
-    seed: int
+    Parameters
+    ----------
+    network : ConvAutoencoder
+        The network; it is moved to `device` and trained in place.
 
+    params : SimpleNamespace
+        Parameters of the embedder. Used are `loss`, `penalty`, `penalty_weight`,
+        `mask_ratio`, `noise_std`, `learning_rate` and `weight_decay`.
 
-class Training:
-    """An autoencoder on its way: network, optimiser, curves and the best epoch so far.
+    augmentation : Augmentation
+        Whether images are mirrored and warped.
 
-    Every epoch draws its random numbers from the seed and its own number, so that a
-    training goes on after any epoch as if it had never stopped.
+    max_epochs : int or None
+        Number of epochs of the learning rate schedule. None keeps the learning rate
+        constant after the first epoch.
+
+    device : str
+        Device of torch.
+
+    precision : {"float32", "bfloat16"}
+        Precision of the forward passes.
+
+    seed : int
+        Seed of all random numbers.
+
+    Attributes
+    ----------
+    loss_curve : list of float
+        Mean training loss of every epoch, with the penalty.
+
+    validation_loss_curve : list of float
+        Mean reconstruction loss of the validation images after every epoch.
+
+    best_epoch : int
+        Index of the epoch with the smallest loss, -1 before the first epoch.
+
+    best_weights : dict of str to Tensor
+        State dict of the network after the best epoch.
     """
 
     def __init__(
-        self, network: "ConvAutoencoder", options: TrainingOptions, device: str
+        self,
+        network: "ConvAutoencoder",
+        params: SimpleNamespace,
+        augmentation: Augmentation,
+        *,
+        max_epochs: int | None,
+        device: str,
+        precision: str,
+        seed: int,
     ) -> None:
         import torch
 
@@ -70,67 +103,82 @@ class Training:
         self.validation_loss_curve: list[float] = []
         self.best_epoch = -1
         self.best_weights: dict[str, Tensor] = {}
-        self._optimizer = _make_optimizer(self.network, options)
-        self._options = options
+        self._params = params
+        self._mirror = augmentation.mirror
+        self._corrupt = Corruption(
+            augmentation.warp, params.mask_ratio, params.noise_std
+        )
+        self._max_epochs = max_epochs
         self._device = torch.device(device)
+        self._precision = precision
+        self._seed = seed
+        self._optimizer = _make_optimizer(self.network, params)
 
     @property
     def n_epochs(self) -> int:
-        """Number of epochs that are done."""
+        """Number of epochs that are finished."""
         return len(self.loss_curve)
+
+    @property
+    def n_epochs_without_improvement(self) -> int:
+        """Number of epochs since the best one."""
+        return self.n_epochs - 1 - self.best_epoch
 
     def run_epoch(
         self,
         images: TrainingImages,
-        rows: NDArray[np.int64],
-        held_back: NDArray[np.int64],
+        training: NDArray[np.int64],
+        validation: NDArray[np.int64],
     ) -> None:
-        """Learn from each image of `rows` once, and see how those held back fare.
+        """Train once on each image of `training`, then compute the validation loss.
+
+        `training` and `validation` are indices of `images`; `validation` may be empty.
 
         Raises
         ------
         ValueError
-            If the loss is not finite.
+            If the loss is infinite or NaN.
         """
-        seeds = np.random.SeedSequence((self._options.seed, self.n_epochs))
-        order = np.random.default_rng(seeds).permutation(rows)
-        random = self._random(int(seeds.generate_state(1)[0]))
-        n_seen, losses = 0, []
+        seeds = np.random.SeedSequence((self._seed, self.n_epochs))
+        order = np.random.default_rng(seeds).permutation(training)
+        generator = self._make_generator(int(seeds.generate_state(1)[0]))
+        n_seen, losses, validation_losses = 0, [], []
         self.network.train()
-        with _repeatable, computing_in("float32", self._device.type):
+        with _deterministic_cudnn, computing_in("float32", self._device.type):
             for batch in images.batches(order):
-                middle = (n_seen + len(batch) / 2) / len(order)
-                self._set_rate(self.n_epochs + middle)
-                losses.append(len(batch) * self._step(batch, random))
+                midpoint = (n_seen + len(batch) / 2) / len(order)
+                self._set_learning_rate(self.n_epochs + midpoint)
+                losses.append(len(batch) * self._train_batch(batch, generator))
                 n_seen += len(batch)
-            loss = self._mean(losses, len(order))
-            validated = [self._validated(images, held_back)] if len(held_back) else []
+            loss = self._mean_loss(losses, len(order))
+            if len(validation):
+                validation_losses.append(self._validation_loss(images, validation))
         self.loss_curve.append(loss)
-        self.validation_loss_curve += validated
-        self._keep_if_best()
+        self.validation_loss_curve += validation_losses
+        self._update_best()
 
-    def n_epochs_without_gain(self) -> int:
-        """Return how long ago the best epoch was."""
-        return self.n_epochs - 1 - self.best_epoch
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state from which training resumes, with all tensors on the CPU.
 
-    def state(self) -> dict[str, Any]:
-        """Return all it needs to go on, on the CPU, in types that need no pickle."""
+        It holds only types that torch loads without unpickling arbitrary objects.
+        """
         return {
-            "seed": self._options.seed,
-            "network": _on_cpu(self.network.state_dict()),
-            "optimizer": _on_cpu(self._optimizer.state_dict()),
-            "best_weights": _on_cpu(self.best_weights),
+            "seed": self._seed,
+            "network": _to_cpu(self.network.state_dict()),
+            "optimizer": _to_cpu(self._optimizer.state_dict()),
+            "best_weights": _to_cpu(self.best_weights),
             "best_epoch": self.best_epoch,
             "loss_curve": list(self.loss_curve),
             "validation_loss_curve": list(self.validation_loss_curve),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken; without a network, to its optimiser."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Return to a state; without weights in it, the network stays as it is."""
         if "network" in state:
             self.network.load_state_dict(state["network"])
+        # The parameter may have changed since the state was saved.
         decays = [group["weight_decay"] for group in self._optimizer.param_groups]
-        # A copy, because torch would go on to change the numbers that it is given.
+        # torch would modify the given tensors in later steps, hence the copy.
         self._optimizer.load_state_dict(deepcopy(state["optimizer"]))
         for group, decay in zip(self._optimizer.param_groups, decays, strict=True):
             group["weight_decay"] = decay
@@ -142,154 +190,157 @@ class Training:
         self.loss_curve = list(state["loss_curve"])
         self.validation_loss_curve = list(state["validation_loss_curve"])
 
-    def _step(self, batch: PixelArray, random: "Generator") -> "Tensor":
-        """Learn from a batch and return its loss, detached."""
+    def _train_batch(self, batch: PixelArray, generator: "Generator") -> "Tensor":
+        """Take one optimization step and return the loss, detached."""
         import torch
         from torch.nn.utils import clip_grad_norm_
 
-        x = self._scaled(batch)
-        if self._options.mirror:
-            x = half_mirrored(x, random)
-        loss = self._loss(x, random)
+        x = self._standardize(batch)
+        if self._mirror:
+            x = random_mirror(x, generator)
+        loss = self._training_loss(x, generator)
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
-        clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
+        clip_grad_norm_(self.network.parameters(), _MAX_GRADIENT_NORM)
         self._optimizer.step()
         return loss.detach()
 
-    def _loss(self, x: "Tensor", random: "Generator") -> "Tensor":
-        """Return how badly images come back from changed copies, and the penalty."""
-        changed, options = self._options.corruption(x, random), self._options
+    def _training_loss(self, x: "Tensor", generator: "Generator") -> "Tensor":
+        """Return the reconstruction loss of corrupted images, plus the penalty."""
+        corrupted, network = self._corrupt(x, generator), self.network
         penalty: Tensor | float = 0.0
-        with self._computing():
-            latent = self.network.codes(changed)
-            if options.penalty == "contractive":
-                penalty = contraction(self.network.codes, changed, latent, random)
-            elif options.penalty == "variational":
-                penalty = divergence(latent) / x[0].numel()
-                latent = drawn(latent, random)
-            reconstructed = self.network.decode(latent)
-        loss = self._difference(reconstructed, x)
-        return loss + options.penalty_weight * penalty
+        with self._autocast():
+            latent = network.latent_parameters(corrupted)
+            if self._params.penalty == "contractive":
+                penalty = contractive_penalty(
+                    network.latent_parameters, corrupted, latent, generator
+                )
+            elif self._params.penalty == "variational":
+                penalty = kl_divergence(latent) / x[0].numel()
+                latent = sample_latent(latent, generator)
+            reconstruction = network.decode(latent)
+        loss = self._reconstruction_loss(reconstruction, x)
+        weight: float = self._params.penalty_weight
+        return loss + weight * penalty
 
-    def _validated(self, images: TrainingImages, rows: NDArray[np.int64]) -> float:
-        """Return the loss of images held back, changed alike in every epoch."""
+    def _validation_loss(
+        self, images: TrainingImages, indices: NDArray[np.int64]
+    ) -> float:
+        """Return the reconstruction loss, with the same corruption in every epoch."""
         import torch
 
-        random, losses = self._random(self._options.seed), []
+        generator, losses = self._make_generator(self._seed), []
         self.network.eval()
         with torch.inference_mode():
-            for batch in images.batches(rows):
-                x = self._scaled(batch)
-                with self._computing():
-                    latent = self.network.encode(self._options.corruption(x, random))
-                    reconstructed = self.network.decode(latent)
-                losses.append(len(batch) * self._difference(reconstructed, x))
-        return self._mean(losses, len(rows))
+            for batch in images.batches(indices):
+                x = self._standardize(batch)
+                with self._autocast():
+                    latent = self.network.encode(self._corrupt(x, generator))
+                    reconstruction = self.network.decode(latent)
+                losses.append(len(batch) * self._reconstruction_loss(reconstruction, x))
+        return self._mean_loss(losses, len(indices))
 
-    def _scaled(self, batch: PixelArray) -> "Tensor":
+    def _standardize(self, batch: PixelArray) -> "Tensor":
         import torch
 
         pixels = torch.from_numpy(batch).to(self._device, non_blocking=True)
-        return self.network.scaled(pixels)
+        return self.network.standardize(pixels)
 
-    def _difference(self, reconstructed: "Tensor", x: "Tensor") -> "Tensor":
+    def _reconstruction_loss(self, reconstruction: "Tensor", x: "Tensor") -> "Tensor":
         network = self.network
         return reconstruction_loss(
-            self._options.loss,
-            network.to_pixels(reconstructed.float()),
-            network.to_pixels(x),
+            self._params.loss,
+            network.to_unit_range(reconstruction.float()),
+            network.to_unit_range(x),
             network.pixel_std,
         )
 
-    def _computing(self) -> AbstractContextManager[Any]:
-        return computing_in(self._options.precision, self._device.type)
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return computing_in(self._precision, self._device.type)
 
-    def _random(self, seed: int) -> "Generator":
+    def _make_generator(self, seed: int) -> "Generator":
         import torch
 
         return torch.Generator(self._device).manual_seed(seed)
 
-    def _set_rate(self, n_epochs: float) -> None:
-        """Set the learning rate after so many epochs, the one under way in parts."""
-        n_all = self._options.max_epochs
-        share = min(1.0, n_epochs / _WARM_UP_EPOCHS)
-        if n_all is not None:
-            share = share_of_rate(n_epochs / n_all)
+    def _set_learning_rate(self, n_epochs: float) -> None:
+        """Set the learning rate after a number of epochs, which may be fractional."""
+        factor = min(1.0, n_epochs / _WARM_UP_EPOCHS)
+        if self._max_epochs is not None:
+            factor = learning_rate_factor(n_epochs / self._max_epochs)
         for group in self._optimizer.param_groups:
-            group["lr"] = share * self._options.learning_rate
+            group["lr"] = factor * self._params.learning_rate
 
-    def _mean(self, losses: "list[Tensor]", n_images: int) -> float:
-        """Return the sum of losses by image, or tell that it is not finite."""
+    def _mean_loss(self, losses: "list[Tensor]", n_images: int) -> float:
+        """Return the sum of the losses per image; raise if it is not finite."""
         import torch
 
         loss = float(torch.stack(losses).sum()) / n_images
         if math.isfinite(loss):
             return loss
-        options = self._options
-        remedy = "" if options.precision == "float32" else " or set precision='float32'"
+        remedy = "" if self._precision == "float32" else " or set precision='float32'"
         raise ValueError(
-            f"the loss is {loss} in epoch {self.n_epochs + 1}; lower learning_rate="
-            f"{options.learning_rate}{remedy}."
+            f"the loss is {loss} in epoch {self.n_epochs + 1} and must be finite. "
+            f"Lower learning_rate={self._params.learning_rate}{remedy}."
         )
 
-    def _keep_if_best(self) -> None:
+    def _update_best(self) -> None:
         curve = self.validation_loss_curve or self.loss_curve
         if self.best_epoch < 0 or curve[-1] < curve[self.best_epoch]:
-            state = self.network.state_dict()
-            self.best_weights = {name: value.clone() for name, value in state.items()}
+            weights = self.network.state_dict()
+            self.best_weights = {name: value.clone() for name, value in weights.items()}
             self.best_epoch = self.n_epochs - 1
 
 
-def _on_cpu(state: Any) -> Any:
+def learning_rate_factor(progress: float) -> float:
+    """Return the factor of the learning rate for a fraction of the training.
+
+    The factor rises linearly to 1 during the first tenth, then falls to 0 along half a
+    period of a cosine.
+    """
+    if progress < _WARM_UP_FRACTION:
+        return progress / _WARM_UP_FRACTION
+    decay = (progress - _WARM_UP_FRACTION) / (1 - _WARM_UP_FRACTION)
+    return 0.5 * (1 + math.cos(math.pi * decay))
+
+
+def _to_cpu(state: Any) -> Any:
     """Return dicts and lists with all tensors in them on the CPU."""
     if isinstance(state, Mapping):
-        return {key: _on_cpu(value) for key, value in state.items()}
+        return {key: _to_cpu(value) for key, value in state.items()}
     if isinstance(state, list):
-        return [_on_cpu(value) for value in state]
+        return [_to_cpu(value) for value in state]
     return state.cpu() if hasattr(state, "cpu") else state
 
 
-def share_of_rate(done: float) -> float:
-    """Return the share of the learning rate when so much of a training is done.
-
-    It rises in a line during the first tenth, and falls as half a cosine to 0.
-    """
-    if done < _WARM_UP:
-        return done / _WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
-
-
-def _make_optimizer(
-    network: "ConvAutoencoder", options: TrainingOptions
-) -> "Optimizer":
-    """Return AdamW, which lets matrices decay but not biases and norms."""
+def _make_optimizer(network: "ConvAutoencoder", params: SimpleNamespace) -> "Optimizer":
+    """Return AdamW with weight decay for weight matrices, not for biases and norms."""
     import torch
 
     parameters = list(network.parameters())
     groups = [
         {
             "params": [p for p in parameters if p.ndim > 1],
-            "weight_decay": options.weight_decay,
+            "weight_decay": params.weight_decay,
         },
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        groups, lr=options.learning_rate, betas=_BETAS, foreach=True
+        groups, lr=params.learning_rate, betas=_BETAS, foreach=True
     )
 
 
-def _switch_to_repeatable() -> Callable[[], None]:
-    """Let CUDA take only convolutions that give the same numbers every time."""
+def _use_deterministic_cudnn() -> Callable[[], None]:
+    """Make cuDNN deterministic, and return a function that resets it."""
     from torch.backends import cudnn
 
     before = cudnn.benchmark, cudnn.deterministic
     cudnn.benchmark, cudnn.deterministic = False, True
 
-    def put_back() -> None:
+    def reset() -> None:
         cudnn.benchmark, cudnn.deterministic = before
 
-    return put_back
+    return reset
 
 
-_repeatable = ProcessSwitch(_switch_to_repeatable)
+_deterministic_cudnn = ProcessSwitch(_use_deterministic_cudnn)

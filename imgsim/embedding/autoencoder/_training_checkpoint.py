@@ -1,8 +1,9 @@
-"""A training on disk, so that an interrupted one goes on."""
+"""The state of a training run on disk, from which an interrupted run resumes."""
 
 import hashlib
 import os
 import pickle
+from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -10,35 +11,49 @@ from typing import Any
 import numpy as np
 
 from imgsim._atomic_file import replace_file
-from imgsim.embedding.autoencoder._trainer import Training
 
-# Goes up with every change after which a training would go on differently.
-FORMAT_VERSION = 1
+# Increased by every change after which a training run would continue differently.
+CHECKPOINT_FORMAT_VERSION = 2
 
 
 class TrainingCheckpoint:
-    """The file of one training: of these images with these parameters.
+    """The checkpoint file of one training run.
 
-    Others have files of their own in the same folder. Nothing in a file is executed.
+    The name of the file contains a digest of `settings`, so that runs with other
+    parameters or other images have other files in the same folder. Loading a file never
+    executes code from it.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder of the file; it is created if it does not exist.
+
+    settings : mapping
+        Everything that determines the result of the training, by name.
+
+    Raises
+    ------
+    ValueError
+        If `folder` is not a folder and cannot be created.
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], identity: dict[str, Any]
+        self, folder: str | os.PathLike[str], settings: Mapping[str, Any]
     ) -> None:
-        spelled = {name: _canonical(value) for name, value in identity.items()}
-        named = repr([FORMAT_VERSION, *sorted(spelled.items())]).encode()
-        digest = hashlib.blake2b(named, digest_size=8).hexdigest()
+        items = sorted((name, _canonical(value)) for name, value in settings.items())
+        described = repr([CHECKPOINT_FORMAT_VERSION, *items]).encode()
+        digest = hashlib.blake2b(described, digest_size=8).hexdigest()
         self._path = Path(folder) / f"autoencoder-{digest}.pt"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(
-                f"checkpoint_dir={str(folder)!r} is no folder, and none can be made "
-                f"there: {error}"
+                f"checkpoint_dir={str(folder)!r} is not a folder and could not be "
+                f"created: {error}"
             ) from error
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state of the training, if there is one.
+        """Return the saved state, or None if there is no file.
 
         Raises
         ------
@@ -48,32 +63,32 @@ class TrainingCheckpoint:
         import torch
 
         try:
-            content: dict[str, Any] = torch.load(
+            state: dict[str, Any] = torch.load(
                 self._path, map_location="cpu", weights_only=True
             )
         except FileNotFoundError:
             return None
         except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise ValueError(
-                f"the checkpoint {str(self._path)!r} is damaged; delete it to train "
+                f"the checkpoint {str(self._path)!r} is damaged. Delete it to train "
                 f"from the beginning."
             ) from error
-        return content
+        return state
 
-    def save(self, training: Training) -> None:
-        """Replace the file at once, so that there is always a whole one."""
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the file in one step, so that it is complete at any time."""
         import torch
 
         with replace_file(self._path) as file:
-            torch.save(training.state(), file)
+            torch.save(state, file)
 
     def remove(self) -> None:
-        """Forget a training that is finished."""
+        """Delete the file of a run that is finished."""
         self._path.unlink(missing_ok=True)
 
 
 def _canonical(value: Any) -> Any:
-    """Spell equal values alike: numpy's numbers, lists and tuples."""
+    """Convert numpy numbers and lists, so that equal values have the same repr."""
     if isinstance(value, list | tuple):
         return tuple(map(_canonical, value))
     if isinstance(value, bool | np.bool_):

@@ -1,4 +1,4 @@
-"""Tests of what is done to images before they are to be given back."""
+"""Tests of the augmentation and corruption of images."""
 
 import numpy as np
 import pytest
@@ -7,44 +7,51 @@ from numpy.testing import assert_allclose
 torch = pytest.importorskip("torch")
 
 from imgsim.embedding.autoencoder._augmentation import (  # noqa: E402  # torch may be missing
+    Augmentation,
     Corruption,
-    half_mirrored,
-    warped,
+    random_mirror,
+    random_warp,
 )
 
 
-def _random(seed=0):
+def _generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture
 def discs():
-    """Return 200 images of a disc in the middle, which a turn leaves as it is."""
+    """Return 200 images of a centered disc, which a rotation leaves unchanged."""
     y, x = np.mgrid[0:32, 0:32] - 15.5
     disc = (np.hypot(x, y) < 8).astype(np.float32)
     return torch.from_numpy(np.broadcast_to(disc, (200, 1, 32, 32)).copy())
 
 
-def test_nothing_is_done_unless_asked(discs):
-    """The images come back as they are."""
+@pytest.mark.parametrize("name", [None, "mirror", "warp", "mirror+warp"])
+def test_augmentations_have_the_names_of_the_parameter(name):
+    """`augment_` has to be a valid value of `augment`."""
+    assert Augmentation.from_name(name).name == name
+
+
+def test_a_corruption_without_parts_returns_the_images(discs):
+    """All parts are off by default."""
     corruption = Corruption(warp=False, mask_ratio=0.0, noise_std=0.0)
 
-    assert corruption(discs, _random()) is discs
+    assert corruption(discs, _generator()) is discs
 
 
-def test_equal_seeds_change_alike(discs):
-    """And others do not."""
+def test_the_seed_determines_the_corruption(discs):
+    """Resumed runs repeat the same corruption."""
     corruption = Corruption(warp=True, mask_ratio=0.2, noise_std=0.1)
 
-    first = corruption(discs, _random())
+    first = corruption(discs, _generator())
 
-    assert torch.equal(first, corruption(discs, _random()))
-    assert not torch.equal(first, corruption(discs, _random(1)))
+    assert torch.equal(first, corruption(discs, _generator()))
+    assert not torch.equal(first, corruption(discs, _generator(1)))
 
 
-def test_warping_moves_and_scales_within_its_limits(discs):
-    """Centres by up to a tenth of a side; sizes by up to 15 %, and more by bending."""
-    images = warped(discs, _random())[:, 0].numpy()
+def test_warps_shift_and_scale_within_their_limits(discs):
+    """Shifts reach 10 % of the side and scales 15 %, plus the elastic part."""
+    images = random_warp(discs, _generator())[:, 0].numpy()
     y, x = np.mgrid[0:32, 0:32] - 15.5
     mass = images.sum(axis=(1, 2))
     shift = np.array([(images * x).sum((1, 2)), (images * y).sum((1, 2))]) / mass
@@ -58,38 +65,38 @@ def test_warping_moves_and_scales_within_its_limits(discs):
     assert 1.2 < ratio.max() < 2
 
 
-def test_warping_leaves_a_plain_image_plain():
-    """The border is mirrored, not filled with black."""
-    plain = torch.full((20, 3, 16, 16), 0.7)
+def test_warps_leave_constant_images_unchanged():
+    """The area beyond the border is a reflection, not black."""
+    constant = torch.full((20, 3, 16, 16), 0.7)
 
-    assert_allclose(warped(plain, _random()).numpy(), 0.7, atol=1e-6)
+    assert_allclose(random_warp(constant, _generator()).numpy(), 0.7, atol=1e-6)
 
 
-def test_masking_hides_the_share_asked_for():
-    """By the mean, which is zero in centred images."""
+def test_masks_hide_the_requested_fraction():
+    """Masked cells have the mean color, which is 0 in standardized images."""
     ones = torch.ones(50, 3, 16, 16)
 
-    masked = Corruption(False, 0.3, 0.0)(ones, _random())
+    masked = Corruption(False, 0.3, 0.0)(ones, _generator())
 
     assert set(masked.unique().tolist()) == {0.0, 1.0}
     assert 1 - masked.mean().item() == pytest.approx(0.3, abs=0.02)
     assert torch.equal(masked[:, 0], masked[:, 2])
 
 
-def test_noise_has_the_deviation_asked_for():
-    """In standard deviations of scaled pixels."""
+def test_noise_has_the_requested_standard_deviation():
+    """The unit is the standard deviation of the pixels."""
     zeros = torch.zeros(50, 3, 16, 16)
 
-    noisy = Corruption(False, 0.0, 0.4)(zeros, _random())
+    noisy = Corruption(False, 0.0, 0.4)(zeros, _generator())
 
     assert noisy.std().item() == pytest.approx(0.4, rel=0.02)
 
 
-def test_about_half_is_mirrored():
-    """Whole images, left to right."""
+def test_half_of_the_images_are_mirrored():
+    """Whole images are mirrored left to right."""
     x = torch.arange(4.0).expand(1000, 1, 2, 4)
 
-    mirrored = half_mirrored(x, _random())
+    mirrored = random_mirror(x, _generator())
 
     first = mirrored[:, 0, 0, 0]
     assert set(first.tolist()) == {0.0, 3.0}

@@ -1,4 +1,4 @@
-"""Tests of the network itself."""
+"""Tests of the network of the autoencoder."""
 
 import numpy as np
 import pytest
@@ -30,86 +30,91 @@ def _network(**kwargs):
 @pytest.mark.parametrize("image_size", [8, 15, 31, 70])
 @pytest.mark.parametrize("channels", [(4,), (4, 8, 12)])
 @pytest.mark.parametrize("has_linear_path", [False, True])
-def test_what_goes_in_comes_out_in_its_shape(image_size, channels, has_linear_path):
-    """Also where sides are halved to a fraction."""
+def test_reconstructions_have_the_shape_of_the_images(
+    image_size, channels, has_linear_path
+):
+    """The image size need not be divisible by a power of two."""
     network = _network(
         image_size=image_size, channels=channels, has_linear_path=has_linear_path
     )
     pixels = torch.randint(0, 256, (2, image_size, image_size, 3), dtype=torch.uint8)
 
     with torch.inference_mode():
-        rows = network.rows(pixels)
-        images = network.images(rows)
+        embeddings = network.embed(pixels)
+        images = network.decode_embeddings(embeddings)
 
-    assert rows.shape == (2, 5)
+    assert embeddings.shape == (2, 5)
     assert images.shape == pixels.shape
     assert 0 <= float(images.min()) <= float(images.max()) <= 1
 
 
 @pytest.mark.parametrize("image_size", [16, 48])
-def test_the_linear_path_begins_as_principal_components(image_size):
-    """Of what it sees: pictures, reduced to 32 pixels a side if they are larger."""
+def test_the_linear_path_is_initialized_with_pca(image_size):
+    """Images larger than 32 pixels are downsampled for it."""
     rng = np.random.default_rng(0)
     coarse = rng.normal(size=(40, 3, 4, 4)).astype(np.float32)
     x = torch.from_numpy(coarse.repeat(image_size // 4, 2).repeat(image_size // 4, 3))
     network = _network(image_size=image_size, has_linear_path=True)
-    seen = torch.nn.functional.adaptive_avg_pool2d(x, min(image_size, 32))
-    pca = PCA(5).fit(seen.flatten(1).numpy())
+    small = torch.nn.functional.adaptive_avg_pool2d(x, min(image_size, 32))
+    rows = small.flatten(1).numpy()
+    pca = PCA(5).fit(rows)
 
-    network.start_linear_path(
+    network.init_linear_path(
         torch.from_numpy(pca.mean_), torch.from_numpy(pca.components_), scale=2.0
     )
     with torch.inference_mode():
-        codes = network.encode(x)
-        back = network.decode(codes)
+        latent = network.encode(x)
+        decoded = network.decode(latent)
 
-    expected = pca.transform(seen.flatten(1).numpy())
-    assert_allclose(codes.numpy() * 2, expected, rtol=1e-5, atol=1e-4)
+    expected = pca.transform(rows)
+    assert_allclose(latent.numpy() * 2, expected, rtol=1e-5, atol=1e-4)
     if image_size <= 32:
-        back_by_pca = pca.inverse_transform(expected).reshape(x.shape)
-        assert_allclose(back.numpy(), back_by_pca, rtol=1e-5, atol=1e-4)
+        by_pca = pca.inverse_transform(expected).reshape(x.shape)
+        assert_allclose(decoded.numpy(), by_pca, rtol=1e-5, atol=1e-4)
 
 
-def test_enlarging_is_linear_interpolation():
-    """As torch has it, whose own is not deterministic on CUDA when differentiated."""
+def test_upsampling_is_linear_interpolation():
+    """The gradient of the interpolation in torch is not deterministic on CUDA."""
     network = _network(image_size=48, has_linear_path=True)
     coarse = torch.randn(2, 3, 32, 32)
 
-    found = network.enlarging @ coarse @ network.enlarging.T
+    found = network.upsampling @ coarse @ network.upsampling.T
 
     expected = torch.nn.functional.interpolate(coarse, size=48, mode="bilinear")
     assert_allclose(found.numpy(), expected.numpy(), atol=1e-5)
 
 
-def test_rows_are_codes_on_other_axes():
-    """And decode to the same image."""
+def test_other_axes_change_embeddings_but_not_images():
+    """The inverse of the axes is applied before decoding."""
     network = _network()
     pixels = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     axes = torch.randn(5, 5)
 
     with torch.inference_mode():
-        before, images = network.rows(pixels), network.images(network.rows(pixels))
+        before = network.embed(pixels)
+        images = network.decode_embeddings(before)
         network.set_axes(axes, torch.linalg.inv(axes))
-        rows = network.rows(pixels)
+        embeddings = network.embed(pixels)
+        decoded = network.decode_embeddings(embeddings)
 
-        assert_allclose(rows.numpy(), (before @ axes).numpy(), atol=1e-5)
-        assert_allclose(network.images(rows).numpy(), images.numpy(), atol=1e-4)
+    assert_allclose(embeddings.numpy(), (before @ axes).numpy(), atol=1e-5)
+    assert_allclose(decoded.numpy(), images.numpy(), atol=1e-4)
 
 
-def test_a_row_does_not_depend_on_the_batch():
-    """Nothing is normalised across images."""
+def test_an_embedding_does_not_depend_on_the_batch():
+    """Features are normalized within each image."""
     network = _network(n_blocks=2)
     pixels = torch.randint(0, 256, (9, 16, 16, 3), dtype=torch.uint8)
 
     with torch.inference_mode():
-        together = network.rows(pixels)
-        alone = torch.cat([network.rows(pixels[i : i + 1]) for i in range(9)])
+        together = network.embed(pixels)
+        alone = torch.cat([network.embed(pixels[i : i + 1]) for i in range(9)])
 
     assert_allclose(alone.numpy(), together.numpy(), atol=1e-6)
 
 
-def test_depth_and_width_are_what_was_asked_for():
-    """Two residual blocks of two convolutions at each width, both ways."""
+def test_the_network_has_the_requested_depth_and_width():
+    """Two blocks of two convolutions at each width, in the encoder and the decoder."""
     network = _network(channels=(4, 8, 16), n_blocks=2)
 
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]

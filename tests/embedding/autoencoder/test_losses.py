@@ -1,4 +1,4 @@
-"""Tests of losses, against their formulas in numpy."""
+"""Tests of losses and penalties against their formulas in numpy and torch."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from scipy.ndimage import uniform_filter
 torch = pytest.importorskip("torch")
 
 from imgsim.embedding.autoencoder._losses import (  # noqa: E402  # torch may be missing
-    contraction,
-    divergence,
-    drawn,
+    contractive_penalty,
+    kl_divergence,
     reconstruction_loss,
+    sample_latent,
     ssim,
 )
 
@@ -28,16 +28,20 @@ def _loss(name, pair, std=0.5):
     return reconstruction_loss(name, x, y, torch.tensor(std)).item()
 
 
-def test_differences_are_in_standard_deviations(pair):
-    """Squared or absolute."""
+def _generator():
+    return torch.Generator().manual_seed(0)
+
+
+def test_differences_are_divided_by_the_standard_deviation(pair):
+    """Losses of different collections can then be compared."""
     difference = (pair[0] - pair[1]) / 0.5
 
     assert _loss("mse", pair) == pytest.approx(np.square(difference).mean())
     assert _loss("l1", pair) == pytest.approx(np.abs(difference).mean())
 
 
-def test_ssim_is_that_of_wang_et_al(pair):
-    """Windows of 7 by 7, each pixel counting alike, within the picture."""
+def test_ssim_follows_the_formula_of_wang_et_al(pair):
+    """Windows are uniform, have 7 x 7 pixels and lie within the image."""
 
     def mean(values):
         filtered = uniform_filter(values, size=(0, 0, 7, 7))
@@ -59,52 +63,50 @@ def test_ssim_is_that_of_wang_et_al(pair):
     assert _loss("ssim+l1", pair) == pytest.approx(mixed)
 
 
-def test_an_image_is_entirely_similar_to_itself(pair):
-    """Also a tiny or a plain one."""
+def test_the_ssim_of_an_image_with_itself_is_one(pair):
+    """Constant images and images smaller than the window are no exception."""
     for image in (torch.from_numpy(pair[0]), torch.zeros(1, 1, 9, 9)):
         assert ssim(image, image).tolist() == pytest.approx([1.0] * len(image))
         small = image[..., :4, :3]
         assert ssim(small, small).tolist() == pytest.approx([1.0] * len(image))
 
 
-def _random():
-    return torch.Generator().manual_seed(0)
-
-
-def test_divergence_is_that_of_normal_distributions():
-    """From the unit normal, summed over numbers and averaged over images."""
-    codes = torch.randn(7, 8, generator=_random())
-    mean, deviation = codes[:, :4], torch.exp(codes[:, 4:] / 2)
+def test_kl_divergence_equals_that_of_torch():
+    """It is summed over latent dimensions and averaged over images."""
+    parameters = torch.randn(7, 8, generator=_generator())
+    mean, std = parameters[:, :4], torch.exp(parameters[:, 4:] / 2)
     normal = torch.distributions.Normal
-    each = torch.distributions.kl_divergence(normal(mean, deviation), normal(0.0, 1.0))
+    expected = torch.distributions.kl_divergence(normal(mean, std), normal(0.0, 1.0))
 
-    assert divergence(codes).item() == pytest.approx(each.sum(1).mean().item())
+    found = kl_divergence(parameters).item()
 
-
-def test_rows_are_drawn_with_mean_and_deviation():
-    """Of the distribution that codes describe."""
-    codes = torch.tensor([[2.0, -1.0, 0.0, 2.0]]).expand(20_000, 4)
-
-    rows = drawn(codes, _random())
-
-    assert rows.mean(0).tolist() == pytest.approx([2, -1], abs=0.05)
-    assert rows.std(0).tolist() == pytest.approx([1, 2.718], rel=0.03)
+    assert found == pytest.approx(expected.sum(1).mean().item())
 
 
-def test_contraction_is_the_squared_norm_of_the_jacobian():
-    """Of a linear map, exactly known; over the number and variance of codes."""
-    matrix = torch.randn(12, 3, generator=_random())
-    x = torch.randn(4000, 12, generator=_random())
+def test_latent_vectors_are_sampled_with_mean_and_variance():
+    """The parameters are means, followed by log variances."""
+    parameters = torch.tensor([[2.0, -1.0, 0.0, 2.0]]).expand(20_000, 4)
 
-    found = contraction(lambda x: x @ matrix, x, x @ matrix, _random())
+    latent = sample_latent(parameters, _generator())
+
+    assert latent.mean(0).tolist() == pytest.approx([2, -1], abs=0.05)
+    assert latent.std(0).tolist() == pytest.approx([1, 2.718], rel=0.03)
+
+
+def test_the_contractive_penalty_is_the_squared_norm_of_the_jacobian():
+    """The Jacobian of a linear map is its matrix."""
+    matrix = torch.randn(12, 3, generator=_generator())
+    x = torch.randn(4000, 12, generator=_generator())
+
+    found = contractive_penalty(lambda x: x @ matrix, x, x @ matrix, _generator())
 
     variance = (x @ matrix - (x @ matrix).mean(0)).square().mean()
     expected = matrix.square().sum() / 3 / variance
     assert found.item() == pytest.approx(expected.item(), rel=0.05)
 
 
-def test_one_image_has_no_contraction():
-    """Its code has no variance to compare with."""
+def test_one_image_has_no_contractive_penalty():
+    """The variance of its latent vector is 0 and must not be a divisor."""
     x = torch.ones(1, 12)
 
-    assert contraction(lambda x: x, x, x, _random()).item() == 0
+    assert contractive_penalty(lambda x: x, x, x, _generator()).item() == 0

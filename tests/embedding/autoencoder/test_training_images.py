@@ -1,11 +1,11 @@
-"""Tests of images for training, kept or read anew."""
+"""Tests of the images of a training run, in memory or read again."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 
-from imgsim.embedding.autoencoder._training_images import TrainingImages
+from imgsim.embedding.autoencoder._training_images import TrainingImages, make_resizer
 
 
 def _images(sources, *, on_error="raise", batch_size=5):
@@ -19,15 +19,15 @@ def _images(sources, *, on_error="raise", batch_size=5):
 
 
 @pytest.mark.parametrize("memory", [0, 1])
-def test_images_come_in_any_order(pictures, memory):
-    """Kept or not, in batches, the last shorter."""
+def test_batches_follow_any_order(pictures, memory):
+    """The last batch may be smaller."""
     order = np.random.default_rng(0).permutation(12)
 
     with config_context(working_memory=memory):
         images = _images(pictures)
     batches = list(images.batches(order))
 
-    assert images.are_kept == (memory == 1)
+    assert images.in_memory == (memory == 1)
     assert len(images) == 12
     assert [len(batch) for batch in batches] == [5, 5, 2]
     expected = [pictures[i][:16, :16] for i in order]
@@ -35,18 +35,18 @@ def test_images_come_in_any_order(pictures, memory):
     assert_array_equal(images.sample(order[:7]), expected[:7])
 
 
-def test_images_are_kept_up_to_the_working_memory(pictures):
-    """Counted in bytes of prepared images, not of files."""
-    enough = 12 * 16 * 16 * 3 / 2**20
+def test_images_are_held_in_memory_up_to_the_working_memory(pictures):
+    """The size of the resized pixels counts, not the size of the files."""
+    n_mebibytes = 12 * 16 * 16 * 3 / 2**20
 
-    for memory, are_kept in ((enough, True), (0.9 * enough, False)):
+    for memory, in_memory in ((n_mebibytes, True), (0.9 * n_mebibytes, False)):
         with config_context(working_memory=memory):
-            assert _images(pictures).are_kept == are_kept
+            assert _images(pictures).in_memory == in_memory
 
 
 @pytest.mark.parametrize("memory", [0, 1])
-def test_numbers_count_readable_images(pictures, memory):
-    """Those that cannot be read are told, and never come."""
+def test_indices_count_readable_images_only(pictures, memory):
+    """The other images are listed as failures."""
     sources = ["a.jpg", *pictures[:3], "b.jpg", *pictures[3:]]
 
     with config_context(working_memory=memory):
@@ -58,11 +58,24 @@ def test_numbers_count_readable_images(pictures, memory):
     assert_array_equal(found, [picture[:16, :16] for picture in pictures])
 
 
-def test_the_fingerprint_tells_collections_apart(pictures):
-    """By pixels and their order, not by batches or memory."""
-    same = _images(pictures).fingerprint
+def test_the_digest_depends_on_pixels_and_their_order(pictures):
+    """It does not depend on the batch size or the memory."""
+    same = _images(pictures).digest
 
     with config_context(working_memory=0):
-        assert _images(pictures, batch_size=7).fingerprint == same
-    assert _images(pictures[::-1]).fingerprint != same
-    assert _images(pictures[:-1]).fingerprint != same
+        assert _images(pictures, batch_size=7).digest == same
+    assert _images(pictures[::-1]).digest != same
+    assert _images(pictures[:-1]).digest != same
+
+
+@pytest.mark.parametrize("n_colors", [1, 3])
+def test_images_are_resized_to_a_square(n_colors):
+    """The left half of a wide image stays the left half."""
+    rgb = np.zeros((40, 80, 3), dtype=np.uint8)
+    rgb[:, :40] = 200
+
+    pixels = make_resizer(16, n_colors)(rgb)
+
+    assert pixels.shape == (16, 16, n_colors)
+    assert (pixels[:, :7] == 200).all()
+    assert (pixels[:, 9:] == 0).all()
