@@ -312,7 +312,7 @@ def test_fit_transform_warns_once_of_an_unreadable_image(make_embedder, pictures
     """Though an embedder that learns comes upon it twice."""
     embedder = make_embedder(on_error="nan")
 
-    with pytest.warns(ImageReadWarning, match="1 of 13 .* rows are NaN") as caught:
+    with pytest.warns(ImageReadWarning, match="1 of 13 .* are NaN") as caught:
         X = embedder.fit_transform([*pictures, "missing.jpg"])
 
     assert len(caught) == 1
