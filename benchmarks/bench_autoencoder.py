@@ -1,14 +1,15 @@
-"""What an autoencoder learns in minutes, beside what needs no network.
+"""Quality and training time of the autoencoder, compared with simple embeddings.
 
-Two collections: scikit-learn's 1,797 digits at 32 pixels, grey, of which all are
-learned and judged; and the photographs of animals that IMGSIM_TEST_DATA names, at 64
-pixels, of which four fifths are learned, all are searched and the last fifth comes
-back. Each is searched by cosine, every image for all others; the baselines are the
-pixels as they are, their principal components of the same width, and colour
-histograms. Errors are mean squared differences of pixels in [0, 1], clipped for
-components as well.
+There are two collections. "digits" are the 1,797 digits of scikit-learn at 32 pixels in
+gray; all of them are used for training and evaluation. "animals" are the photographs of
+animals in the folder IMGSIM_TEST_DATA at 64 pixels; four fifths are used for training
+and one fifth for the reconstruction error. Every image of a collection is searched for
+among all others by cosine distance. The baselines are the raw pixels, their principal
+components with the same number of features, and color histograms. The error is the mean
+squared difference of pixels in [0, 1]; reconstructions from principal components are
+clipped to this range.
 
-`bench_variants` takes half an hour on two cores, and tells what each part is worth.
+`bench_variants` changes one parameter at a time and takes half an hour on two cores.
 """
 
 import os
@@ -35,12 +36,12 @@ from imgsim.metrics import average_precision_at_k, precision_at_k
 
 @dataclass
 class Collection:
-    """Images with classes, and how an autoencoder is to see them."""
+    """Images with classes, a split, and the parameters of an autoencoder for them."""
 
     images: list
     target: np.ndarray
-    learned: np.ndarray
-    judged: np.ndarray
+    training: np.ndarray
+    test: np.ndarray
     parameters: dict
 
     def take(self, rows):
@@ -58,12 +59,12 @@ def _digits():
 def _animals():
     folder = os.environ.get("IMGSIM_TEST_DATA")
     if not folder:
-        pytest.skip("IMGSIM_TEST_DATA is unset: no photographs of animals")
+        pytest.skip("IMGSIM_TEST_DATA is not set: no photographs of animals")
     data = load_image_folder(Path(folder) / "data/animals")
     order = np.random.default_rng(0).permutation(len(data.paths))
-    learned, judged = np.split(order, [len(order) - len(order) // 5])
+    training, test = np.split(order, [len(order) - len(order) // 5])
     parameters = {"latent_dim": 128, "image_size": 64, "color": "rgb"}
-    return Collection(data.paths, data.target, learned, judged, parameters)
+    return Collection(data.paths, data.target, training, test, parameters)
 
 
 COLLECTIONS = {"digits": _digits, "animals": _animals}
@@ -76,35 +77,35 @@ def collection(request):
 
 
 class Pixels(TransformerMixin, BaseEstimator):
-    """The pixels themselves, or their principal components, that come back, too."""
+    """Embed images as their pixels, or as principal components of their pixels."""
 
     def __init__(self, parameters, *, n_components=None):
         self.parameters = parameters
         self.n_components = n_components
 
     def fit(self, X, y=None):
-        """Find the components."""
+        """Compute the principal components, if requested."""
         if self.n_components is not None:
             self.pca_ = PCA(self.n_components, random_state=0).fit(self._pixels(X))
         return self
 
     def transform(self, X):
-        """Project on them."""
+        """Return the pixels, or project them on the components."""
         pixels = self._pixels(X)
         return pixels if self.n_components is None else self.pca_.transform(pixels)
 
     def score(self, X):
-        """Return minus the mean squared error."""
+        """Return the negative mean squared reconstruction error."""
         if self.n_components is None:
             return 0.0
         pixels = self._pixels(X)
-        back = self.pca_.inverse_transform(self.pca_.transform(pixels)).clip(0, 1)
-        return -float(np.square(back - pixels).mean())
+        reconstructions = self.pca_.inverse_transform(self.pca_.transform(pixels))
+        return -float(np.square(reconstructions.clip(0, 1) - pixels).mean())
 
     def _pixels(self, X):
         n_colors = 1 if self.parameters["color"] == "gray" else 3
-        prepare = make_resizer(self.parameters["image_size"], n_colors)
-        batches = ImageStream(X, transform=prepare)
+        resize = make_resizer(self.parameters["image_size"], n_colors)
+        batches = ImageStream(X, transform=resize)
         images = np.stack([image for batch in batches for image in batch.images])
         return (images.reshape(len(images), -1) / 255).astype(np.float32)
 
@@ -117,7 +118,7 @@ def _colors(parameters):
 
 METHODS = {
     "raw pixels": Pixels,
-    "PCA of the same width": lambda parameters: Pixels(
+    "PCA, same number of features": lambda parameters: Pixels(
         parameters, n_components=parameters["latent_dim"]
     ),
     "ColorHistogramEmbedder": _colors,
@@ -127,7 +128,7 @@ METHODS = {
 }
 
 VARIANTS = {
-    "the defaults": {},
+    "defaults": {},
     "random_state=1": {"random_state": 1},
     "rescale=False": {"rescale": False},
     "augment=None": {"augment": None},
@@ -147,42 +148,41 @@ VARIANTS = {
 }
 
 
-def _judge(embedder, collection):
-    """Return how good rows and reconstructions are, and the seconds to learn."""
+def _evaluate(embedder, collection):
+    """Return the quality of embeddings and reconstructions, and the training time."""
     start = perf_counter()
-    embedder.fit(collection.take(collection.learned))
+    embedder.fit(collection.take(collection.training))
     seconds = perf_counter() - start
-    rows = embedder.transform(collection.images)
-    n_others = len(rows) - 1
-    _, nearest = SimilarityIndex(n_neighbors=n_others).fit(rows).kneighbors()
-    relevance = collection.target[nearest] == collection.target[:, np.newaxis]
+    X = embedder.transform(collection.images)
+    _, ids = SimilarityIndex(n_neighbors=len(X) - 1).fit(X).kneighbors()
+    relevance = collection.target[ids] == collection.target[:, np.newaxis]
     result = {
         "precision at 5": precision_at_k(relevance, k=5),
         "mAP": average_precision_at_k(relevance, relevance.sum(axis=1)),
-        "seconds to learn": seconds,
+        "seconds to train": seconds,
     }
     if hasattr(embedder, "score"):
-        result["error"] = -embedder.score(collection.take(collection.judged))
+        result["error"] = -embedder.score(collection.take(collection.test))
     return result
 
 
 def _bench(benchmark, embedder, collection):
-    found = benchmark.pedantic(_judge, (embedder, collection), rounds=1)
-    benchmark.extra_info.update(found)
-    told = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-    print(f"\n{benchmark.name}: {told}")
+    result = benchmark.pedantic(_evaluate, (embedder, collection), rounds=1)
+    benchmark.extra_info.update(result)
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.items())
+    print(f"\n{benchmark.name}: {figures}")
 
 
-@pytest.mark.benchmark(group="autoencoder beside other embeddings, seconds in all")
+@pytest.mark.benchmark(group="autoencoder and other embeddings, seconds in all")
 @pytest.mark.parametrize("method", METHODS)
 def bench_methods(benchmark, collection, method):
-    """Learn and judge with the defaults."""
+    """Train and evaluate each method with its defaults."""
     _bench(benchmark, METHODS[method](collection.parameters), collection)
 
 
 @pytest.mark.benchmark(group="variants of the autoencoder, seconds in all")
 @pytest.mark.parametrize("variant", VARIANTS)
 def bench_variants(benchmark, collection, variant):
-    """Change one parameter."""
+    """Train and evaluate the autoencoder with one parameter changed."""
     parameters = {**collection.parameters, "random_state": 0, **VARIANTS[variant]}
     _bench(benchmark, AutoencoderEmbedder(**parameters), collection)

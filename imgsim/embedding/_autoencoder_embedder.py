@@ -360,9 +360,9 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            As for `transform`. The resized images are held in memory as uint8 if they
-            fit into scikit-learn's `working_memory` (1 GiB by default). Otherwise the
-            files are read again in every epoch.
+            The images, as for `transform`. The resized images are held in memory as
+            uint8 if they fit in scikit-learn's `working_memory` (1 GiB by default).
+            Otherwise the files are read again in every epoch.
 
         y : Ignored
             Present for API consistency.
@@ -404,7 +404,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            As for `transform`.
+            The images, as for `transform`.
 
         y : Ignored
             Present for API consistency.
@@ -433,7 +433,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            As for `transform`.
+            The images, as for `transform`.
 
         y : Ignored
             Present for API consistency.
@@ -467,7 +467,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            As for `transform`.
+            The images, as for `transform`.
 
         Returns
         -------
@@ -501,7 +501,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            As for `transform`.
+            The images, as for `transform`.
 
         Returns
         -------
@@ -528,7 +528,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Parameters
         ----------
         X : sequence of image sources of length n_images
-            As for `transform`.
+            The images, as for `transform`.
 
         y : Ignored
             Present for API consistency.

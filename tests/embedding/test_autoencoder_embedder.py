@@ -426,11 +426,14 @@ def test_rescaling_changes_embeddings_but_not_reconstructions(fitted, digits):
     assert not np.allclose(plain.transform(digits), fitted.transform(digits))
 
 
-def test_a_further_fit_can_undo_the_rescaling(fitted, digits):
-    """With warm_start, the axes of the previous fit are reset."""
-    embedder = _copy(fitted).set_params(warm_start=True, rescale=False).fit(digits)
+def test_a_warm_start_follows_changed_parameters(fitted, digits):
+    """The axes and the augmentation of the previous fit are replaced."""
+    embedder = _copy(fitted).set_params(warm_start=True, rescale=False)
+
+    embedder.set_params(augment="mirror").fit(digits)
 
     assert_array_equal(_weights(embedder)["axes"], np.eye(6))
+    assert embedder.augment_ == "mirror"
 
 
 def test_training_stops_without_improvement(digits):
@@ -747,14 +750,29 @@ def test_methods_require_a_fitted_embedder(digits, method):
     assert get_tags(make_autoencoder()).requires_fit
 
 
+def test_a_copy_of_the_network_on_a_device_is_kept_up_to_date(fitted, digits):
+    """The device "cpu:0" stands for any device other than "cpu"."""
+    embedder = _copy(fitted).set_params(device="cpu:0")
+    for _ in range(2):
+        assert_allclose(embedder.transform(digits), fitted.transform(digits), atol=1e-5)
+
+    embedder.partial_fit(digits)
+
+    expected = _copy(embedder).set_params(device="cpu").transform(digits)
+    assert_allclose(embedder.transform(digits), expected, atol=1e-5)
+    assert not np.allclose(expected, fitted.transform(digits), atol=1e-2)
+
+
 def test_pickles_leave_out_the_copy_on_a_device(fitted, digits):
     """A machine without that device could not load it."""
-    embedder = _copy(fitted)
-    embedder._copy_on_device = lambda: "cannot be pickled"
+    embedder = _copy(fitted).set_params(device="cpu:0")
+    n_bytes = len(pickle.dumps(embedder))
 
-    copy = _copy(embedder)
+    embedder.transform(digits)
 
-    assert_array_equal(copy.transform(digits), fitted.transform(digits))
+    assert len(pickle.dumps(embedder)) < 1.01 * n_bytes
+    expected = fitted.transform(digits)
+    assert_allclose(_copy(embedder).transform(digits), expected, atol=1e-5)
 
 
 def test_a_cache_distinguishes_networks(fitted, digits, tmp_path):

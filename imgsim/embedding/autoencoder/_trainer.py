@@ -39,7 +39,7 @@ _BETAS = (0.9, 0.99)
 
 
 class Trainer:
-    """Trains a network epoch by epoch and keeps the weights of the best epoch.
+    """Train a network epoch by epoch and keep the weights of the best epoch.
 
     The random numbers of an epoch depend only on the seed and the number of the epoch.
     A run that is resumed from a state dict therefore continues as if it had not been
