@@ -154,9 +154,10 @@ def center_distances(
     readable = find_readable_rows(rows)
     for group in np.unique(group_of[readable]):
         members = np.flatnonzero(readable & (group_of == group))
-        inside, terms = rows[members], means.describe(rows[members])
-        center = means.seen(inside, terms).mean(axis=0, keepdims=True)
-        to_center = means.between(inside, terms, center, means.describe(center))
+        inside, terms = rows[members], means.compute_terms(rows[members])
+        center = means.transform(inside, terms).mean(axis=0, keepdims=True)
+        center_terms = means.compute_terms(center)
+        to_center = means.pairwise_distances(inside, terms, center, center_terms)
         distances[members] = to_center[:, 0]
     return rounded(distances)
 
