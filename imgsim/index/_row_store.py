@@ -227,7 +227,9 @@ class RowStore:
             )
         return converted
 
-    def check_new_ids(self, ids: Sequence[Hashable] | None, n_rows: int) -> NDArray[Any]:
+    def check_new_ids(
+        self, ids: Sequence[Hashable] | None, n_rows: int
+    ) -> NDArray[Any]:
         """Return valid ids of new rows; None uses the next integers."""
         if ids is None:
             return make_ids(self.next_id, n_rows)

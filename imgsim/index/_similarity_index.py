@@ -9,12 +9,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
-from sklearn.utils import Tags, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import (
@@ -22,6 +17,12 @@ from imgsim._distance.metric import (
     MetricName,
     check_max_distance,
     make_metric,
+)
+from imgsim._estimator_base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    Tags,
+    TransformerMixin,
 )
 from imgsim._validation import (
     Interval,

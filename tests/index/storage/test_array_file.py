@@ -446,7 +446,7 @@ def test_a_version_before_the_first_release_says_to_fit_again(tmp_path):
     """Its layout is no longer known."""
     path = _write(tmp_path / "a", version=1)
 
-    with pytest.raises(IndexFileError, match="in layout 1. Fit the index again"):
+    with pytest.raises(IndexFileError, match=r"in layout 1\. Fit the index again"):
         _read(path, versions=range(2, 3))
 
 
