@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim._compute.precision import computing_in
+from imgsim._compute.precision import use_precision
 from imgsim._distance.metric import ABSOLUTE, JACCARD, Metric
 
 ScoreFunction = Callable[[NDArray[Any]], NDArray[np.float32]]
@@ -85,7 +85,7 @@ def _torch_products(
             # torch warns of read-only arrays and refuses negative strides.
             rows = rows.copy()
         kind = query_tensor.device.type
-        with computing_in("float32", kind), torch.autocast(kind, enabled=False):
+        with use_precision("float32", kind), torch.autocast(kind, enabled=False):
             product = query_tensor @ torch.from_numpy(rows).to(device, dtype).T
         scores: NDArray[np.float32] = product.float().cpu().numpy()
         return scores

@@ -13,7 +13,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._compute.device import resolve_device
-from imgsim._compute.precision import computing_in
+from imgsim._compute.precision import use_precision
 from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import fit_context
 from imgsim._warnings import warn_caller
@@ -285,7 +285,10 @@ class BaseReconstructor(BaseImageEmbedder):
 
         device = resolve_device(self.device)
         network = self._on(device)
-        with torch.inference_mode(), computing_in("float32", torch.device(device).type):
+        with (
+            torch.inference_mode(),
+            use_precision("float32", torch.device(device).type),
+        ):
             result: Tensor = getattr(network, method)(
                 torch.from_numpy(batch).to(device)
             )

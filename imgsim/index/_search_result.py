@@ -176,9 +176,7 @@ def _make_thumbnails(sources: list[Any]) -> list[_Thumbnail]:
     known = [i for i, source in enumerate(sources) if source is not None]
     if not known:
         return thumbnails
-    uris, failures = thumbnail_data_uris(
-        [sources[i] for i in known], _THUMBNAIL_PIXELS
-    )
+    uris, failures = thumbnail_data_uris([sources[i] for i in known], _THUMBNAIL_PIXELS)
     for i, uri in zip(known, uris, strict=True):
         thumbnails[i] = _Thumbnail(uri or "")
     for failure in failures:

@@ -205,9 +205,11 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "random_state": ["random_state"],
     }
 
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    fingerprint_: str | None
     _searcher: Searcher
     _has_boolean_rows: bool
-    fingerprint_: str | None
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
-from imgsim._compute.torch_random import learning
+from imgsim._compute.torch_random import gradients_enabled
 from imgsim._typing import PixelArray
 from imgsim.embedding._base_reconstructor import preparation
 from imgsim.embedding._training_loop import Split, train
@@ -121,7 +121,7 @@ def read_images(parameters: LearningParameters, X: Any) -> TrainingImages:
     )
 
 
-@learning()
+@gradients_enabled()
 def learn(
     parameters: LearningParameters, images: TrainingImages, previous: Previous | None
 ) -> Learned:
@@ -152,7 +152,7 @@ def learn(
     return _learned(parameters, begun)._replace(is_finished=is_finished)
 
 
-@learning()
+@gradients_enabled()
 def learn_once(
     parameters: LearningParameters,
     images: TrainingImages,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from imgsim._compute.torch_random import building
+from imgsim._compute.torch_random import seeded_initialization
 from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim.embedding.autoencoder._augmentation import warped
 
@@ -75,7 +75,7 @@ def begin(
     if augment == "auto":
         changes = choose_changes(x, architecture.latent_dim, seed)
     is_linear = init == "pca" or (init == "auto" and not changes.warp)
-    with building(seed):
+    with seeded_initialization(seed):
         network = ConvAutoencoder(replace(architecture, has_linear_path=is_linear))
     network.set_scale(mean, std)
     if is_linear:

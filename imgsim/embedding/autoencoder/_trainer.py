@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim._compute.precision import computing_in
-from imgsim._compute.torch_settings import ProcessSwitch
+from imgsim._compute.precision import use_precision
+from imgsim._compute.torch_settings import ProcessSettings
 from imgsim._typing import PixelArray
 from imgsim.embedding._latent_penalty import contraction, divergence, drawn
 from imgsim.embedding.autoencoder._augmentation import Corruption, half_mirrored
@@ -93,7 +93,7 @@ class Training:
         random = self._random(int(seeds.generate_state(1)[0]))
         n_seen, losses = 0, []
         self.network.train()
-        with _repeatable, computing_in("float32", self._device.type):
+        with _repeatable, use_precision("float32", self._device.type):
             for batch in images.batches(order):
                 middle = (n_seen + len(batch) / 2) / len(order)
                 self._set_rate(self.n_epochs + middle)
@@ -199,7 +199,7 @@ class Training:
         )
 
     def _computing(self) -> AbstractContextManager[Any]:
-        return computing_in(self._options.precision, self._device.type)
+        return use_precision(self._options.precision, self._device.type)
 
     def _random(self, seed: int) -> "Generator":
         import torch
@@ -288,4 +288,4 @@ def _switch_to_repeatable() -> Callable[[], None]:
     return put_back
 
 
-_repeatable = ProcessSwitch(_switch_to_repeatable)
+_repeatable = ProcessSettings(_switch_to_repeatable)

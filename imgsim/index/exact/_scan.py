@@ -366,4 +366,5 @@ def map_query_parts(
     n_fitting = int(memory / n_bytes / n_threads)
     length = max(1, min(_N_QUERIES, n_fitting, -(-n_queries // n_threads)))
     parts = [slice(a, a + length) for a in range(0, n_queries, length)]
+    n_threads = min(n_threads, max(1, len(parts)))
     return list(map_in_threads(work, parts, n_threads, divide_pools=divide_pools))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from imgsim._compute.precision import computing_in, resolve_precision
+from imgsim._compute.precision import use_precision, resolve_precision
 from imgsim._compute.threads import count_threads
 from imgsim._distance.rows import Collection
 from imgsim._distance.scores import absolute_error_bound, relative_error_bound
@@ -114,7 +114,7 @@ class _TiledScores:
     def update(self, first: int, second: int) -> None:
         """Update the candidates of two blocks, given the first rows of both."""
         one, other = self._block(first), self._block(second)
-        with computing_in("float32", "cpu"):
+        with use_precision("float32", "cpu"):
             product = self.transformed[one] @ self.transformed[other].T
         scores = product.float().numpy()
         if first == second:
