@@ -9,14 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from imgsim.display._grid import (
-    GAP,
-    LINE_HEIGHT,
-    Line,
-    Tile,
-    check_length,
-    draw_grid,
-)
+from imgsim.display._checks import check_length, check_n_columns
+from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
 from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:
@@ -203,13 +197,12 @@ class ClusterDisplay:
         ValueError
             If `n_columns` is less than 1.
         """
-        if n_columns < 1:
-            raise ValueError(f"n_columns={n_columns} must be at least 1.")
+        check_n_columns(n_columns)
         tiles: list[Tile] = []
-        lines: list[Line] = []
+        lines: list[TextLine] = []
         top = 0.0
         for label, images in self.groups.items():
-            lines.append(Line(self._title(label), GAP / 2, top + LINE_HEIGHT))
+            lines.append(TextLine(self._title(label), GAP / 2, top + LINE_HEIGHT))
             top += 2 * LINE_HEIGHT
             for i, image in enumerate(images):
                 tiles.append(Tile(image, "", i % n_columns, top + i // n_columns))

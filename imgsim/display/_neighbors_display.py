@@ -10,15 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import check_max_distance
 from imgsim._validation import find_readable_rows
-from imgsim.display._grid import (
-    GAP,
-    LINE_HEIGHT,
-    Line,
-    Tile,
-    check_length,
-    draw_grid,
-    source_name,
-)
+from imgsim.display._checks import check_length
+from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
+from imgsim.display._text import source_name
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
 
@@ -266,7 +260,7 @@ class NeighborsDisplay:
             If matplotlib is missing.
         """
         tiles: list[Tile] = []
-        lines: list[Line] = []
+        lines: list[TextLine] = []
         named = any(map(source_name, self.query_images))
         caption_height = (2 if named else 1) * LINE_HEIGHT + GAP
         n_columns = 1 + _GUTTER + 2.0
@@ -278,7 +272,7 @@ class NeighborsDisplay:
                 answer = "not searched"
                 if self.neighbor_images[i] is not None:
                     answer = "no similar images"
-                lines.append(Line(answer, 1 + _GUTTER + GAP / 2, top + 0.45))
+                lines.append(TextLine(answer, 1 + _GUTTER + GAP / 2, top + 0.45))
             left_out = self._left_out_tiles(i, 1 + _GUTTER + (len(neighbors) or 2), top)
             tiles += neighbors + left_out
             n_columns = max(n_columns, 1 + (neighbors + left_out or tiles)[-1].column)

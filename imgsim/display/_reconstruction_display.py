@@ -8,14 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim._optional import import_optional
-from imgsim.display._grid import (
-    GAP,
-    LINE_HEIGHT,
-    Line,
-    Tile,
-    check_length,
-    draw_grid,
-)
+from imgsim.display._checks import check_length, check_n_columns
+from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
 from imgsim.embedding._base_reconstructor import preparation
 from imgsim.images import ImageStream
 from imgsim.images._sources import check_image_sources
@@ -171,8 +165,7 @@ class ReconstructionDisplay:
         ValueError
             If `n_columns` is less than 1, or lengths differ.
         """
-        if n_columns < 1:
-            raise ValueError(f"n_columns={n_columns} must be at least 1.")
+        check_n_columns(n_columns)
         errors = np.asarray(self.errors)
         check_length("originals", self.originals, len(errors), "errors")
         check_length("reconstructions", self.reconstructions, len(errors), "errors")
@@ -186,7 +179,7 @@ class ReconstructionDisplay:
             tiles.append(Tile(reconstruction, "", column, row + 1, f"{error:.2g}"))
         self.ax_ = draw_grid(
             tiles,
-            [Line(title, GAP / 2, LINE_HEIGHT)],
+            [TextLine(title, GAP / 2, LINE_HEIGHT)],
             n_columns=max(4, min(n_columns, len(errors))),
             n_rows=top + ceil(len(errors) / n_columns) * height,
             ax=ax,

@@ -15,9 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from imgsim._distance.metric import JACCARD, make_metric
 from imgsim._html import as_text
 from imgsim._validation import find_readable_rows
-from imgsim.display._grid import check_length
+from imgsim.display._checks import check_embeddings, check_length
 from imgsim.display._labels import as_label_column, name_label
-from imgsim.display._projection import check_embeddings
 from imgsim.images._thumbnails import thumbnail_data_uris
 from imgsim.index import SimilarityIndex
 

@@ -16,8 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._atomic_file import check_target, replace_file
 from imgsim._html import as_text, render_html
 from imgsim._validation import Interval, StrOptions, validate_params
-from imgsim.display._grid import check_length
-from imgsim.display._projection import check_embeddings
+from imgsim.display._checks import check_embeddings, check_length
 from imgsim.display.gallery._page_data import (
     Pictures,
     center_distances,

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.display._grid import (
-    BOX_GREY,
-    CHARACTER_WIDTH,
-    THUMBNAIL_PIXELS,
-    drawable,
-    shortened,
-    source_name,
-)
+from imgsim.display._grid import BOX_GRAY, THUMBNAIL_PIXELS
+from imgsim.display._text import CHARACTER_WIDTH, drawable, shortened, source_name
 from imgsim.display.map._groups import Group
 from imgsim.display.map._layout import Places, View, place_names, typical_place
 from imgsim.images._thumbnails import stream_thumbnails
@@ -119,7 +113,7 @@ def _draw_reason(
     ax: "Axes", text: str, picture: Picture, side: float, points: float
 ) -> tuple[float, float]:
     """Draw a grey box that says why there is no picture, as much as fits."""
-    _draw_frame(ax, picture, side, side, BOX_GREY)
+    _draw_frame(ax, picture, side, side, BOX_GRAY)
     size = min(max(points / 13, 3), 8)
     n_characters = max(int(points / (size * CHARACTER_WIDTH)), 4)
     n_lines = max(int(points / (1.35 * size)), 1)

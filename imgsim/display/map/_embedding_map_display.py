@@ -9,14 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
 from imgsim.cluster.selection._select_k import RandomState, as_seed
-from imgsim.display._projection import (
-    METHODS,
-    METRICS,
-    check_embeddings,
-    check_places,
-    project,
-)
+from imgsim.display._checks import check_embeddings
 from imgsim.display.map._groups import name_labels
+from imgsim.display.map._projection import METHODS, METRICS, check_places, project
 from imgsim.display.map._scene import Scene, check_attached, draw_scene
 
 if TYPE_CHECKING:

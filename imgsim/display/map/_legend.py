@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from imgsim.display._grid import drawable, shortened, size_in_points
+from imgsim.display._grid import size_in_points
+from imgsim.display._text import drawable, shortened
 from imgsim.display.map._drawing import QUERY_COLOR
 from imgsim.display.map._groups import Group
 

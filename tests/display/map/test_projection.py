@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.preprocessing import normalize
 
-from imgsim.display import EmbeddingMapDisplay, _projection
+from imgsim.display import EmbeddingMapDisplay
+from imgsim.display.map import _projection
 
 
 def _positions(X, **kwargs):

@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 from threadpoolctl import ThreadpoolController
 
 from imgsim._optional import import_optional
-from imgsim._validation import find_readable_rows, floats_for
+from imgsim._validation import find_readable_rows
 from imgsim.cluster.algorithms._feature_space import to_euclidean
 
 METHODS = ("tsne", "pca", "umap")
@@ -37,14 +37,6 @@ def check_places(name: str, places: ArrayLike, n_expected: int | None = None) ->
     if n_expected is not None and len(checked) != n_expected:
         raise ValueError(f"{name} holds {len(checked)} places for {n_expected} rows.")
     return checked
-
-
-def check_embeddings(name: str, X: ArrayLike) -> Rows:
-    """Return embeddings as floats; rows may hold NaN, none infinity."""
-    rows: Rows = check_array(
-        X, dtype=floats_for(X), ensure_all_finite="allow-nan", input_name=name
-    )
-    return rows
 
 
 def project(
