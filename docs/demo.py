@@ -110,7 +110,7 @@ def group_digits(output: Path) -> None:
     rand_index = adjusted_rand_score(digits.target, clusterer.labels_)
     print(f"\n   In 10 groups, the adjusted Rand index is {rand_index:.3f}.")
     display = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
-    save(display, output / "digit_groups.png")
+    save(display, output / "digit_clusters.png")
     chart_path, page = output / "digit_map.png", output / "digits.html"
     look_through(digits.images, X, clusterer, chart_path, page)
 

@@ -27,7 +27,7 @@ def test_draws_known_pictures(tmp_path):
     assert "95.0% are its copies" in printed
     assert "adjusted Rand index is 0.6" in printed
     assert "come back with an error of 0.0" in printed
-    for name in ("near_copies.png", "digit_groups.png", "digit_reconstructions.png"):
+    for name in ("near_copies.png", "digit_clusters.png", "digit_reconstructions.png"):
         assert f"{tmp_path / 'figures' / name}" in printed
         with Image.open(tmp_path / "figures" / name) as figure:
             assert min(figure.size) > 500
