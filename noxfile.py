@@ -1,4 +1,4 @@
-"""Nox sessions: `nox` runs lint, types and tests, and `nox -s NAME` runs one session."""
+"""Nox sessions: `nox` runs lint, types and tests; `nox -s NAME` runs one session."""
 
 import re
 import shutil
