@@ -1,14 +1,13 @@
-"""The groups of a map: their names, and a colour and a marker for each."""
+"""The images of a map, grouped by label: name, color and marker of each group."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim.display._labels import NO_GROUP, as_label_column, name_label
+from imgsim.display._labels import NO_CLUSTER, LabelNames, as_label_column, name_label
 
-# Those of Okabe and Ito that stand out on white, and a dark one of Tol.
+# The colors of Okabe and Ito that are visible on white, and a dark one of Tol.
 _COLORS = (
     "#0072B2",
     "#E69F00",
@@ -19,85 +18,92 @@ _COLORS = (
     "#882255",
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_MOST_GROUPS = len(_COLORS) * len(_MARKERS)
+_MAX_STYLES = len(_COLORS) * len(_MARKERS)
+_GRAY, _LIGHT_GRAY = "0.35", "0.75"
 
 
-class Group(NamedTuple):
-    """Images of one colour and marker; `short` is the name written on the map."""
+class LabelGroup(NamedTuple):
+    """Images with the same color and marker, and the name to write on the map."""
 
     name: str
-    short: str
+    short_name: str
     color: str
     marker: str
     rows: NDArray[np.intp]
-    is_group: bool = True
+    has_label: bool = True
 
 
-def name_labels(
-    labels: ArrayLike, label_names: Mapping[int, str] | Sequence[str] | None = None
-) -> tuple[NDArray[np.int64], list[str], list[str]]:
-    """Give each label a number, and each number a name at length and in short.
+class NumberedLabels(NamedTuple):
+    """Labels as numbers that index their names; -1 is an image without a cluster."""
 
-    Returns
-    -------
-    numbers : ndarray of shape (n_samples,), dtype int64
-        Of the label of each row in sorted order; -1 for no group.
+    numbers: NDArray[np.int64]
+    names: list[str]
+    short_names: list[str]
 
-    names, shorts : list of str
-        By number.
-    """
+
+def number_labels(
+    labels: ArrayLike, label_names: LabelNames | None = None
+) -> NumberedLabels:
+    """Return the numbers of labels in sorted order, and the name of each number."""
     if np.asarray(labels).dtype.kind == "S":
         labels = np.asarray(labels).astype(str)
-    given = as_label_column(labels)
-    if given.dtype.kind in "iu":
-        return _name_integers(given, label_names)
+    column = as_label_column(labels)
+    if column.dtype.kind in "iu":
+        return _number_integers(column, label_names)
     if label_names is not None:
-        raise ValueError("label_names are for integer labels; labels are strings.")
-    classes, numbers = np.unique(given, return_inverse=True)
+        raise ValueError(
+            "label_names is for integer labels, but labels are strings; pass "
+            "label_names=None."
+        )
+    classes, numbers = np.unique(column, return_inverse=True)
     names = classes.tolist()
-    return numbers.astype(np.int64), names, names
+    return NumberedLabels(numbers.astype(np.int64), names, names)
 
 
-def _name_integers(
-    labels: NDArray[Any], label_names: Mapping[int, str] | Sequence[str] | None
-) -> tuple[NDArray[np.int64], list[str], list[str]]:
+def _number_integers(
+    labels: NDArray[Any], label_names: LabelNames | None
+) -> NumberedLabels:
     present = np.unique(labels[labels >= 0])
     numbers = np.where(labels >= 0, np.searchsorted(present, labels), -1)
     names = [name_label(label, label_names) for label in present.tolist()]
-    shorts = names if label_names is not None else [str(label) for label in present]
-    return numbers, names, shorts
+    short_names = names
+    if label_names is None:
+        short_names = [str(label) for label in present]
+    return NumberedLabels(numbers, names, short_names)
 
 
-def make_groups(
-    numbers: NDArray[np.int64], names: list[str], shorts: list[str]
-) -> list[Group]:
-    """Return the groups in order, each unlike the others; those in no group are last.
+def group_by_label(labels: NumberedLabels) -> list[LabelGroup]:
+    """Return one group for each label in use, in order, each with its own style.
 
-    Beyond 49, the smallest are drawn alike, as one.
+    Beyond 49 labels, the images with the least frequent labels are one group. Images
+    without a cluster are the last group.
     """
-    sizes = np.bincount(numbers[numbers >= 0], minlength=len(names))
+    numbers = labels.numbers
+    sizes = np.bincount(numbers[numbers >= 0], minlength=len(labels.names))
     by_size = np.argsort(-sizes, kind="stable")
-    shown = np.sort(by_size[:_MOST_GROUPS]).tolist()
+    largest = np.sort(by_size[:_MAX_STYLES]).tolist()
     groups = [
-        Group(
-            names[number],
-            shorts[number],
+        LabelGroup(
+            labels.names[number],
+            labels.short_names[number],
             _COLORS[i % len(_COLORS)],
             _MARKERS[i // len(_COLORS)],
             np.flatnonzero(numbers == number),
         )
-        for i, number in enumerate(n for n in shown if sizes[n])
+        for i, number in enumerate(n for n in largest if sizes[n])
     ]
-    small = [number for number in by_size[_MOST_GROUPS:] if sizes[number]]
-    if small:
-        rows = np.flatnonzero(np.isin(numbers, small))
-        groups.append(Group(f"{len(small)} others", "", "0.35", "h", rows))
+    others = [number for number in by_size[_MAX_STYLES:] if sizes[number]]
+    if others:
+        rows = np.flatnonzero(np.isin(numbers, others))
+        groups.append(LabelGroup(f"{len(others)} others", "", _GRAY, "h", rows))
     if (numbers < 0).any():
         rows = np.flatnonzero(numbers < 0)
-        groups.append(Group(NO_GROUP, "", "0.75", "o", rows, is_group=False))
+        groups.append(
+            LabelGroup(NO_CLUSTER, "", _LIGHT_GRAY, "o", rows, has_label=False)
+        )
     return groups
 
 
-def one_group(n_images: int) -> list[Group]:
-    """Return all images as one, for a map without labels."""
-    return [Group("images", "", _COLORS[0], "o", np.arange(n_images))]
+def group_all(n_images: int) -> list[LabelGroup]:
+    """Return all images as one group, for a map without labels."""
+    return [LabelGroup("images", "", _COLORS[0], "o", np.arange(n_images))]
