@@ -36,7 +36,7 @@ function showPanel(i) {
   if (data.clusters) byId("group").append(marker(data.clusterOf[i]), element("bdi", "", clusterName(i)));
   const center = data.centerDistances?.[i] ?? null;
   byId("place").textContent =
-    `${formatted(i + 1)} of ${count(data.names.length, "image")}` +
+    `image ${formatted(i + 1)} of ${formatted(data.names.length)}` +
     (center === null ? "" : `, at distance ${distanceText(center)} from the center of its cluster`);
   byId("near").hidden = !data.neighbors;
   byId("neighbors").replaceChildren();
