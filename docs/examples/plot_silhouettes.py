@@ -45,7 +45,7 @@ def sample_images(cluster, n_images=24):
 
 worst = np.argsort(clusterer.report()["silhouette"])[:2].tolist()
 ClusterDisplay(
-    groups={cluster: sample_images(cluster) for cluster in worst},
+    clusters={cluster: sample_images(cluster) for cluster in worst},
     sizes={cluster: clusterer.cluster_sizes_[cluster] for cluster in worst},
 ).plot(n_columns=12)
 plt.show()
