@@ -1,4 +1,4 @@
-"""Everything a developer runs: `nox -s NAME`, or `nox` for lint, types and tests."""
+"""Nox sessions: `nox` runs lint, types and tests; `nox -s NAME` runs one session."""
 
 import re
 import shutil
@@ -17,10 +17,10 @@ SHARED_VENV = ROOT / ".nox" / "shared"
 
 
 def shared_python(session: nox.Session, extra: str) -> str:
-    """Return the Python of the environment that most sessions share.
+    """Return the path of the Python in the environment that most sessions share.
 
-    torch takes gigabytes; a copy for each session would fill the disk. Extras are
-    added to the environment as sessions ask for them.
+    An environment with torch takes gigabytes, so sessions do not have their own. Each
+    session adds the extra that it needs to the shared environment.
     """
     windows = sys.platform == "win32"
     python = SHARED_VENV / ("Scripts/python.exe" if windows else "bin/python")
@@ -32,27 +32,26 @@ def shared_python(session: nox.Session, extra: str) -> str:
 
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
-    """Find and draw similar pictures and groups: `-- path/to/photos` for your own."""
+    """Run the demo. Use `-- path/to/photos` for your own photographs."""
     python = shared_python(session, "plot,graph")
     session.run(python, "docs/demo.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run the test suite: `-- --cov` tells what it does not reach."""
+    """Run the tests. Use `-- --cov` to measure the coverage."""
     python = shared_python(session, "test")
     session.run(python, "-m", "pytest", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def browser(session: nox.Session) -> None:
-    """Try the pages of pictures in Chromium, which has to be there."""
+    """Run the tests of the gallery in Chromium, which must be installed."""
     names = ("chromium", "chromium-browser", "google-chrome")
     if not any(map(shutil.which, names)) or not shutil.which("chromedriver"):
         session.error(
-            "needs Chromium and its driver on the PATH, one of "
-            f"{', '.join(names)} and chromedriver; on Debian: "
-            "apt install chromium chromium-driver"
+            f"Chromium ({', '.join(names)}) and chromedriver must be on the PATH. On "
+            "Debian, install them with: apt install chromium chromium-driver"
         )
     python = shared_python(session, "browser")
     session.run(python, "-m", "pytest", "tests/browser", *session.posargs)
@@ -60,7 +59,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def tests_min(session: nox.Session) -> None:
-    """Run the test suite on the lowest supported versions."""
+    """Run the tests with the lowest supported version of each dependency."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     ranges = project["dependencies"] + extras["plot"] + extras["graph"]
@@ -71,7 +70,7 @@ def tests_min(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
+    """Check the style and the formatting of the code."""
     session.install("ruff>=0.7.0")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -79,14 +78,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
-    """Check the annotations."""
+    """Check the type annotations."""
     python = shared_python(session, "test")
     session.run(python, "-m", "mypy")
 
 
 @nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a warning is an error."""
+    """Build the documentation, and treat warnings as errors."""
     python = shared_python(session, "docs")
     arguments = ["-W", "--keep-going", "-b", "html", "docs", "docs/_build/html"]
     session.run(python, "-m", "sphinx", *arguments, *session.posargs)
@@ -94,7 +93,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks, each beside its baseline."""
+    """Run the benchmarks, which compare imgsim with other libraries."""
     python = shared_python(session, "bench")
     settings = ["-o", "python_files=bench_*.py", "-o", "python_functions=bench_*"]
     session.run(python, "-m", "pytest", "benchmarks", "-s", *settings, *session.posargs)
@@ -102,7 +101,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build wheel and sdist, and try each in the session's own environment."""
+    """Build the wheel and the sdist, and install and test each of them."""
     session.install("build")
     dist = session.create_tmp()
     session.run("python", "-m", "build", "-q", "--outdir", dist, str(ROOT))
@@ -115,7 +114,7 @@ def build(session: nox.Session) -> None:
                 "python",
                 "-c",
                 "import numpy as np, imgsim; "
-                "grey = np.full((1, 8, 8, 3), 128, dtype=np.uint8); "
-                "X = imgsim.ColorHistogramEmbedder().fit_transform(grey); "
+                "gray = np.full((1, 8, 8, 3), 128, dtype=np.uint8); "
+                "X = imgsim.ColorHistogramEmbedder().fit_transform(gray); "
                 "print(imgsim.__version__, X.shape, X.sum())",
             )

@@ -1,4 +1,4 @@
-"""Memory and time of drawing a wall of photographs, in a process of its own."""
+"""Memory and time of drawing many photographs, measured in a separate process."""
 
 import subprocess
 import sys
@@ -25,14 +25,14 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 del coarse, photo
 start = time.perf_counter()
 display = ClusterDisplay.from_predictions(paths, np.arange(1000) % 20, n_images=50)
-display.plot(n_columns=25).figure_.savefig(folder / "wall.png")
+display.plot(n_columns=25).figure_.savefig(folder / "photographs.png")
 seconds = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(seconds, before / 1024, peak / 1024)
 """
 
 
-def bench_wall_of_photographs():
+def bench_many_photographs():
     """Draw and save 1,000 photographs of 12 megapixels."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, check=True, text=True
@@ -40,5 +40,5 @@ def bench_wall_of_photographs():
 
     seconds, before, peak = map(float, done.stdout.split())
     print("\n1,000 photographs of 4000 x 3000 pixels, drawn and saved")
-    print(f"  {seconds:.1f} s, peak {peak:.0f} MiB; {before:.0f} MiB before it began")
+    print(f"  {seconds:.1f} s, peak {peak:.0f} MiB; {before:.0f} MiB before")
     assert peak < 500

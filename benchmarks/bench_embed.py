@@ -247,7 +247,7 @@ def bench_precision(monkeypatch):
         embedder(precision="bfloat16").fit_transform(folder.paths)
     )
     clear_models()
-    monkeypatch.setattr(_timm_backbone, "lower_weights", plainly_rounded)
+    monkeypatch.setattr(_timm_backbone, "round_weights", plainly_rounded)
     found["bfloat16, weights rounded one by one"] = neighbours(
         embedder(precision="bfloat16").fit_transform(folder.paths)
     )

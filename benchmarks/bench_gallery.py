@@ -1,8 +1,9 @@
-"""Seconds and megabytes of a page of 5,000 photographs with thumbnails of 128 pixels.
+"""Time and size of a page of 5,000 photographs with thumbnails of 128 pixels.
 
-The page has neighbours and groups, of rows of 512 random numbers. The baseline makes
-the same thumbnails by Pillow, one file after the other, and no page. Where Chromium and
-selenium are, the page is opened too; it is ready when the pictures in the window show.
+The page has neighbors and clusters of random embeddings of width 512. The baseline
+creates the same thumbnails with Pillow in a loop, without a page. If Chromium and
+selenium are installed, the time until the browser shows the visible images is measured,
+too.
 """
 
 import base64
@@ -26,7 +27,7 @@ IS_READY = (
 
 @pytest.fixture(scope="module")
 def paths(photographs):
-    """Return 5,000 paths, of which most stand there repeatedly."""
+    """Return 5,000 paths, most of them repeated."""
     return [photographs[i % len(photographs)] for i in range(N_IMAGES)]
 
 
@@ -42,7 +43,7 @@ def _pillow_loop(paths):
 
 @pytest.mark.benchmark(group="5,000 thumbnails of 128 pixels, seconds")
 def bench_pillow(benchmark, paths):
-    """Make them as a notebook would."""
+    """Create thumbnails in a loop, as a user would in a notebook."""
     addresses = benchmark.pedantic(_pillow_loop, args=(paths,), rounds=1)
 
     assert len(addresses) == N_IMAGES
@@ -50,7 +51,7 @@ def bench_pillow(benchmark, paths):
 
 @pytest.mark.benchmark(group="5,000 thumbnails of 128 pixels, seconds")
 def bench_gallery(benchmark, paths, tmp_path):
-    """Make the whole page, and say how large it is."""
+    """Write the whole page, and print its size."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N_IMAGES, 512)).astype(np.float32)
     labels = rng.integers(0, 40, size=N_IMAGES)
@@ -68,11 +69,11 @@ def bench_gallery(benchmark, paths, tmp_path):
     seconds = _seconds_to_open(page)
     if seconds is not None:
         benchmark.extra_info["seconds_to_open"] = seconds
-        print(f"open in Chromium after {seconds:.2f} s")
+        print(f"shown by Chromium after {seconds:.2f} s")
 
 
 def _seconds_to_open(page):
-    """Return the seconds until the pictures in the window show, or None."""
+    """Return the seconds until the visible images are shown, or None."""
     names = ("chromium", "chromium-browser", "google-chrome")
     binary = next(filter(None, map(shutil.which, names)), None)
     try:

@@ -1,4 +1,4 @@
-"""How Sphinx builds this documentation; `nox -s docs` runs it."""
+"""Configuration of Sphinx. `nox -s docs` builds the documentation."""
 
 import re
 from importlib.metadata import version as installed_version
@@ -21,16 +21,16 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
 ]
-# sphinx-gallery turns the examples into auto_examples.
+# sphinx-gallery reads the examples and writes auto_examples.
 exclude_patterns = ["_build", "_templates", "examples"]
 templates_path = ["_templates"]
-# Docstrings write names in single backticks.
+# Docstrings put names in single backticks.
 default_role = "literal"
-# "auto" in a docstring is what a user types.
+# Quotation marks in docstrings, as in "auto", are code and must stay straight.
 smartquotes = False
 
 autosummary_generate = True
-# The docstrings hold the types, and the templates list the members.
+# The docstrings state the types, and the templates list the members.
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
@@ -57,7 +57,7 @@ html_theme_options = {
 
 
 def link_short_name(app, env, node, contnode):
-    """Link a name of the top level, imgsim.ImageEmbedder, to its page."""
+    """Link a top-level name, such as imgsim.ImageEmbedder, to its page."""
     parent, _, name = node.get("reftarget", "").rpartition(".")
     if node.get("refdomain") != "py" or parent != "imgsim":
         return None
@@ -76,21 +76,21 @@ def link_short_name(app, env, node, contnode):
 
 
 def skip_foreign_members(app, what, name, obj, skip, options):
-    """Leave out what a class inherits from outside imgsim."""
+    """Skip members that a class inherits from outside of imgsim."""
     own = (getattr(obj, "__module__", None) or "").partition(".")[0] == "imgsim"
     return True if what in ("class", "exception") and not own else None
 
 
 def escape_shapes(app, what, name, obj, options, lines):
-    """Escape the underscore that ends a name in a shape; it would make a link."""
+    """Escape the trailing underscore of a name in a shape, which would be a link."""
     for i, line in enumerate(lines):
         if " of shape (" in line:
             lines[i] = re.sub(r"(?<=\w)_(?=[,)])", r"\_", line)
 
 
 def setup(app):
-    """Connect the functions above."""
+    """Connect the functions above to the events of Sphinx."""
     app.connect("missing-reference", link_short_name)
     app.connect("autodoc-skip-member", skip_foreign_members)
-    # After numpydoc, which has written the field lists by then.
+    # This runs after numpydoc, which writes the field lists.
     app.connect("autodoc-process-docstring", escape_shapes, priority=900)

@@ -20,9 +20,9 @@ def make_search(X, queries, metric, allowed=None, device="cpu"):
     if allowed is None:
         allowed = np.ones(len(X), dtype=bool)
     collection = Collection(
-        DistanceRows(X, described.describe(X)), allowed, described, device=device
+        DistanceRows(X, described.compute_terms(X)), allowed, described, device=device
     )
-    return DistanceRows(queries, described.describe(queries)), collection
+    return DistanceRows(queries, described.compute_terms(queries)), collection
 
 
 def draw(metric, n_rows, n_features, dtype=np.float32, seed=0):

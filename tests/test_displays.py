@@ -1,4 +1,4 @@
-"""What all displays promise, whatever they show."""
+"""Tests of the behavior that all displays have in common."""
 
 import io
 import sys
@@ -38,9 +38,9 @@ def _clusters(images):
 
 
 def _map(images):
-    places = np.column_stack([np.arange(len(images)), np.arange(len(images))])
+    positions = np.column_stack([np.arange(len(images)), np.arange(len(images))])
     return EmbeddingMapDisplay.from_predictions(
-        places, np.arange(len(images)) % 2, images=images, method=places
+        positions, np.arange(len(images)) % 2, images=images, method=positions
     )
 
 
@@ -51,7 +51,7 @@ def _reconstructions(images):
 
 def _similarity_maps(images):
     embedder = ImageEmbedder(
-        "resnet18", pretrained=False, image_size=64, device="cpu", on_error="nan"
+        "test_resnet", pretrained=False, image_size=64, device="cpu", on_error="nan"
     )
     return SimilarityMapDisplay.from_estimator(embedder, images, images[::-1])
 
@@ -90,8 +90,8 @@ def _close_figures():
 
 
 def _texts(figure):
-    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
-    return " ".join(text.get_text() for text in found).replace("\n", " ")
+    artists = figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return " ".join(artist.get_text() for artist in artists).replace("\n", " ")
 
 
 def _thumbnails(display):
@@ -100,9 +100,9 @@ def _thumbnails(display):
 
 
 @every_display
-def test_is_drawn_and_never_shown(make, pictures, monkeypatch):
-    """The caller decides where a figure goes."""
-    monkeypatch.setattr(plt, "show", lambda *args: pytest.fail("it was shown"))
+def test_plot_draws_but_does_not_show(make, pictures, monkeypatch):
+    """The caller decides what to do with a figure."""
+    monkeypatch.setattr(plt, "show", lambda *args: pytest.fail("plt.show was called"))
     display = make(pictures[:4])
 
     assert display.plot() is display
@@ -111,8 +111,8 @@ def test_is_drawn_and_never_shown(make, pictures, monkeypatch):
 
 
 @every_display
-def test_is_drawn_on_given_axes(make, pictures):
-    """In a figure of the caller's own, which keeps its size."""
+def test_draws_on_given_axes(make, pictures):
+    """The figure of the caller keeps its size and gets no other axes."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 5))
 
     display = make(pictures[:4]).plot(ax=left)
@@ -125,8 +125,8 @@ def test_is_drawn_on_given_axes(make, pictures):
 
 
 @every_display
-def test_is_drawn_twice_alike(make, pictures):
-    """Drawing changes nothing of what is kept."""
+def test_plot_can_be_called_twice(make, pictures):
+    """Drawing does not change the display."""
     display = make(pictures[:4])
 
     texts = [_texts(display.plot().figure_) for _ in range(2)]
@@ -135,8 +135,8 @@ def test_is_drawn_twice_alike(make, pictures):
 
 
 @every_display
-def test_needs_matplotlib_when_it_is_drawn(make, pictures, monkeypatch):
-    """And not before; the message names the extra."""
+def test_only_plot_needs_matplotlib(make, pictures, monkeypatch):
+    """The message of the error names the extra to install."""
     display = make(pictures[:4])
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
@@ -150,7 +150,7 @@ def test_needs_matplotlib_when_it_is_drawn(make, pictures, monkeypatch):
 
 @of_images
 def test_takes_every_kind_of_image(make, pictures, tmp_path):
-    """As embedders do."""
+    """Displays accept the same image sources as embedders."""
     path = tmp_path / "a.png"
     Image.fromarray(pictures[0]).save(path)
     images = [
@@ -171,7 +171,7 @@ def test_takes_every_kind_of_image(make, pictures, tmp_path):
 @of_images
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.ImageReadWarning")
 def test_an_unreadable_image_is_a_placeholder(make, pictures):
-    """That says why, beside those that can be read."""
+    """It contains the reason, and the other images are drawn normally."""
     images = [*pictures[:3], "missing.jpg"]
 
     display = make(images).plot()
@@ -182,7 +182,7 @@ def test_an_unreadable_image_is_a_placeholder(make, pictures):
 
 @of_images
 def test_a_single_image_is_enough(make, pictures):
-    """Fewer than there are cells."""
+    """There may be fewer images than columns."""
     display = make(pictures[:1]).plot()
 
     assert _thumbnails(display)
@@ -191,7 +191,7 @@ def test_a_single_image_is_enough(make, pictures):
 
 @of_images
 def test_draws_thumbnails(make):
-    """A wall of photographs fits into memory."""
+    """A figure with many photographs must fit into memory."""
     photo = np.zeros((1500, 2000, 3), dtype=np.uint8)
     photo[::50] = 255
 
@@ -202,8 +202,8 @@ def test_draws_thumbnails(make):
 
 @of_images
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.ImageReadWarning")
-def test_looks_alike_whatever_the_style(make, pictures):
-    """Pictures stand upright, and reasons are read, on black too."""
+def test_images_and_reasons_do_not_depend_on_the_style(make, pictures):
+    """Images are upright and placeholders legible, also on a dark background."""
     upright = np.zeros((60, 60), dtype=np.uint8)
     upright[:30] = 255
 
@@ -224,7 +224,7 @@ def test_looks_alike_whatever_the_style(make, pictures):
 
 @of_images
 def test_names_are_text(make, pictures, tmp_path):
-    """No formula, and no warning for what the font lacks."""
+    """Dollar signs do not start a formula, and a missing glyph does not warn."""
     paths = [tmp_path / f"$a_{i}$ \N{HIRAGANA LETTER A}.png" for i in range(3)]
     for path, picture in zip(paths, pictures, strict=False):
         Image.fromarray(picture).save(path)

@@ -1,10 +1,11 @@
 """
-Learn an embedding from the pictures themselves
-===============================================
+Train an embedding on your own images
+=====================================
 
-Networks pretrained on photographs know little of scans, and weights may not be had
-everywhere. An autoencoder learns from the collection alone: it squeezes every picture
-into a row of numbers, and is trained to give the picture back.
+Networks that are pretrained on photographs are less suitable for scans or drawings, and
+their weights are not always available. This example trains an autoencoder on a
+collection of handwritten digits. The autoencoder encodes each image as a short vector,
+and is trained to reconstruct the image from this vector.
 """
 
 import matplotlib.pyplot as plt
@@ -17,9 +18,9 @@ from imgsim.display import ReconstructionDisplay
 from imgsim.metrics import average_precision_at_k
 
 # %%
-# Five epochs over the handwritten digits, 32 numbers a picture. With
-# `augment="auto"`, the embedder tries what a warp does to pictures of the collection:
-# warped digits look unlike all others, so that it learns to bring them back upright.
+# We train an embedding of 32 numbers for five epochs. By default, `augment="auto"`
+# tests how a random warp changes the images. A warped digit looks unlike all digits of
+# the collection, so the network is trained to reconstruct the original digit from it.
 
 digits = load_digit_images()
 embedder = AutoencoderEmbedder(
@@ -33,36 +34,39 @@ display.plot()
 plt.show()
 
 # %%
-# What comes back is not what went in, but how such a digit is commonly written. That
-# is what makes rows comparable: the mean average precision of a search for the same
-# digit, beside principal components of the same width.
+# The reconstructions differ from the images: they show how each digit is commonly
+# written. For this reason, embeddings of the same digit are similar. We search for the
+# same digit and compare the mean average precision with that of principal components of
+# the same dimension.
 
 
-def mean_average_precision(rows):
-    """Search for every picture among all others."""
-    _, nearest = SimilarityIndex(n_neighbors=len(rows) - 1).fit(rows).kneighbors()
+def mean_average_precision(X):
+    """Use every image as a query and search among all others."""
+    _, nearest = SimilarityIndex(n_neighbors=len(X) - 1).fit(X).kneighbors()
     relevance = digits.target[nearest] == digits.target[:, None]
     return average_precision_at_k(relevance, relevance.sum(axis=1))
 
 
 pixels = digits.images.reshape(len(digits.images), -1) / 255
-print(f"components:  {mean_average_precision(PCA(32).fit_transform(pixels)):.3f}")
-print(f"autoencoder: {mean_average_precision(X):.3f}")
+components = PCA(32).fit_transform(pixels)
+print(f"principal components: {mean_average_precision(components):.3f}")
+print(f"autoencoder:          {mean_average_precision(X):.3f}")
 
 # %%
-# The curves tell whether more epochs would help.
+# The learning curves show whether more epochs would reduce the error.
 
 display.plot_curves()
 plt.show()
 
 # %%
-# Pictures that come back worst are unlike the others.
+# The images with the largest reconstruction errors are unlike most other images.
 
 ReconstructionDisplay.from_estimator(embedder, digits.images, select="worst").plot()
 plt.show()
 
 # %%
-# Rows can be made up, and turned into pictures: here on the way from a 0 to a 6.
+# The decoder converts any vector to an image. Here, we interpolate between the
+# embeddings of a 0 and a 6.
 
 start, end = X[0], X[6]
 steps = np.linspace(0, 1, 8)[:, np.newaxis]

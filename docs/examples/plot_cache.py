@@ -1,9 +1,10 @@
 """
-Embed a growing collection once
-===============================
+Embed a growing collection with a cache
+=======================================
 
-Embedding takes nearly all of the time, and collections grow. With a cache, every
-picture goes through the network once: whatever is added, renamed or run again later.
+Computing embeddings takes most of the time of an analysis. With a cache, each image is
+passed through the network only once, even if files are added or renamed, or if the
+program is run again.
 """
 
 import tempfile
@@ -17,8 +18,8 @@ from imgsim import EmbeddingCache, ImageEmbedder, list_images
 from imgsim.datasets import load_sample_photos
 
 # %%
-# A folder with 60 photographs. The network is untrained, so that the example needs no
-# download; that changes what the rows mean, not how they are kept.
+# We create a folder with 60 images. The network is untrained, so that the example needs
+# no download. The cache works in the same way for a pretrained network.
 
 folder = tempfile.TemporaryDirectory()
 photos_folder = Path(folder.name) / "photos"
@@ -27,29 +28,30 @@ images = load_sample_photos(n_crops=7).images
 for i, image in enumerate(images[:60]):
     Image.fromarray(image).save(photos_folder / f"{i:02}.jpg")
 
-cache = EmbeddingCache(Path(folder.name) / "rows.sqlite")
+cache = EmbeddingCache(Path(folder.name) / "embeddings.sqlite")
 embedder = ImageEmbedder("resnet18", pretrained=False, cache=cache).fit()
 
 
 def seconds_to_embed():
-    """Embed the folder as it is now."""
+    """Embed all images in the folder and measure the time."""
     start = perf_counter()
     embedder.transform(list_images(photos_folder))
     return perf_counter() - start
 
 
-seconds = {"60 new photographs": seconds_to_embed(), "again": seconds_to_embed()}
+seconds = {"60 new images": seconds_to_embed(), "second run": seconds_to_embed()}
 
 # %%
-# Ten photographs are renamed, and ten more come. Only those are embedded.
+# Next, we rename ten images, and then add ten new ones. Only the new images are
+# embedded.
 
 for path in list_images(photos_folder)[:10]:
     path.rename(path.with_name(f"renamed_{path.name}"))
-seconds["10 renamed"] = seconds_to_embed()
+seconds["10 renamed images"] = seconds_to_embed()
 
 for i, image in enumerate(images[60:70], start=60):
     Image.fromarray(image).save(photos_folder / f"{i:02}.jpg")
-seconds["10 more"] = seconds_to_embed()
+seconds["10 new images"] = seconds_to_embed()
 
 _, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
 bars = ax.barh(list(seconds), list(seconds.values()), color="tab:blue")
@@ -61,11 +63,12 @@ ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%
-# What is in the cache, and how to keep it small: drop what is older than 90 days, and
-# then the oldest until the file has at most 100 MB.
+# `info` describes the content of the cache. `prune` limits its size: here, it deletes
+# embeddings that are older than 90 days, and then the oldest ones until the file has at
+# most 100 MB.
 
 info = cache.info()
-print(f"{info.n_rows} rows in {info.n_bytes / 1e6:.1f} MB")
+print(f"{info.n_rows} embeddings in {info.n_bytes / 1e6:.1f} MB")
 for recipe in info.recipes:
     print(recipe["model"], recipe["pooling"], recipe["precision"], recipe["n_rows"])
 

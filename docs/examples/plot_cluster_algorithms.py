@@ -1,10 +1,11 @@
 """
-Compare algorithms
-==================
+Compare clustering algorithms
+=============================
 
-Which algorithm finds the groups depends on what they are like: large or small, alike in
-size or not, with strangers between them. Nine algorithms group two collections whose
-classes are known. One has few classes of many pictures, the other many of a few.
+Which clustering algorithm is best depends on the clusters: on their number and size,
+and on whether there are images that belong to no cluster. This example applies nine
+algorithms to two collections whose classes are known. One collection has a few large
+classes, and the other has many small ones.
 """
 
 from time import perf_counter
@@ -17,23 +18,24 @@ from imgsim import ColorHistogramEmbedder, ImageClusterer
 from imgsim.datasets import load_digit_images, load_sample_photos
 
 # %%
-# Some 180 pictures of each of ten digits, and 16 pictures with five near copies of
-# each.
+# The first collection consists of about 180 images of each of the ten digits, and the
+# second of 16 images and five near copies of each.
 
 digits = load_digit_images()
 by_ink = ColorHistogramEmbedder(bins=(1, 1, 4), grid=(8, 8), image_size=32)
 photos = load_sample_photos()
 collections = {
     "ten digits": (by_ink.fit_transform(digits.images), digits.target),
-    "near copies of 16 pictures": (
+    "near copies of 16 images": (
         ColorHistogramEmbedder().fit_transform(photos.images),
         photos.target,
     ),
 }
 
 # %%
-# Six algorithms are told the number of groups, the others find it. Leiden joins each
-# picture with 20 neighbours, unless told otherwise.
+# Six algorithms need the number of clusters, and we pass the correct number. The other
+# three find it themselves. Leiden connects each image with its 20 nearest neighbors by
+# default, and we also try three.
 
 algorithms = {
     "kmeans": {},
@@ -47,22 +49,22 @@ algorithms = {
     "hdbscan": {},
     "dbscan": {},
 }
-finders = {"leiden", "hdbscan", "dbscan"}
+finds_n_clusters = {"leiden", "hdbscan", "dbscan"}
 
 
-def agreement(target, labels):
-    """Compare groups with classes; a picture in no group is alone."""
-    alone = len(labels) + np.arange(len(labels))
-    return adjusted_rand_score(target, np.where(labels < 0, alone, labels))
+def rand_index(target, labels):
+    """Compare clusters with classes, where each noise image is its own cluster."""
+    singletons = len(labels) + np.arange(len(labels))
+    return adjusted_rand_score(target, np.where(labels < 0, singletons, labels))
 
 
 def compare(X, target):
-    """Group rows by every algorithm; return agreement, groups, noise and seconds."""
-    found = {}
+    """Return Rand index, number of clusters, noise and seconds of each algorithm."""
+    results = {}
     for title, params in algorithms.items():
         name = title.partition(",")[0]
         clusterer = ImageClusterer(
-            "auto" if name in finders else len(np.unique(target)),
+            "auto" if name in finds_n_clusters else len(np.unique(target)),
             algorithm=name,
             metric="cosine",
             n_components=32,
@@ -72,29 +74,30 @@ def compare(X, target):
         start = perf_counter()
         clusterer.fit(X)
         seconds = perf_counter() - start
-        score = agreement(target, clusterer.labels_)
-        found[title] = (score, clusterer.n_clusters_, clusterer.n_noise_, seconds)
-    return found
+        score = rand_index(target, clusterer.labels_)
+        results[title] = (score, clusterer.n_clusters_, clusterer.n_noise_, seconds)
+    return results
 
 
 results = {title: compare(X, target) for title, (X, target) in collections.items()}
-for title, found in results.items():
-    print(f"\n{title:26}  Rand  groups  in none  seconds")
-    for name, (score, n_clusters, n_noise, seconds) in found.items():
-        print(f"{name:26} {score:5.2f} {n_clusters:7} {n_noise:8} {seconds:8.1f}")
+for title, rows in results.items():
+    print(f"\n{title:24}  Rand index  clusters  noise  seconds")
+    for name, (score, n_clusters, n_noise, seconds) in rows.items():
+        print(f"{name:24} {score:11.2f} {n_clusters:9} {n_noise:6} {seconds:8.1f}")
 
 # %%
-# The adjusted Rand index is 1 if groups and classes agree on every pair of pictures.
-# Beside each bar stand the number of groups, and of pictures in none.
+# The adjusted Rand index is 1 if clusters and classes agree on every pair of images.
+# The text next to each bar is the number of clusters and the number of images that were
+# labeled as noise. Algorithms that find the number of clusters have orange bars.
 
 _, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-for ax, (title, found) in zip(axes, results.items(), strict=True):
-    scores = [score for score, *_ in found.values()]
-    colors = ["C1" if name.split(",")[0] in finders else "C0" for name in found]
-    bars = ax.barh(list(found), scores, color=colors)
+for ax, (title, rows) in zip(axes, results.items(), strict=True):
+    scores = [score for score, *_ in rows.values()]
+    is_found = [name.split(",")[0] in finds_n_clusters for name in rows]
+    bars = ax.barh(list(rows), scores, color=np.where(is_found, "C1", "C0"))
     notes = [
-        f"{n_clusters}, {n_noise} in none" if n_noise else str(n_clusters)
-        for _, n_clusters, n_noise, _ in found.values()
+        f"{n_clusters}, {n_noise} noise" if n_noise else str(n_clusters)
+        for _, n_clusters, n_noise, _ in rows.values()
     ]
     ax.bar_label(bars, notes, padding=3, size=8)
     ax.set(title=title, xlabel="adjusted Rand index", xlim=(0, 1.3))
@@ -104,11 +107,13 @@ axes[0].invert_yaxis()
 plt.show()
 
 # %%
-# Digits lie on bent, connected regions, which Leiden follows: it is best without being
-# told the number, since it splits ones by the ways to write them. Its 20 neighbours are
-# too many for groups of six: copies of different pictures are joined. Three neighbours
-# in turn are too few for digits.
+# The classes of digits are connected regions that are not convex, and Leiden can follow
+# such regions. It has the highest Rand index although it finds more than ten clusters,
+# because some digits are written in several ways. With 20 neighbors, it merges copies
+# of different images, since each class of the second collection has only six images.
+# With three neighbors, on the other hand, it splits the classes of digits.
 #
-# HDBSCAN and DBSCAN want dense groups. Near copies are dense, and what HDBSCAN leaves
-# out of them is what changed most. Digits are not: a third and a fifth of them are left
-# out.
+# HDBSCAN and DBSCAN find dense clusters. Near copies form dense clusters, and the
+# images that HDBSCAN labels as noise are those that were changed most. The classes of
+# digits are not dense: HDBSCAN labels a third of the images as noise, and DBSCAN a
+# fifth.

@@ -1,10 +1,10 @@
 """
-Find copies, and choose which to keep
-=====================================
+Find copies and choose which to keep
+====================================
 
-A collection has grown out of several folders, and many pictures are in it more than
-once: as the same file, half as large, cropped, brighter, recompressed.
-``find_duplicates`` puts them into groups and names the one to keep of each.
+A collection that was merged from several folders often has the same image more than
+once: as an identical file, in half size, cropped, brighter or recompressed.
+``find_duplicates`` finds the groups of copies and suggests which image to keep.
 """
 
 import matplotlib.pyplot as plt
@@ -15,8 +15,9 @@ from imgsim import ColorHistogramEmbedder, SimilarityIndex, find_duplicates
 from imgsim.datasets import load_sample_photos
 
 # %%
-# 16 pictures with five copies of each, and two of the pictures once more, unchanged.
-# The one to keep is the one with most pixels. Exact copies are told by their content.
+# The collection consists of 16 images with five near copies of each, and of exact
+# copies of two of the images. We keep the image with the most pixels in each group.
+# Because we pass `images`, exact copies are identified by their content.
 
 photos = load_sample_photos()
 again = [12, 54]
@@ -33,17 +34,17 @@ groups = find_duplicates(
     images=images,
 )
 n_extra = sum(len(group.extra) for group in groups)
-print(f"{len(groups)} groups; {n_extra} of {len(images)} images could go.")
+print(f"{len(groups)} groups; {n_extra} of {len(images)} images can be removed.")
 print("Exact copies:", [same for group in groups for same in group.exact_copies])
 
 # %%
-# Always look at groups before you delete anything. Here are the first two and the last
-# two, which are the smallest. The picture to keep is framed, and each group is named by
-# the distance of its weakest pair.
+# Always look at the groups before you delete files. The figure shows the first two
+# groups and the last two, which are the smallest. The image to keep is framed. The
+# number on the left is the largest distance between two images of the group.
 
 
 def draw_group(axes, group):
-    """Show the pictures of a group in a line, the one to keep first."""
+    """Show the images of a group in one row, the image to keep first."""
     axes[0].set_ylabel(f"{group.distance:.2f}", rotation=0, ha="right", va="center")
     for ax in axes[len(group) :]:
         ax.set_axis_off()
@@ -65,48 +66,50 @@ for axes, group in zip(rows, shown, strict=True):
 plt.show()
 
 # %%
-# The last group is wrong: two pieces of sky, made brighter, are both white. The
-# embedder sees colours only, and sees the same in both.
+# The last group is wrong. Its two images show different parts of the sky and were made
+# so bright that both are white. The embedder considers only colors, which are the same.
 #
-# What does the largest distance do? With labels, count the pairs that stand in one
-# group. A baseline joins whatever is near, so that chains of pictures, each similar to
-# the next, become one group.
+# How does `max_distance` affect the result? We use the labels to count the pairs of
+# images that are in the same group. For comparison, we also connect all near pairs, so
+# that a chain of images, each similar to the next, forms one group.
 
 
-def count_pairs(labels):
-    """Return precision and recall of the pairs that stand in one group."""
+def precision_and_recall(labels):
+    """Evaluate the pairs of images that are in the same group."""
     found = np.triu(labels[:, np.newaxis] == labels, 1)
-    right = np.triu(target[:, np.newaxis] == target, 1)
-    n_both = (found & right).sum()
-    return n_both / max(1, found.sum()), n_both / right.sum()
+    correct = np.triu(target[:, np.newaxis] == target, 1)
+    n_both = (found & correct).sum()
+    return n_both / max(1, found.sum()), n_both / correct.sum()
 
 
-def every_pair_near(limit):
-    """Return the number of the group of each picture."""
+def label_groups(max_distance):
+    """Label each image with its group, in which all pairs are near."""
     labels = np.arange(len(X))
-    for group in find_duplicates(X, limit, metric="manhattan"):
+    for group in find_duplicates(X, max_distance, metric="manhattan"):
         labels[group.rows] = group.rows[0]
     return labels
 
 
-def chains(limit):
-    """Return the same for what hangs together by near pairs."""
-    graph = index.radius_neighbors_graph(radius=limit)
+def label_chains(max_distance):
+    """Label each image with its chain, in which consecutive images are near."""
+    graph = index.radius_neighbors_graph(radius=max_distance)
     return connected_components(graph, directed=False)[1]
 
 
 index = SimilarityIndex(metric="manhattan").fit(X)
-limits = np.arange(0.05, 1.8, 0.05)
+distances = np.arange(0.05, 1.8, 0.05)
+methods = {"groups: all pairs are near": label_groups, "chains": label_chains}
 _, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
-for ax, group_by in zip(axes, (every_pair_near, chains), strict=True):
-    precision, recall = np.transpose([count_pairs(group_by(x)) for x in limits])
-    ax.plot(limits, precision, label="precision of pairs")
-    ax.plot(limits, recall, label="recall of pairs")
-    ax.set(title=group_by.__name__.replace("_", " "), xlabel="max_distance")
+for ax, (title, label) in zip(axes, methods.items(), strict=True):
+    scores = [precision_and_recall(label(distance)) for distance in distances]
+    precision, recall = np.transpose(scores)
+    ax.plot(distances, precision, label="precision of pairs")
+    ax.plot(distances, recall, label="recall of pairs")
+    ax.set(title=title, xlabel="max_distance")
 axes[0].legend(loc="lower right")
 plt.show()
 
 # %%
-# Both find about as much without an error. Beyond that, the chains soon join nearly
-# everything, while groups in which every pair is near forgive a limit that is a little
-# too large.
+# Up to the distance at which errors begin, both methods find about the same number of
+# pairs. Beyond this distance, chains soon join nearly all images, while groups tolerate
+# a value of `max_distance` that is slightly too large.

@@ -1,10 +1,11 @@
 """
-Look through a collection in the browser
-========================================
+Browse a collection
+===================
 
-A figure shows a few pictures. ``write_gallery`` writes a page that shows all of them:
-each with its neighbours, by groups, on a map, and as answers to queries. The page is
-one file, which any browser opens without a network.
+A figure has room for only a few images. ``write_gallery`` writes an HTML page with all
+images of a collection, their neighbors, their clusters, a map, and the results of
+queries. The page is a single file that any browser can open without a network
+connection.
 """
 
 from pathlib import Path
@@ -19,8 +20,9 @@ from imgsim.datasets import load_sample_photos
 from imgsim.display import write_gallery
 
 # %%
-# The collection is made of near copies, whose originals are the queries. Groups are
-# found by their colours; the map is a projection of the embeddings on two axes.
+# The collection consists of near copies, and the originals are the queries. We cluster
+# the images by their colors. The map is a projection of the embeddings onto their first
+# two principal components.
 
 photos = load_sample_photos()
 is_query = np.array(photos.copy_names) == "original"
@@ -31,7 +33,7 @@ clusterer = ImageClusterer(algorithm="hdbscan", metric="cosine").fit(X)
 positions = PCA(2).fit_transform(X)
 
 # %%
-# Everything beside the pictures is left out at will; the page shows what it is given.
+# All arguments except the images are optional, and the page shows what it is given.
 
 page = write_gallery(
     Path(mkdtemp()) / "photos.html",
@@ -47,9 +49,9 @@ page = write_gallery(
 print(f"{page.name}: {len(images)} images in {page.stat().st_size / 1000:.0f} kB")
 
 # %%
-# A double click on the file opens it, or ``webbrowser.open(page.as_uri())``. A picture
-# takes a few kilobytes, so that thousands fit into a page. Larger ones show more when
-# they are opened.
+# To open the page, double-click the file or call ``webbrowser.open(page.as_uri())``.
+# Each image takes a few kilobytes, so a page can hold thousands of images. Larger
+# thumbnails show more detail.
 
 sizes = (48, 64, 96, 128, 160)
 n_bytes = []
@@ -59,5 +61,5 @@ for n_pixels in sizes:
 
 _, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.plot(sizes, np.array(n_bytes) / 1000 / len(images), marker="o")
-ax.set(xlabel="thumbnail_size, pixels", ylabel="kB an image", ylim=(0, None))
+ax.set(xlabel="thumbnail_size, pixels", ylabel="kB per image", ylim=(0, None))
 plt.show()

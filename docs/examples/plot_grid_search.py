@@ -1,10 +1,11 @@
 """
-Choose an embedding and a metric by labels
-==========================================
+Choose an embedding and a metric with labeled images
+====================================================
 
-Which colours to tell apart, and which distance to use, depends on the collection. If
-some pictures have labels, ``GridSearchCV`` tries the choices: an index scores as the
-share of the neighbours of unseen pictures that bear their label.
+The best parameters of an embedder and the best metric depend on the collection. If some
+images have labels, ``GridSearchCV`` can compare the parameters by cross-validation. The
+score of an index is the precision: the fraction of the nearest neighbors that have the
+same label as the query.
 """
 
 import matplotlib.pyplot as plt
@@ -16,8 +17,9 @@ from imgsim import ColorHistogramEmbedder, SimilarityIndex
 from imgsim.datasets import load_sample_photos
 
 # %%
-# Each of 16 pictures comes with five near copies: 16 labels of 6 pictures. A picture
-# left out should find the others of its label.
+# The collection has 16 labels with 6 images each: an image and five near copies of it.
+# We compare numbers of bins for hue, saturation and value, and three metrics. A
+# held-out image should find the other images with its label.
 
 photos = load_sample_photos()
 finder = make_pipeline(ColorHistogramEmbedder(), SimilarityIndex(n_neighbors=3))
@@ -31,7 +33,7 @@ for name, value in search.best_params_.items():
 print(f"precision at 3: {search.best_score_:.3f}")
 
 # %%
-# Each choice by its mean precision over the folds, with the standard error of the mean.
+# The figure shows the mean precision over the folds and its standard error.
 
 results = search.cv_results_
 shape = (len(bins), len(metrics))
@@ -48,6 +50,8 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %%
-# Colour by all three is better than by brightness or hue alone, and brightness in fine
-# steps is worst: a brightened copy moves from bin to bin. Manhattan distance is best
-# with each of the last two, which differ by less than their errors: take the smaller.
+# Histograms of hue, saturation and value together are better than histograms of hue or
+# value alone. Many bins for value are worst, because a brighter copy falls into
+# different bins. The Manhattan distance is best for the last two choices of bins. These
+# two differ by less than their standard errors, so we can use the smaller number of
+# bins.

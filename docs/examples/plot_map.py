@@ -1,9 +1,10 @@
 """
-See a collection as a map
-=========================
+Show a collection as a map
+==========================
 
-Similar pictures near each other on a plane: what is in a collection, which groups
-touch, and which pictures lie among those of another group.
+A map places similar images near each other in two dimensions. It shows what a
+collection contains, which clusters are close to each other, and which images are among
+those of another class.
 """
 
 import matplotlib.pyplot as plt
@@ -15,9 +16,10 @@ from imgsim.datasets import load_digit_images, load_sample_photos
 from imgsim.display import EmbeddingMapDisplay
 
 # %%
-# t-SNE places each picture near those that are most like it. The map is cut into cells,
-# and the picture nearest to the centre of a cell stands for the others in it, which are
-# points. Frame and marker tell what digit a picture is of.
+# By default, the map is computed by t-SNE, which places each image near its nearest
+# neighbors. The map is divided into cells. In each cell, the image that is nearest to
+# the center is drawn as a thumbnail, and the other images are drawn as points. The
+# frame and the marker of a thumbnail show its digit.
 
 digits = load_digit_images(n_per_class=60)
 by_ink = ColorHistogramEmbedder(bins=(1, 1, 4), grid=(8, 8), image_size=32)
@@ -34,32 +36,33 @@ by_digit.plot()
 plt.show()
 
 # %%
-# The same places without pictures, and beside them the groups that a clusterer finds.
-# Each group is named where most of it is.
+# We now draw the same map without thumbnails, and next to it the clusters that k-means
+# finds. The name of each digit or cluster is written where most of its images are.
 
 clusterer = ImageClusterer(10, algorithm_params={"n_init": 10}, random_state=0).fit(X)
-by_group = EmbeddingMapDisplay.from_predictions(
+by_cluster = EmbeddingMapDisplay.from_predictions(
     X, clusterer.labels_, method=by_digit.positions
 )
 
 _, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
 by_digit.plot(ax=axes[0], n_thumbnails=0)
-by_group.plot(ax=axes[1])
+by_cluster.plot(ax=axes[1])
 plt.show()
 
 # %%
-# A picture that lies among those of another digit is one to look at: here those whose
-# five nearest places all belong to one other digit.
+# An image among images of another digit deserves a closer look. We list images whose
+# five nearest neighbors on the map all show the same other digit.
 
 nearest = NearestNeighbors(n_neighbors=5).fit(by_digit.positions)
 around = digits.target[nearest.kneighbors(return_distance=False)]
-is_alone = (around == around[:, :1]).all(axis=1) & (around[:, 0] != digits.target)
-for i in np.flatnonzero(is_alone)[:5]:
-    print(f"Picture {i} is of a {digits.target[i]}, among those of {around[i, 0]}.")
+is_surrounded = (around == around[:, :1]).all(axis=1) & (around[:, 0] != digits.target)
+for i in np.flatnonzero(is_surrounded)[:5]:
+    print(f"Image {i} shows a {digits.target[i]} among images of {around[i, 0]}.")
 
 # %%
-# Queries are stars. Near copies of 16 photographs lie in heaps, and an original that is
-# looked up lies among its copies. The map of few pictures has large ones.
+# Queries are drawn as stars. In this collection of near copies of 16 images, copies of
+# the same image are close to each other, and each query is among its copies. Because
+# there are only a few images, the thumbnails are larger.
 
 photos = load_sample_photos()
 is_query = np.array(photos.copy_names) == "original"

@@ -1,9 +1,9 @@
 """
-Tell good groups from bad ones
-==============================
+Find clusters that are not well separated
+=========================================
 
-An algorithm always returns groups. Silhouettes tell which of them stand apart, and
-which to look at first.
+A clustering algorithm returns clusters for any data. Silhouettes show which of them are
+well separated, and which ones you should look at first.
 """
 
 import matplotlib.pyplot as plt
@@ -16,10 +16,12 @@ from imgsim.datasets import load_digit_images
 from imgsim.display import ClusterDisplay, SilhouetteDisplay
 
 # %%
-# k-means is told that there are ten digits, and returns the best ten groups of ten
-# starts. The silhouette of a picture is near 1 if it is far nearer to its own group
-# than to the next, and below 0 if it is nearer to the next. Each group is a knife of
-# sorted silhouettes, as thick as it has pictures; the dashed line is the mean of all.
+# We cluster the digits into ten clusters with k-means, using the best of ten
+# initializations. The silhouette of an image is near 1 if the image is much nearer to
+# its own cluster than to any other cluster, and negative if it is nearer to another
+# cluster. The display shows the sorted silhouettes of each cluster. The height of a
+# cluster in the display is the number of its images, and the dashed line is the mean
+# silhouette of all images.
 
 digits = load_digit_images()
 by_ink = ColorHistogramEmbedder(bins=(1, 1, 4), grid=(8, 8), image_size=32)
@@ -30,45 +32,48 @@ SilhouetteDisplay.from_estimator(clusterer).plot()
 plt.show()
 
 # %%
-# The two thickest knives also have the smallest means. Here are 24 pictures of each,
-# evenly spread from the largest silhouette to the smallest.
+# The two largest clusters also have the smallest mean silhouettes. For each of them, we
+# show 24 images, evenly spaced from the largest silhouette to the smallest.
 
 
-def spread(group, n_images=24):
-    """Return pictures of a group, from the best to the worst."""
-    members = np.flatnonzero(clusterer.labels_ == group)
+def sample_images(cluster, n_images=24):
+    """Return images of a cluster, sorted by decreasing silhouette."""
+    members = np.flatnonzero(clusterer.labels_ == cluster)
     order = members[np.argsort(-clusterer.silhouette_samples_[members])]
     return digits.images[order[np.linspace(0, len(order) - 1, n_images, dtype=int)]]
 
 
-suspects = np.argsort(clusterer.report()["silhouette"])[:2].tolist()
+worst = np.argsort(clusterer.report()["silhouette"])[:2].tolist()
 ClusterDisplay(
-    groups={group: spread(group) for group in suspects},
-    sizes={group: clusterer.cluster_sizes_[group] for group in suspects},
+    clusters={cluster: sample_images(cluster) for cluster in worst},
+    sizes={cluster: clusterer.cluster_sizes_[cluster] for cluster in worst},
 ).plot(n_columns=12)
 plt.show()
 
 # %%
-# One holds nines, fives and eights, the other ones and eights. As there are ten groups
-# in all, some of the others must be pieces of one digit.
+# One cluster contains nines, fives and eights, and the other one contains ones and
+# eights. Since there are ten clusters, the images of some other digit must be divided
+# among several clusters.
 #
-# Groups of another algorithm are judged by the same distances. Leiden follows dense
-# regions instead of cutting between centres, and finds by itself how many there are.
+# We can evaluate the clusters of any algorithm in the same way. Leiden finds densely
+# connected regions and their number.
 
-leiden = ImageClusterer(algorithm="leiden", metric="cosine", random_state=0).fit(X)
-SilhouetteDisplay.from_predictions(X, leiden.labels_).plot()
+leiden = ImageClusterer(algorithm="leiden", random_state=0).fit(X)
+SilhouetteDisplay.from_predictions(X, leiden.labels_, metric="cosine").plot()
 plt.show()
 
 # %%
-# The silhouettes of many labelings come from one pass over the distances.
+# ``silhouette_score_many`` computes the silhouettes of several clusterings in one pass
+# over the distances.
 
 labelings = {"k-means": clusterer.labels_, "Leiden": leiden.labels_}
-means, errors = silhouette_score_many(X, list(labelings.values()))
+means, errors = silhouette_score_many(X, list(labelings.values()), metric="cosine")
 for (name, labels), mean, error in zip(labelings.items(), means, errors, strict=True):
     rand_index = adjusted_rand_score(digits.target, labels)
     print(f"{name:8} silhouette {mean:.3f} ± {error:.3f}, Rand index {rand_index:.2f}")
 
 # %%
-# Leiden agrees far better with the digits, and no better with the distances.
-# Silhouettes favour round groups: they tell which groups of a clustering to look at,
-# and how many groups of one algorithm to take, but not which algorithm is right.
+# The clusters of Leiden agree much better with the digits, but their mean silhouette is
+# not larger. Silhouettes favor compact clusters. They show which clusters of a
+# clustering need a closer look and help to choose the number of clusters for one
+# algorithm, but they do not show which algorithm is best.

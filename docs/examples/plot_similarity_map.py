@@ -1,11 +1,12 @@
 """
-See why two pictures are alike
+See why two images are similar
 ==============================
 
-A similarity is one number. For an embedding that is pooled from a map of places, the
-number is a sum over places, so that a picture can be made of it: how much does each
-place add? To know what such a picture should look like, here is a network whose
-features are known: it was not trained, and sees three colours and four directions.
+The similarity of two images is a single number. If their embeddings are pooled from
+feature maps, this number is a sum over the locations of an image, and a heat map can
+show how much each location contributes. To make the result easy to check, this example
+uses a network whose features are known. It is not trained, and computes three colors
+and edges in four directions.
 """
 
 import matplotlib.pyplot as plt
@@ -17,8 +18,9 @@ from imgsim.datasets import load_sample_photos
 from imgsim.display import SimilarityMapDisplay
 
 # %%
-# The features of a place are how red, green and blue it is, each beyond the other two,
-# and how strong its edges are in four directions, if it has any.
+# At each location, three features measure how red, green and blue the image is compared
+# with the other two channels, and four features measure the strength of edges in four
+# directions.
 
 SLOPE = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 DIAGONAL = torch.tensor([[-2.0, -1, 0], [-1, 0, 1], [0, 1, 2]])
@@ -26,7 +28,7 @@ SLOPES = torch.stack([SLOPE, SLOPE.T, DIAGONAL, DIAGONAL.flip(1)])[:, None]
 
 
 class ColorsAndEdges(torch.nn.Module):
-    """Seven features at 10 x 10 places of an image of 160 x 160 pixels."""
+    """Compute seven features at 10 x 10 locations of 160 x 160 pixels."""
 
     def __init__(self, edge_weight):
         super().__init__()
@@ -36,14 +38,14 @@ class ColorsAndEdges(torch.nn.Module):
     def forward(self, rgb):
         """Turn (n_images, 3, 160, 160) into (n_images, 7, 10, 10)."""
         colors = (1.5 * rgb - rgb.sum(1, keepdim=True) / 2).relu()
-        grey = functional.pad(rgb.mean(1, keepdim=True), (1, 1, 1, 1), "replicate")
-        edges = functional.conv2d(grey, SLOPES).abs()
+        gray = functional.pad(rgb.mean(1, keepdim=True), (1, 1, 1, 1), "replicate")
+        edges = functional.conv2d(gray, SLOPES).abs()
         features = [self.color_weight * colors, self.edge_weight * edges]
         return functional.avg_pool2d(torch.cat(features, dim=1), 16)
 
 
 def make_embedder(edge_weight):
-    """Return an embedder by colours, by edges, or by something in between."""
+    """Return an embedder for colors (0), edges (1), or a mixture of both."""
     return ImageEmbedder(
         ColorsAndEdges(edge_weight),
         image_size=160,
@@ -55,8 +57,8 @@ def make_embedder(edge_weight):
 
 
 # %%
-# Four pairs: two parts of a flower, one of them and its near copy, the flower and a
-# temple, and the flower and the sky. The network sees mostly colours.
+# We compare an image of a flower with four others: another part of the flower, a near
+# copy, a temple, and the sky. This network uses mostly colors.
 
 images = load_sample_photos().images
 first = [images[i] for i in (54, 54, 54, 54)]
@@ -67,19 +69,20 @@ by_color.plot(n_columns=2)
 plt.show()
 
 # %%
-# Petals are like petals, also in the near copy, which is cropped and larger. They are
-# like the orange roofs of the temple, too, and the map says so. To the likeness of
-# flower and sky, the petals add nothing, but some of the leaves, which are blue, do.
-# The places of either picture sum to the cosine:
+# The petals make the flower similar to its other part and to the near copy, which is
+# cropped and enlarged. They also make it similar to the orange roofs of the temple. The
+# petals contribute nothing to the similarity of the flower and the sky, which comes
+# from bluish leaves. The contributions of either image sum to the cosine similarity:
 
 for pair, similarity in zip(by_color.contributions, by_color.similarities, strict=True):
     sums = ", ".join(f"{contributions.sum():.3f}" for contributions in pair)
-    print(f"cosine {similarity:.3f}, sums over places {sums}")
+    print(f"cosine {similarity:.3f}, sums over locations {sums}")
 
 # %%
-# A map shows what this network compares, not what there is to be seen. To one that sees
-# nothing but edges, it is the outline of the flower that counts, and all four pairs are
-# alike: the row tells how edges are directed, not of what they are.
+# A heat map shows what a particular network compares, not what a person would compare.
+# For a network that uses only edges, the outline of the flower is most important. All
+# four pairs are then similar, because the embedding describes the directions of edges
+# and not the objects to which they belong.
 
 by_edge = SimilarityMapDisplay.from_estimator(make_embedder(1.0), first, second)
 by_edge.plot(n_columns=2)

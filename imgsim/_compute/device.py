@@ -1,4 +1,4 @@
-"""Which device the networks run on."""
+"""Devices: where networks and products of matrices are computed."""
 
 
 def resolve_device(device: str) -> str:
@@ -7,7 +7,7 @@ def resolve_device(device: str) -> str:
     Raises
     ------
     ValueError
-        If torch knows no such device, or cannot use it on this machine.
+        If torch does not know the device, or cannot use it on this machine.
     """
     import torch
 
@@ -22,7 +22,7 @@ def resolve_device(device: str) -> str:
         ) from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"device={device!r}, but torch finds no CUDA device here; "
-            f"set device='auto' or 'cpu'."
+            f"device={device!r} requires a CUDA device, and torch does not find one: "
+            f"pass device='auto' or 'cpu'."
         )
     return device

@@ -1,4 +1,4 @@
-"""In which floating-point format a network computes."""
+"""Precision of computations: the floating-point format of products and weights."""
 
 import re
 from collections.abc import Callable
@@ -7,17 +7,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgsim._compute.torch_settings import ProcessSwitch
+from imgsim._compute.torch_settings import ProcessSettings
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-_LOWERED = ("bfloat16", "float16")
+_HALF_PRECISIONS = ("bfloat16", "float16")
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """Return `precision`, or for "auto" the fastest that keeps the quality."""
+    """Return `precision`, or for "auto" the fastest one of similar quality."""
     if precision != "auto":
         return precision
     kind = device.partition(":")[0]
@@ -28,19 +28,20 @@ def resolve_precision(precision: str, device: str) -> str:
 
 @lru_cache(maxsize=1)
 def _cpu_has_bfloat16() -> bool:
-    """Tell whether the CPU multiplies bfloat16 itself; elsewhere it is slower."""
+    """Return whether the CPU has instructions for bfloat16; without them it is slow."""
     try:
-        described = Path("/proc/cpuinfo").read_text()
+        cpu_info = Path("/proc/cpuinfo").read_text()
     except OSError:
         return False
-    return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", described) is not None
+    return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", cpu_info) is not None
 
 
-def lower_weights(module: "nn.Module", dtype: "torch.dtype") -> None:
+def round_weights(module: "nn.Module", dtype: "torch.dtype") -> None:
     """Round the weights of convolutions and linear layers, in place.
 
-    They take nearly all of the time. Norms, embeddings of positions and sums stay in
-    float32: rounded biases alone would cost as many neighbours as all weights.
+    These layers take nearly all of the time. Norms, positional embeddings and biases
+    stay in float32: rounding the biases would change as many neighbors as rounding all
+    weights.
     """
     from torch import nn
 
@@ -50,10 +51,11 @@ def lower_weights(module: "nn.Module", dtype: "torch.dtype") -> None:
 
 
 def round_keeping_sums(weight: "Tensor", dtype: "torch.dtype") -> "Tensor":
-    """Round the weights of a layer such that the sum of each filter is kept.
+    """Round the weights of a layer so that the sum of each filter is preserved.
 
-    The error of each weight is carried to the next smaller one, which is finer, so
-    that an area without structure, and a channel that is constant, come out as before.
+    The rounding error of each weight is added to the next smaller weight, which is
+    rounded to a finer grid. The response to uniform areas and constant channels is then
+    nearly unchanged.
     """
     import torch
 
@@ -62,26 +64,26 @@ def round_keeping_sums(weight: "Tensor", dtype: "torch.dtype") -> "Tensor":
     order = filters.abs().argsort(dim=-1, descending=True)
     exact = filters.float().gather(-1, order)
     rounded = torch.empty_like(exact)
-    carried = torch.zeros_like(exact[..., 0])
+    error = torch.zeros_like(exact[..., 0])
     for i in range(exact.shape[-1]):
-        wanted = exact[..., i] + carried
-        rounded[..., i] = wanted.to(dtype)
-        carried = wanted - rounded[..., i]
+        corrected = exact[..., i] + error
+        rounded[..., i] = corrected.to(dtype)
+        error = corrected - rounded[..., i]
     unsorted = torch.empty_like(exact).scatter_(-1, order, rounded)
     return unsorted.reshape(weight.shape).to(dtype)
 
 
-def computing_in(precision: str, device_type: str) -> AbstractContextManager[Any]:
-    """Return the context in which a network of this precision runs."""
+def use_precision(precision: str, device_type: str) -> AbstractContextManager[None]:
+    """Return the context in which a network computes in this precision."""
     import torch
 
-    if precision in _LOWERED:
+    if precision in _HALF_PRECISIONS:
         return torch.autocast(device_type, dtype=getattr(torch, precision))
     return _full_float32 if device_type == "cuda" else nullcontext()
 
 
-def _switch_to_full_float32() -> Callable[[], None]:
-    """Change the settings of torch, and return what puts them back."""
+def _disable_tf32() -> Callable[[], None]:
+    """Change the settings of torch, and return a function that restores them."""
     import torch
     from torch import backends
 
@@ -89,19 +91,19 @@ def _switch_to_full_float32() -> Callable[[], None]:
         tf32 = backends.cudnn.allow_tf32
         matmul = torch.get_float32_matmul_precision()
     except RuntimeError:
-        # torch refuses these where a program has used its newer settings.
-        return _switch_newer_settings()
+        # torch refuses these if the program has used its newer settings.
+        return _disable_tf32_by_newer_settings()
     backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
 
-    def put_back() -> None:
+    def restore() -> None:
         backends.cudnn.allow_tf32 = tf32
         torch.set_float32_matmul_precision(matmul)
 
-    return put_back
+    return restore
 
 
-def _switch_newer_settings() -> Callable[[], None]:
+def _disable_tf32_by_newer_settings() -> Callable[[], None]:
     from torch import backends
 
     cudnn: Any = backends.cudnn
@@ -110,12 +112,12 @@ def _switch_newer_settings() -> Callable[[], None]:
     for owner in owners:
         owner.fp32_precision = "ieee"
 
-    def put_back() -> None:
+    def restore() -> None:
         for owner, precision in zip(owners, before, strict=True):
             owner.fp32_precision = precision
 
-    return put_back
+    return restore
 
 
-# Keeps CUDA from rounding float32 to 10 bits (TF32).
-_full_float32 = ProcessSwitch(_switch_to_full_float32)
+# CUDA may otherwise round factors in float32 to 10 bits (TF32).
+_full_float32 = ProcessSettings(_disable_tf32)

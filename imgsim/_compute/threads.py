@@ -1,4 +1,4 @@
-"""Work that is shared among threads."""
+"""Threads: their number, and the division of work among them."""
 
 import os
 from collections import deque
@@ -67,8 +67,8 @@ def map_in_threads(
     Yields
     ------
     result : object
-        The result of one task. An error of a task is raised in its turn, and the tasks
-        that have not begun are dropped.
+        The result of one task. The error of a task is raised in place of its result,
+        and the tasks that have not started are canceled.
     """
     if n_threads == 1:
         yield from map(work, tasks)
@@ -78,10 +78,11 @@ def map_in_threads(
         return
     controller = ThreadpoolController()
     # The limit of OpenMP holds for one thread, the limit of BLAS for the process.
-    alone = _limited(work, controller, _share_of(controller, "openmp", n_threads))
+    n_openmp = _share_of(controller, "openmp", n_threads)
+    limited = _limit_openmp(work, controller, n_openmp)
     n_blas = _share_of(controller, "blas", n_threads)
     with controller.limit(limits=n_blas, user_api="blas"):
-        yield from _map_in_pool(_with_config(alone), iter(tasks), n_threads)
+        yield from _map_in_pool(_with_config(limited), iter(tasks), n_threads)
 
 
 def _map_in_pool(
@@ -89,12 +90,12 @@ def _map_in_pool(
 ) -> Iterator[Result]:
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="imgsim")
     try:
-        begun: deque[Future[Result]] = deque(
+        pending: deque[Future[Result]] = deque(
             pool.submit(work, task) for task in islice(tasks, 2 * n_threads)
         )
-        while begun:
-            result = begun.popleft().result()
-            begun.extend(pool.submit(work, task) for task in islice(tasks, 1))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(work, task) for task in islice(tasks, 1))
             yield result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -111,7 +112,7 @@ def _with_config(work: Callable[[Task], Result]) -> Callable[[Task], Result]:
     return configured
 
 
-def _limited(
+def _limit_openmp(
     work: Callable[[Task], Result], controller: ThreadpoolController, n_openmp: int
 ) -> Callable[[Task], Result]:
     def limited(task: Task) -> Result:

@@ -1,19 +1,23 @@
-"""Networks come out alike, whatever the program around has set."""
+"""Initialization and training of networks, independent of the caller's settings."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# torch draws weights from one generator, with one default dtype, for all threads.
-_one_at_a_time = threading.RLock()
+# All threads share one generator and one default dtype of torch.
+_lock = threading.RLock()
 
 
 @contextmanager
-def building(seed: int) -> Iterator[None]:
-    """Draw weights from a seed, in float32, on the CPU, and leave torch as it was."""
+def seeded_initialization(seed: int) -> Iterator[None]:
+    """Initialize networks from a seed, in float32 and on the CPU.
+
+    The random state and the default dtype of torch are restored afterwards. Other
+    threads wait, because they share both.
+    """
     import torch
 
-    with _one_at_a_time:
+    with _lock:
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)
         try:
@@ -26,7 +30,7 @@ def building(seed: int) -> Iterator[None]:
 
 @contextmanager
 def gradients_enabled() -> Iterator[None]:
-    """Enable gradients, even if the calling program has disabled them."""
+    """Compute gradients, even if the caller has disabled them."""
     import torch
 
     with torch.inference_mode(False), torch.enable_grad():

@@ -1,30 +1,35 @@
-"""Settings that torch has once for the whole process, shared by its threads."""
+"""Settings of torch that hold for the whole process, and are shared by its threads."""
 
 import threading
 from collections.abc import Callable
 
 
-class ProcessSwitch:
-    """Keep settings switched while any thread is inside.
+class ProcessSettings:
+    """Context in which settings of the process are changed for all threads inside it.
 
-    The first thread that enters switches them, and the last that leaves puts them
-    back. `switch` does the first and returns what does the second.
+    The first thread that enters changes the settings, and the last thread that leaves
+    restores them.
+
+    Parameters
+    ----------
+    change : callable
+        Changes the settings, and returns a function that restores them.
     """
 
-    def __init__(self, switch: Callable[[], Callable[[], None]]) -> None:
-        self._switch = switch
+    def __init__(self, change: Callable[[], Callable[[], None]]) -> None:
+        self._change = change
         self._lock = threading.Lock()
-        self._n_inside = 0
-        self._put_back: Callable[[], None] = lambda: None
+        self._n_threads = 0
+        self._restore: Callable[[], None] = lambda: None
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._n_inside == 0:
-                self._put_back = self._switch()
-            self._n_inside += 1
+            if self._n_threads == 0:
+                self._restore = self._change()
+            self._n_threads += 1
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0:
-                self._put_back()
+            self._n_threads -= 1
+            if self._n_threads == 0:
+                self._restore()

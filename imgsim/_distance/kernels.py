@@ -1,7 +1,8 @@
-"""Compiled loops over rows; this module imports numba, and is itself loaded late.
+"""Compiled loops over rows. This module imports numba, and is imported in functions.
 
-They release the interpreter's lock, so that threads share the work, and are compiled
-once for a machine: numba keeps them beside the package or in the user's cache.
+The loops release the interpreter lock, so that threads can share the work. They are
+compiled once for a machine: numba caches them beside the package or in the user's cache
+folder.
 """
 
 from collections.abc import Callable
@@ -13,19 +14,19 @@ from numpy.typing import NDArray
 
 from imgsim._distance.metric import ABSOLUTE, LARGEST, PRODUCT, SQUARED
 
-# Sums may be added in any order, which vector instructions need; nothing is NaN.
+# Vector instructions need sums in any order. No value is NaN.
 _ANY_ORDER = {"reassoc", "nsz", "nnan"}
 
-N_AT_ONCE = 128  # scores to look at together
+BLOCK_LENGTH = 128  # scores tested by one vectorized count
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function when it is first called, once for a machine if that can be."""
+    """Compile a function at its first call, and cache it on the disk if possible."""
     return _compiled(function, {*_ANY_ORDER, "contract"})
 
 
 def _compiled_exactly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that rounds each product, so that equal ones cancel."""
+    """Compile a function without fused operations, so that equal products cancel."""
     return _compiled(function, _ANY_ORDER)
 
 
@@ -36,16 +37,16 @@ def _compiled(function: Callable[..., Any], fastmath: set[str]) -> Callable[...,
         "error_model": "numpy",
     }
     try:
-        kept: Callable[..., Any] = numba.njit(cache=True, **options)(function)
-        return kept
-    except RuntimeError:  # there is no folder to write to
-        alone: Callable[..., Any] = numba.njit(**options)(function)
-        return alone
+        cached: Callable[..., Any] = numba.njit(cache=True, **options)(function)
+        return cached
+    except RuntimeError:  # no folder for the cache is writable
+        uncached: Callable[..., Any] = numba.njit(**options)(function)
+        return uncached
 
 
 @compiled
 def _replace_smallest(heap: NDArray[np.float32], value: np.float32) -> None:
-    """Put a value in the place of the smallest of a heap."""
+    """Replace the smallest value of a heap."""
     n = len(heap)
     parent = 0
     while True:
@@ -62,13 +63,13 @@ def _replace_smallest(heap: NDArray[np.float32], value: np.float32) -> None:
 
 
 @compiled
-def _drop_beaten(
-    scores: NDArray[np.float32], rows: NDArray[np.int64], n: int, least: np.float32
+def _drop_low_scores(
+    scores: NDArray[np.float32], rows: NDArray[np.int64], n: int, minimum: np.float32
 ) -> int:
-    """Move the candidates that may still be among the best to the front."""
+    """Move the candidates with high scores to the front, and return their number."""
     kept = 0
     for i in range(n):
-        if scores[i] >= least:
+        if scores[i] >= minimum:
             scores[kept] = scores[i]
             rows[kept] = rows[i]
             kept += 1
@@ -76,16 +77,16 @@ def _drop_beaten(
 
 
 @compiled
-def n_reaching(
+def count_at_least(
     scores: NDArray[np.float32],
     scale: NDArray[np.float32],
     bias: NDArray[np.float32],
-    needed: np.float32,
+    minimum: np.float32,
 ) -> int:
-    """Count the scores that are as large as needed; counting is a vector operation."""
+    """Count the scores that are at least `minimum`, by vector instructions."""
     count = 0
     for j in range(len(scores)):
-        count += scores[j] * scale[j] + bias[j] >= needed
+        count += scores[j] * scale[j] + bias[j] >= minimum
     return count
 
 
@@ -94,19 +95,19 @@ def keep_candidates(
     scores: NDArray[np.float32],
     scale: NDArray[np.float32],
     bias: NDArray[np.float32],
-    slack: NDArray[np.float32],
+    error: NDArray[np.float32],
     first_row: int,
     best: NDArray[np.float32],
     candidate_scores: NDArray[np.float32],
     candidate_rows: NDArray[np.int64],
     n_candidates: NDArray[np.int64],
 ) -> None:
-    """Keep the rows of a block that may be among the best of each query.
+    """Keep the rows of a block that may be among the nearest of each query.
 
     The score of query i and row `first_row + j` is `scores[i, j] * scale[j] + bias[j]`,
-    wrong by `slack[i]` at most. `best` holds, as a heap, the k largest scores that are
-    certain; what could still reach the smallest of them is a candidate. A count of -1
-    says that there were too many.
+    with an error of `error[i]` at most. `best` is a heap of the k largest lower bounds
+    of scores. A row whose upper bound reaches the smallest of them is a candidate.
+    `n_candidates` is set to -1 for a query with more candidates than there is room for.
     """
     n_queries, n_rows = scores.shape
     capacity = candidate_rows.shape[1]
@@ -114,28 +115,28 @@ def keep_candidates(
         n = n_candidates[i]
         if n < 0:
             continue
-        needed = best[i, 0] - slack[i]
-        for start in range(0, n_rows, N_AT_ONCE):
-            stop = start + N_AT_ONCE
-            if not n_reaching(
-                scores[i, start:stop], scale[start:stop], bias[start:stop], needed
+        minimum = best[i, 0] - error[i]
+        for start in range(0, n_rows, BLOCK_LENGTH):
+            stop = start + BLOCK_LENGTH
+            if not count_at_least(
+                scores[i, start:stop], scale[start:stop], bias[start:stop], minimum
             ):
                 continue
             for j in range(start, min(stop, n_rows)):
                 score = scores[i, j] * scale[j] + bias[j]
-                if score < needed:
+                if score < minimum:
                     continue
-                if score - slack[i] > best[i, 0]:
-                    _replace_smallest(best[i], score - slack[i])
-                    needed = best[i, 0] - slack[i]
+                if score - error[i] > best[i, 0]:
+                    _replace_smallest(best[i], score - error[i])
+                    minimum = best[i, 0] - error[i]
                 if n == capacity:
-                    n = _drop_beaten(
+                    n = _drop_low_scores(
                         candidate_scores[i], candidate_rows[i], n, best[i, 0]
                     )
                 if n == capacity:
                     n = -1
                     break
-                candidate_scores[i, n] = score + slack[i]
+                candidate_scores[i, n] = score + error[i]
                 candidate_rows[i, n] = first_row + j
                 n += 1
             if n < 0:
@@ -144,40 +145,40 @@ def keep_candidates(
 
 
 @compiled
-def count_reaching(
+def count_at_least_per_query(
     scores: NDArray[np.float32],
     scale: NDArray[np.float32],
     bias: NDArray[np.float32],
-    needed: NDArray[np.float32],
+    minimum: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """Count, for each query, the rows of a block whose score is as large as needed."""
+    """Count the rows of a block with scores of at least `minimum`, for each query."""
     counts = np.empty(len(scores), dtype=np.int64)
     for i in range(len(scores)):
-        counts[i] = n_reaching(scores[i], scale, bias, needed[i])
+        counts[i] = count_at_least(scores[i], scale, bias, minimum[i])
     return counts
 
 
 @compiled
-def collect_reaching(
+def collect_at_least(
     scores: NDArray[np.float32],
     scale: NDArray[np.float32],
     bias: NDArray[np.float32],
-    needed: NDArray[np.float32],
+    minimum: NDArray[np.float32],
     first_row: int,
-    found: NDArray[np.int64],
+    rows: NDArray[np.int64],
 ) -> None:
-    """Write the rows that `count_reaching` counted, query after query."""
+    """Write the row numbers that `count_at_least_per_query` counts, query by query."""
     n_queries, n_rows = scores.shape
     n = 0
     for i in range(n_queries):
         for j in range(n_rows):
-            if scores[i, j] * scale[j] + bias[j] >= needed[i]:
-                found[n] = first_row + j
+            if scores[i, j] * scale[j] + bias[j] >= minimum[i]:
+                rows[n] = first_row + j
                 n += 1
 
 
 @_compiled_exactly
-def _pair_distance(
+def _compare_pair(
     query: NDArray[Any],
     row: NDArray[Any],
     query_shift: float,
@@ -186,7 +187,7 @@ def _pair_distance(
     row_scale: float,
     kind: int,
 ) -> float:
-    """Compare two rows in double precision."""
+    """Compare two transformed rows; `Metric.finish` makes a distance of the result."""
     total = 0.0
     if kind == SQUARED:
         for f in range(len(row)):
@@ -207,15 +208,15 @@ def _pair_distance(
         for f in range(len(row)):
             total = max(total, abs(np.float64(query[f]) - np.float64(row[f])))
         return total
-    either = 0.0
+    union = 0.0
     for f in range(len(row)):
         total += min(query[f], row[f])
-        either += max(query[f], row[f])
-    return 1.0 - total / either if either > 0 else 0.0
+        union += max(query[f], row[f])
+    return 1.0 - total / union if union > 0 else 0.0
 
 
 @_compiled_exactly
-def distances_of_pairs(
+def compare_pairs(
     queries: NDArray[Any],
     query_shift: NDArray[np.float64],
     query_scale: NDArray[np.float64],
@@ -225,12 +226,12 @@ def distances_of_pairs(
     kind: int,
     query_of_pair: NDArray[np.int64],
     row_of_pair: NDArray[np.int64],
-    distances: NDArray[np.float64],
+    compared: NDArray[np.float64],
 ) -> None:
-    """Compare each pair of a query and a row in double precision."""
+    """Compare pairs of a query and a row in double precision, as `_compare_pair`."""
     for p in range(len(row_of_pair)):
         i, j = query_of_pair[p], row_of_pair[p]
-        distances[p] = _pair_distance(
+        compared[p] = _compare_pair(
             queries[i],
             rows[j],
             query_shift[i],
@@ -242,12 +243,12 @@ def distances_of_pairs(
 
 
 @compiled
-def sums_of_differences(
+def negative_manhattan(
     queries: NDArray[np.float32],
     rows: NDArray[np.float32],
     scores: NDArray[np.float32],
 ) -> None:
-    """Write minus the Manhattan distance of each query and row; both come in pairs."""
+    """Write the negated Manhattan distances; the numbers of both must be even."""
     n_queries, n_features = queries.shape
     for i in range(0, n_queries, 2):
         for j in range(0, len(rows), 2):
@@ -264,12 +265,12 @@ def sums_of_differences(
 
 
 @compiled
-def largest_differences(
+def negative_chebyshev(
     queries: NDArray[np.float32],
     columns: NDArray[np.float32],
     scores: NDArray[np.float32],
 ) -> None:
-    """Write minus the Chebyshev distance of each query and row, a row a column."""
+    """Write the negated Chebyshev distances; each row is a column of `columns`."""
     n_features, n_rows = columns.shape
     for i in range(len(queries)):
         for j in range(n_rows):

@@ -1,8 +1,8 @@
-"""What is searched for, and among what."""
+"""Rows with the terms that their metric needs, and the collection that is searched."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,12 @@ from imgsim._distance.metric import Metric, RowTerms
 
 @dataclass(frozen=True)
 class DistanceRows:
-    """Rows with what their metric has to know of each.
+    """Rows with the terms that their metric needs.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_features)
-        float32 or float64; none holds NaN.
+        float32 or float64, without NaN.
 
     terms : RowTerms
         The terms of each row.
@@ -26,22 +26,27 @@ class DistanceRows:
     values: NDArray[Any]
     terms: RowTerms
 
+    @classmethod
+    def from_values(cls, values: NDArray[Any], metric: Metric) -> Self:
+        """Return rows with the terms of a metric."""
+        return cls(values, metric.compute_terms(values))
+
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of rows."""
         return len(self.values)
 
-    def __getitem__(self, part: Any) -> "DistanceRows":
-        """Return those at a slice, or at positions."""
+    def __getitem__(self, key: Any) -> "DistanceRows":
+        """Return the rows at a slice, positions or a mask."""
         terms = self.terms
         return DistanceRows(
-            self.values[part],
+            self.values[key],
             RowTerms(
-                terms.shift[part], terms.scale[part], terms.bias[part], terms.size[part]
+                terms.shift[key], terms.scale[key], terms.bias[key], terms.size[key]
             ),
         )
 
     def blocks(self, n_rows: int) -> Iterator[tuple[int, "DistanceRows"]]:
-        """Yield the first position of each block, and the block."""
+        """Yield the position of the first row of each block, and the block."""
         for first in range(0, len(self), n_rows):
             yield first, self[first : first + n_rows]
 
@@ -56,13 +61,13 @@ class Collection:
         All rows.
 
     allowed : ndarray of shape (n_rows,), dtype bool
-        Which of them may be found.
+        Which rows may be returned.
 
     metric : Metric
-        How they are compared.
+        Distance between rows.
 
     device : str, default="cpu"
-        Where products of rows are computed.
+        Device that computes products of rows.
     """
 
     rows: DistanceRows

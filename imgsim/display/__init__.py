@@ -1,4 +1,4 @@
-"""Results become figures, as scikit-learn's displays; matplotlib draws them."""
+"""Displays draw results as figures with matplotlib, as in scikit-learn."""
 
 from imgsim.cluster.selection._selection_display import SelectionDisplay
 from imgsim.display._cluster_display import ClusterDisplay

@@ -1,4 +1,4 @@
-"""Groups of images, a sheet each."""
+"""The most typical images of each cluster."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -9,14 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from imgsim.display._grid import (
-    GAP,
-    LINE_HEIGHT,
-    Line,
-    Tile,
-    check_length,
-    draw_grid,
-)
+from imgsim.display._checks import check_length, check_n_columns
+from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
+from imgsim.display._labels import name_label
 from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:
@@ -25,30 +20,31 @@ if TYPE_CHECKING:
 
 
 class ClusterDisplay:
-    """Sheets of pictures, one a group, the most typical first.
+    """The images of each cluster in a grid, the most typical first.
 
-    Groups follow each other by number; the images in no group (label -1) are the last
-    sheet. Create it by :meth:`from_estimator` or :meth:`from_predictions`.
+    Clusters are drawn in the order of their labels, one below the other. Images that
+    are in no cluster (label -1) come last. Create the display with
+    :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
-    groups : dict of int to list of image sources
-        The images to show of each group, in this order.
+    clusters : dict of int to list of image sources
+        Images to draw for each cluster, by its label, in the order of drawing.
 
     sizes : dict of int to int
-        Number of images in each group, shown or not.
+        Number of images in each cluster, including those that are not drawn.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn on.
+        Axes of the plot.
 
     figure_ : matplotlib Figure
-        The figure that holds them.
+        Figure that contains the axes.
 
     See Also
     --------
-    NeighborsDisplay : Queries and their neighbours.
+    NeighborsDisplay : Queries with their nearest neighbors.
 
     Examples
     --------
@@ -60,65 +56,70 @@ class ClusterDisplay:
     >>> clusterer = ImageClusterer(4, random_state=0).fit(X)
     >>> display = ClusterDisplay.from_estimator(clusterer, X, images=photos.images)
     >>> display.plot().ax_.texts[0].get_text()
-    'group 0: 4 images'
+    'cluster 0: 4 images'
     """
 
     def __init__(
-        self, *, groups: Mapping[int, Sequence[Any]], sizes: Mapping[int, int]
+        self, *, clusters: Mapping[int, Sequence[Any]], sizes: Mapping[int, int]
     ) -> None:
-        self.groups = groups
+        self.clusters = clusters
         self.sizes = sizes
 
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: Any, *, images: Any = None, n_images: int = 10
     ) -> Self:
-        """Assign images to groups and keep the most typical of each.
+        """Predict clusters and select the most typical images of each.
 
-        Of the images in no group, those nearest to any group come first: if they look
-        like members, the clusterer leaves out too many. Unreadable ones come last.
+        Images that are in no cluster are sorted by the distance from the nearest
+        cluster. If the first of them look like members of a cluster, the clusterer
+        leaves out too many images. Unreadable images come last.
 
         Parameters
         ----------
         estimator : ImageClusterer or Pipeline
-            Fitted; a pipeline ends in an :class:`~imgsim.ImageClusterer`. Any other
-            clusterer of scikit-learn serves that has `predict`, and a `transform` to
-            distances from the groups.
+            Fitted clusterer, or pipeline that ends in an
+            :class:`~imgsim.ImageClusterer`. Any other scikit-learn clusterer is
+            accepted that has `predict`, and `transform` to distances from the clusters.
 
         X : array-like of shape (n_samples, n_features), or sequence of image sources
-            What the estimator takes: embeddings, or images if it embeds them itself.
+            Input of the estimator: embeddings, or images if its first step is an
+            embedder.
 
         images : sequence of image sources of length n_samples, default=None
-            The pictures. None takes X, if the estimator is a pipeline.
+            Images to draw. None means X if the estimator is a pipeline.
 
         n_images : int, default=10
-            Largest number of images shown of a group.
+            Maximum number of images drawn for a cluster.
 
         Returns
         -------
         display : ClusterDisplay
-            To be drawn by :meth:`plot`.
+            Display, to be drawn with :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If there are not as many images as rows, or none are given.
+            If the number of images differs from the number of rows of X, or if
+            `images` is None and the estimator is not a pipeline.
 
         TypeError
             If the estimator has no `predict` or no `transform`.
         """
         if images is None and not isinstance(estimator, Pipeline):
-            raise ValueError("images must be given, one for each row of X.")
+            raise ValueError(
+                "images=None needs a Pipeline; pass one image per row of X."
+            )
         images = X if images is None else images
         if isinstance(estimator, Pipeline):  # embed once for the two calls below
             X, estimator = estimator[:-1].transform(X), estimator[-1]
         if not hasattr(estimator, "predict") or not hasattr(estimator, "transform"):
             raise TypeError(
-                f"{type(estimator).__name__} cannot tell which images are typical; use "
-                f"from_predictions(images, labels)."
+                f"{type(estimator).__name__} needs predict and transform to find the "
+                f"typical images; use from_predictions(images, labels)."
             )
         labels = estimator.predict(X)
-        distances = _distances_shown(np.asarray(estimator.transform(X)), labels)
+        distances = _distances_to_cluster(np.asarray(estimator.transform(X)), labels)
         return cls.from_predictions(
             images, labels, distances=distances, n_images=n_images
         )
@@ -132,113 +133,115 @@ class ClusterDisplay:
         distances: ArrayLike | None = None,
         n_images: int = 10,
     ) -> Self:
-        """Keep the most typical images of each group.
+        """Select the most typical images of each cluster.
 
         Parameters
         ----------
         images : sequence of image sources of length n_samples
-            The pictures.
+            Images to draw.
 
         labels : array-like of shape (n_samples,), dtype int
-            Group of each image; -1, or any negative number, for none.
+            Cluster label of each image. A negative number means that the image is in no
+            cluster.
 
         distances : array-like of shape (n_samples,), default=None
-            Distance of each image from the centre of its group, or what orders the
-            images in no group; the smallest is the most typical, NaN comes last. None
-            keeps the order of `images`.
+            Distance of each image from the center of its cluster. Images with smaller
+            distances are more typical and are drawn first; NaN comes last. Images that
+            are in no cluster are sorted in the same way. None keeps the order of
+            `images`.
 
         n_images : int, default=10
-            Largest number of images shown of a group.
+            Maximum number of images drawn for a cluster.
 
         Returns
         -------
         display : ClusterDisplay
-            To be drawn by :meth:`plot`.
+            Display, to be drawn with :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If lengths differ, labels are no integers, or `n_images` is less than 1.
+            If `images`, `labels` and `distances` differ in length, if labels are not
+            integers, or if `n_images` is less than 1.
         """
-        images, group_of = check_image_sources(images), np.asarray(column_or_1d(labels))
-        check_length("images", images, len(group_of), "labels")
-        check_consistent_length(group_of, distances)
-        if group_of.dtype.kind not in "iu":
-            raise ValueError(f"labels must be integers; got dtype {group_of.dtype}.")
-        group_of = np.maximum(group_of.astype(np.int64), -1)
+        images, column = check_image_sources(images), np.asarray(column_or_1d(labels))
+        check_length("images", images, len(column), "labels")
+        check_consistent_length(column, distances)
+        if column.dtype.kind not in "iu":
+            raise ValueError(f"labels must be integers; got dtype {column.dtype}.")
+        column = np.maximum(column.astype(np.int64), -1)
         if n_images < 1:
             raise ValueError(f"n_images={n_images} must be at least 1.")
-        by_typicality = np.arange(len(group_of))
+        by_distance = np.arange(len(column))
         if distances is not None:
-            by_typicality = np.argsort(distances, kind="stable")
-        in_order = group_of[by_typicality]
-        groups, sizes = {}, {}
-        for label in sorted(np.unique(group_of).tolist(), key=lambda n: (n < 0, n)):
-            members = by_typicality[in_order == label]
-            groups[label] = [images[i] for i in members[:n_images]]
+            by_distance = np.argsort(distances, kind="stable")
+        sorted_labels = column[by_distance]
+        clusters, sizes = {}, {}
+        for label in sorted(np.unique(column).tolist(), key=lambda n: (n < 0, n)):
+            members = by_distance[sorted_labels == label]
+            clusters[label] = [images[i] for i in members[:n_images]]
             sizes[label] = len(members)
-        return cls(groups=groups, sizes=sizes)
+        return cls(clusters=clusters, sizes=sizes)
 
     def plot(self, *, ax: "Axes | None" = None, n_columns: int = 10) -> Self:
-        """Draw the sheets below each other.
+        """Draw the clusters one below the other.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure of a fitting size.
+            Axes to draw on. None creates a figure of suitable size.
 
         n_columns : int, default=10
-            Number of pictures beside each other.
+            Number of images side by side.
 
         Returns
         -------
         display : ClusterDisplay
-            With `ax_` and `figure_` set.
+            The display itself, with `ax_` and `figure_` set.
 
         Raises
         ------
         ModuleNotFoundError
-            If matplotlib is missing.
+            If matplotlib is not installed.
 
         ValueError
             If `n_columns` is less than 1.
         """
-        if n_columns < 1:
-            raise ValueError(f"n_columns={n_columns} must be at least 1.")
+        check_n_columns(n_columns)
         tiles: list[Tile] = []
-        lines: list[Line] = []
+        lines: list[TextLine] = []
         top = 0.0
-        for label, images in self.groups.items():
-            lines.append(Line(self._title(label), GAP / 2, top + LINE_HEIGHT))
+        for label, images in self.clusters.items():
+            lines.append(TextLine(self._title(label), GAP / 2, top + LINE_HEIGHT))
             top += 2 * LINE_HEIGHT
             for i, image in enumerate(images):
                 tiles.append(Tile(image, "", i % n_columns, top + i // n_columns))
             top += ceil(len(images) / n_columns) + GAP
-        n_shown = max(map(len, self.groups.values()))
+        most_images = max(map(len, self.clusters.values()))
         self.ax_ = draw_grid(
             tiles,
             lines,
-            n_columns=max(2, min(n_columns, n_shown)),
+            n_columns=max(2, min(n_columns, most_images)),
             n_rows=top,
             ax=ax,
             caller=f"{type(self).__name__}.plot",
         )
-        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
+        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or SubFigure
         return self
 
     def _title(self, label: int) -> str:
-        size, n_shown = self.sizes[label], len(self.groups[label])
-        name = "no group" if label < 0 else f"group {label}"
-        shown = f", {n_shown} shown" if n_shown < size else ""
-        return f"{name}: {size} image{'' if size == 1 else 's'}{shown}"
+        size, n_drawn = self.sizes[label], len(self.clusters[label])
+        note = f", {n_drawn} shown" if n_drawn < size else ""
+        name = name_label(label, None)
+        return f"{name}: {size} image{'' if size == 1 else 's'}{note}"
 
 
-def _distances_shown(
+def _distances_to_cluster(
     distances: NDArray[Any], labels: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Return the distance of each row from its group; if it has none, from the next."""
-    # Where there are no groups at all, the initial value stands for every distance.
-    shown: NDArray[Any] = distances.min(axis=1, initial=np.inf)
-    grouped = np.flatnonzero(labels >= 0)
-    shown[grouped] = distances[grouped, labels[grouped]]
-    return shown
+    """Return the distance of each row to its cluster, or to the nearest without one."""
+    # The initial value is the distance if there are no clusters at all.
+    to_cluster: NDArray[Any] = distances.min(axis=1, initial=np.inf)
+    members = np.flatnonzero(labels >= 0)
+    to_cluster[members] = distances[members, labels[members]]
+    return to_cluster

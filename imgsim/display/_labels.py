@@ -1,4 +1,4 @@
-"""Labels of groups, and their names, as displays take them."""
+"""Labels of images and their names, as displays take them."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
@@ -8,32 +8,35 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
-NO_GROUP = "no group"
+NO_CLUSTER = "no cluster"
+
+LabelNames = Mapping[int, str] | Sequence[str]
 
 
 def as_label_column(labels: ArrayLike) -> NDArray[Any]:
-    """Return labels as integers of -1 and more, or as strings."""
+    """Return labels as integers or strings. Every negative integer becomes -1."""
     dtype: Any = getattr(labels, "dtype", None)
     kind = getattr(dtype, "kind", None)
-    is_plain = isinstance(dtype, np.dtype) or kind not in ("i", "u")
-    if not is_plain:
-        labels = np.asarray(labels, dtype=object)  # of pandas, else made floats
+    is_extension = kind in ("i", "u") and not isinstance(dtype, np.dtype)
+    if is_extension:
+        # NumPy would convert nullable integers of pandas to floats.
+        labels = np.asarray(labels, dtype=object)
     column: NDArray[Any] = np.asarray(column_or_1d(labels))
     if column.dtype.kind == "O" and all(isinstance(label, str) for label in column):
         return column.astype(str)
     if column.dtype.kind == "O" and all(_is_integer(label) for label in column):
         column = column.astype(np.int64)
     if column.dtype.kind not in "iuU":
-        found = column.dtype if is_plain else f"{dtype} with missing values"
-        raise ValueError(f"labels must be integers or strings; got dtype {found}.")
+        given = f"{dtype} with missing values" if is_extension else column.dtype
+        raise ValueError(f"labels must be integers or strings; got dtype {given}.")
     return np.maximum(column, -1) if column.dtype.kind == "i" else column
 
 
-def name_label(label: int, names: Mapping[int, str] | Sequence[str] | None) -> str:
-    """Return the name of an integer label; one without a name has its number."""
+def name_label(label: int, names: LabelNames | None) -> str:
+    """Return the name of an integer label, which contains its number if it has none."""
     listed = () if names is None else names
     given = listed if isinstance(listed, Mapping) else dict(enumerate(listed))
-    return str(given.get(label, NO_GROUP if label < 0 else f"group {label}"))
+    return str(given.get(label, NO_CLUSTER if label < 0 else f"cluster {label}"))
 
 
 def _is_integer(label: Any) -> bool:

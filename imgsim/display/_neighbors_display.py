@@ -1,4 +1,4 @@
-"""Queries with their nearest images beside them."""
+"""Queries with their nearest neighbors."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -10,15 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import check_max_distance
 from imgsim._validation import find_readable_rows
-from imgsim.display._grid import (
-    GAP,
-    LINE_HEIGHT,
-    Line,
-    Tile,
-    check_length,
-    draw_grid,
-    source_name,
-)
+from imgsim.display._checks import check_length
+from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
+from imgsim.display._text import source_name
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
 
@@ -26,49 +20,49 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GUTTER = 0.35  # cells between a query, its neighbours and those left out
+_GUTTER = 0.35  # cells between a query, its neighbors and images left out
 
 
 class NeighborsDisplay:
-    """Rows of pictures: a query on the left, its neighbours to the right.
+    """Queries, each in a row with its nearest neighbors.
 
-    Each neighbour bears its rank and its distance. A query without neighbours is
-    answered in words. Nearest images that a threshold leaves out stand at the end,
-    faded, with the distance that is too large. Create it by :meth:`from_index` or
-    :meth:`from_estimator`.
+    The query is on the left. Each neighbor is drawn with its rank and distance. Images
+    that are among the nearest, but farther than `max_distance`, follow at the end of
+    the row. They are faded, and their caption compares the two distances. Create the
+    display with :meth:`from_index` or :meth:`from_estimator`.
 
     Parameters
     ----------
     query_images : sequence of image sources of length n_queries
-        The queries.
+        Images of the queries.
 
     neighbor_images : list of n_queries lists of image sources
-        The neighbours of each query, the nearest first; perhaps none. None instead
-        of a list says that the query was not searched, being unreadable.
+        Images of the neighbors of each query, nearest first. A list may be empty. None
+        instead of a list means that the query is unreadable, and was not searched.
 
     distances : list of n_queries array-like
-        Their distances.
+        Distances of the neighbors.
 
     left_out_images : list of n_queries lists of image sources, default=None
-        The nearest images that are no neighbours, being farther than `max_distance`.
+        Images that are among the nearest, but farther than `max_distance`.
 
     left_out_distances : list of n_queries array-like, default=None
-        Their distances.
+        Distances of these images.
 
     max_distance : float, default=None
-        Largest distance of a neighbour.
+        Largest distance of a neighbor.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn on.
+        Axes of the plot.
 
     figure_ : matplotlib Figure
-        The figure that holds them.
+        Figure that contains the axes.
 
     See Also
     --------
-    ClusterDisplay : Groups of images.
+    ClusterDisplay : The most typical images of each cluster.
 
     Examples
     --------
@@ -114,52 +108,53 @@ class NeighborsDisplay:
         n_neighbors: int | None = None,
         max_distance: float | None = None,
     ) -> Self:
-        """Search an index and keep the pictures of its answers.
+        """Search an index and select the images of the results.
 
         Parameters
         ----------
         index : SimilarityIndex
-            A fitted index.
+            Fitted index.
 
         X : array-like of shape (n_queries, n_features), default=None
-            Embeddings of the queries. None takes the rows of the index, and then no
-            image is its own neighbour.
+            Embeddings of the queries. None uses each indexed row as a query, and
+            excludes it from its own result.
 
         images : sequence of image sources
-            The images of the index, in the order of its rows.
+            Images of the index, in the order of its rows.
 
         query_images : sequence of image sources of length n_queries, default=None
-            The queries as images. May be left out if X is None.
+            Images of the queries. Required unless X is None.
 
         rows : array-like of int, default=None
-            Which rows of the index, or of X if that is given, are queries. None takes
-            all.
+            Rows to use as queries: of X, or of the index if X is None. None uses all.
 
         n_neighbors : int, default=None
-            Number of nearest images looked for, or as many as there are. None takes
-            that of the index.
+            Number of nearest images to search for; fewer if the index contains fewer.
+            None uses `n_neighbors` of the index.
 
         max_distance : float, default=None
-            Largest distance of a neighbour; the nearest images beyond it are shown as
-            left out. None sets no limit.
+            Largest distance of a neighbor. Nearest images beyond it are drawn as left
+            out. None sets no limit.
 
         Returns
         -------
         display : NeighborsDisplay
-            To be drawn by :meth:`plot`.
+            Display, to be drawn with :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If there are not as many images as rows, or no images of the queries; if
-            `max_distance` is no number of at least 0.
+            If the number of images differs from the number of rows, if `query_images`
+            is missing, or if `max_distance` is not a number of at least 0.
 
         IndexError
-            If one of `rows` does not exist.
+            If `rows` contains a row that does not exist.
         """
         check_is_fitted(index)
         if X is not None and query_images is None:
-            raise ValueError("query_images must be given, one for each row of X.")
+            raise ValueError(
+                "query_images=None needs X=None; pass one image per row of X."
+            )
         images = check_image_sources(images)
         check_length("images", images, index.n_samples_fit_, "rows of the index")
         query_images = images if X is None else check_image_sources(query_images)
@@ -168,23 +163,21 @@ class NeighborsDisplay:
         queries = np.arange(len(readable))
         if rows is not None:
             queries = np.atleast_1d(queries[_as_rows(rows)])
-        found, distances = _search_rows(index, X, queries, n_neighbors)
+        neighbors, distances = _search_rows(index, X, queries, n_neighbors)
         limit = check_max_distance(max_distance, index.effective_metric_)
-        n_near = [int(np.searchsorted(some, limit, side="right")) for some in distances]
+        n_near = [int(np.searchsorted(d, limit, side="right")) for d in distances]
         return cls(
             query_images=[query_images[i] for i in queries],
             neighbor_images=[
-                [images[j] for j in found[i][:n]] if readable[query] else None
+                [images[j] for j in neighbors[i][:n]] if readable[query] else None
                 for i, (query, n) in enumerate(zip(queries, n_near, strict=True))
             ],
-            distances=[some[:n] for some, n in zip(distances, n_near, strict=True)],
+            distances=[d[:n] for d, n in zip(distances, n_near, strict=True)],
             left_out_images=[
-                [images[j] for j in some[n:]]
-                for some, n in zip(found, n_near, strict=True)
+                [images[j] for j in nearest[n:]]
+                for nearest, n in zip(neighbors, n_near, strict=True)
             ],
-            left_out_distances=[
-                some[n:] for some, n in zip(distances, n_near, strict=True)
-            ],
+            left_out_distances=[d[n:] for d, n in zip(distances, n_near, strict=True)],
             max_distance=max_distance,
         )
 
@@ -198,37 +191,38 @@ class NeighborsDisplay:
         n_neighbors: int | None = None,
         max_distance: float | None = None,
     ) -> Self:
-        """Embed queries, search, and keep the pictures of the answers.
+        """Embed queries, search for them, and select the images of the results.
 
         Parameters
         ----------
         estimator : Pipeline
-            Fitted, with a :class:`~imgsim.SimilarityIndex` as last step and an
-            embedder before it; or a search over such pipelines, for its best one.
+            Fitted pipeline of an embedder and a :class:`~imgsim.SimilarityIndex`. For a
+            fitted search over such pipelines, such as `GridSearchCV`, its best
+            pipeline is used.
 
         X : sequence of image sources of length n_queries
-            The queries.
+            Images of the queries.
 
         images : sequence of image sources
-            The images that the pipeline was fitted on.
+            Images that the pipeline was fitted on.
 
         n_neighbors : int, default=None
-            Number of nearest images looked for, or as many as there are. None takes
-            that of the index.
+            Number of nearest images to search for; fewer if the index contains fewer.
+            None uses `n_neighbors` of the index.
 
         max_distance : float, default=None
-            Largest distance of a neighbour; the nearest images beyond it are shown as
-            left out. None sets no limit.
+            Largest distance of a neighbor. Nearest images beyond it are drawn as left
+            out. None sets no limit.
 
         Returns
         -------
         display : NeighborsDisplay
-            To be drawn by :meth:`plot`.
+            Display, to be drawn with :meth:`plot`.
 
         Raises
         ------
         TypeError
-            If `estimator` is no pipeline that ends in an index.
+            If `estimator` is not a pipeline that ends in a SimilarityIndex.
         """
         estimator = getattr(estimator, "best_estimator_", estimator)
         if not isinstance(estimator, Pipeline) or not isinstance(
@@ -236,7 +230,7 @@ class NeighborsDisplay:
         ):
             raise TypeError(
                 "estimator must be a fitted Pipeline that ends in a SimilarityIndex; "
-                f"got {type(estimator).__name__}. For an index use from_index."
+                f"got {type(estimator).__name__}. For an index, use from_index."
             )
         return cls.from_index(
             estimator[-1],
@@ -248,25 +242,25 @@ class NeighborsDisplay:
         )
 
     def plot(self, *, ax: "Axes | None" = None) -> Self:
-        """Draw the rows.
+        """Draw the queries and their neighbors.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure of a fitting size.
+            Axes to draw on. None creates a figure of suitable size.
 
         Returns
         -------
         display : NeighborsDisplay
-            With `ax_` and `figure_` set.
+            The display itself, with `ax_` and `figure_` set.
 
         Raises
         ------
         ModuleNotFoundError
-            If matplotlib is missing.
+            If matplotlib is not installed.
         """
         tiles: list[Tile] = []
-        lines: list[Line] = []
+        lines: list[TextLine] = []
         named = any(map(source_name, self.query_images))
         caption_height = (2 if named else 1) * LINE_HEIGHT + GAP
         n_columns = 1 + _GUTTER + 2.0
@@ -275,10 +269,9 @@ class NeighborsDisplay:
             tiles.append(Tile(query, _caption("query", query), 0, top))
             neighbors = self._neighbor_tiles(i, top)
             if not neighbors:
-                answer = "not searched"
-                if self.neighbor_images[i] is not None:
-                    answer = "no similar images"
-                lines.append(Line(answer, 1 + _GUTTER + GAP / 2, top + 0.45))
+                is_searched = self.neighbor_images[i] is not None
+                text = "no similar images" if is_searched else "not searched"
+                lines.append(TextLine(text, 1 + _GUTTER + GAP / 2, top + 0.45))
             left_out = self._left_out_tiles(i, 1 + _GUTTER + (len(neighbors) or 2), top)
             tiles += neighbors + left_out
             n_columns = max(n_columns, 1 + (neighbors + left_out or tiles)[-1].column)
@@ -290,7 +283,7 @@ class NeighborsDisplay:
             ax=ax,
             caller=f"{type(self).__name__}.plot",
         )
-        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
+        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or SubFigure
         return self
 
     def _neighbor_tiles(self, i: int, top: float) -> list[Tile]:
@@ -308,7 +301,7 @@ class NeighborsDisplay:
         ]
 
     def _left_out_tiles(self, i: int, column: float, top: float) -> list[Tile]:
-        """Tell why nearest images are no neighbours."""
+        """Return faded tiles of nearest images beyond `max_distance`."""
         if self.left_out_images is None or self.left_out_distances is None:
             return []
         pairs = zip(
@@ -317,7 +310,7 @@ class NeighborsDisplay:
         return [
             Tile(
                 image,
-                _caption(_beyond(distance, self.max_distance), image),
+                _caption(_comparison(distance, self.max_distance), image),
                 column + _GUTTER + n,
                 top,
                 is_faded=True,
@@ -330,17 +323,18 @@ def _caption(text: str, image: Any) -> str:
     return f"{text}\n{source_name(image)}".strip()
 
 
-def _beyond(distance: float, limit: float | None) -> str:
-    if limit is None:
-        return f"{distance:.3f}"
-    shown, bound = f"{distance:.3f}", f"{limit:.3f}"
-    return f"just > {bound}" if shown == bound else f"{shown} > {bound}"
+def _comparison(distance: float, max_distance: float | None) -> str:
+    rounded = f"{distance:.3f}"
+    if max_distance is None:
+        return rounded
+    limit = f"{max_distance:.3f}"
+    return f"just > {limit}" if rounded == limit else f"{rounded} > {limit}"
 
 
 def _as_rows(rows: ArrayLike) -> NDArray[Any]:
-    """Return row numbers, or a mask, for indexing; an empty list is no row."""
-    chosen = np.asarray(rows)
-    return chosen if chosen.size else chosen.astype(np.int64)
+    """Return row numbers or a mask for indexing. An empty list selects no row."""
+    selected = np.asarray(rows)
+    return selected if selected.size else selected.astype(np.int64)
 
 
 def _search_rows(
@@ -349,7 +343,7 @@ def _search_rows(
     queries: NDArray[np.int64],
     n_neighbors: int | None,
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[Any]]]:
-    """Search for rows of the index, some of which or of X are the queries."""
+    """Return the neighbors of some rows of X, or of the index if X is None."""
     if X is not None:
         result = index.search(np.asarray(X)[queries], n_neighbors)
         return result.rows, result.distances

@@ -1,21 +1,17 @@
-"""Images, and what an autoencoder gives back of them."""
+"""Images and their reconstructions by an autoencoder."""
 
 from collections.abc import Callable, Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim._optional import import_optional
-from imgsim.display._grid import (
-    GAP,
-    LINE_HEIGHT,
-    Line,
-    Tile,
-    check_length,
-    draw_grid,
-)
+from imgsim._typing import PixelArray
+from imgsim.display._checks import check_length, check_n_columns
+from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
+from imgsim.embedding import AutoencoderEmbedder
 from imgsim.embedding.autoencoder._training_images import make_resizer
 from imgsim.images import ImageStream
 from imgsim.images._sources import check_image_sources
@@ -24,42 +20,42 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SELECTIONS = ("first", "best", "worst")
+_CHOICES = ("first", "best", "worst")
 
 
 class ReconstructionDisplay:
-    """Pictures above what came back of them, and how training went.
+    """Images above their reconstructions, and the loss curves of the training.
 
-    Create it by :meth:`from_estimator`.
+    Create the display with :meth:`from_estimator`.
 
     Parameters
     ----------
     originals : sequence of image sources of length n_images
-        The pictures.
+        Original images.
 
     reconstructions : sequence of image sources of length n_images
-        What came back of them.
+        Reconstructions of these images.
 
     errors : array-like of shape (n_images,)
-        Reconstruction error of each.
+        Reconstruction error of each image.
 
     loss_curve : sequence of float, default=()
-        Loss of training in every epoch.
+        Training loss in each epoch.
 
     validation_loss_curve : sequence of float, default=()
-        Loss of the images held back, after every epoch.
+        Validation loss after each epoch.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn on.
+        Axes of the plot.
 
     figure_ : matplotlib Figure
-        The figure that holds them.
+        Figure that contains the axes.
 
     See Also
     --------
-    imgsim.AutoencoderEmbedder : The autoencoder.
+    imgsim.AutoencoderEmbedder : Embed images with an autoencoder.
 
     Examples
     --------
@@ -72,7 +68,7 @@ class ReconstructionDisplay:
     ... ).fit(images)
     >>> display = ReconstructionDisplay.from_estimator(embedder, images, n_images=3)
     >>> display.plot().ax_.texts[-1].get_text()
-    'images above, and below them what came back, with its error'
+    'images above their reconstructions, with reconstruction errors'
     """
 
     def __init__(
@@ -92,92 +88,98 @@ class ReconstructionDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, *, n_images: int = 10, select: str = "first"
+        cls,
+        estimator: AutoencoderEmbedder,
+        X: Any,
+        *,
+        n_images: int = 10,
+        select: Literal["first", "best", "worst"] = "first",
     ) -> Self:
-        """Reconstruct images, and keep some of them.
+        """Reconstruct images and select some of them.
 
         Parameters
         ----------
         estimator : AutoencoderEmbedder
-            Fitted.
+            Fitted autoencoder.
 
         X : sequence of image sources
-            The images.
+            Images to reconstruct.
 
         n_images : int, default=10
-            Largest number of images kept.
+            Maximum number of images to draw.
 
         select : {"first", "best", "worst"}, default="first"
-            Which are kept: the first, those that came back best, or worst. The worst
-            are often unlike the others. Only "first" keeps unreadable images.
+            Which images to draw: the first ones, or those with the smallest ("best") or
+            largest ("worst") reconstruction errors. Images with large errors are often
+            outliers. Unreadable images are only drawn for "first".
 
         Returns
         -------
         display : ReconstructionDisplay
-            To be drawn by :meth:`plot` and :meth:`plot_curves`.
+            Display, to be drawn with :meth:`plot` and :meth:`plot_curves`.
 
         Raises
         ------
         ValueError
-            If `n_images` is less than 1, `select` is none of the three, or no image
-            can be read for "best" or "worst".
+            If `n_images` is less than 1, if `select` is not one of its values, or if
+            `select` is "best" or "worst" and no image can be read.
 
         ImageReadError
             If an image cannot be read and the estimator has `on_error="raise"`.
         """
         if n_images < 1:
             raise ValueError(f"n_images={n_images} must be at least 1.")
-        if select not in _SELECTIONS:
-            raise ValueError(f"select={select!r} must be one of {_SELECTIONS}.")
+        if select not in _CHOICES:
+            raise ValueError(f"select={select!r} must be one of {_CHOICES}.")
         sources = check_image_sources(X)
         if select == "first":
             sources = sources[:n_images]
         errors = estimator.reconstruction_errors(sources)
-        chosen = np.arange(len(errors))
+        selected = np.arange(len(errors))
         if select != "first":
-            chosen = _extremes(errors, n_images, worst=select == "worst")
-        shown = [sources[i] for i in chosen.tolist()]
+            selected = _extremes(errors, n_images, largest=select == "worst")
+        originals = [sources[i] for i in selected.tolist()]
         architecture = estimator.autoencoder_.architecture
         prepare = make_resizer(architecture.image_size, architecture.n_colors)
         return cls(
-            originals=_prepared(shown, prepare),
-            reconstructions=_reconstructed(shown, errors[chosen], estimator),
-            errors=errors[chosen],
+            originals=_prepare_images(originals, prepare),
+            reconstructions=_reconstruct(originals, errors[selected], estimator),
+            errors=errors[selected],
             loss_curve=estimator.loss_curve_,
             validation_loss_curve=estimator.validation_loss_curve_,
         )
 
     def plot(self, *, ax: "Axes | None" = None, n_columns: int = 10) -> Self:
-        """Draw pictures above their reconstructions, and the error under each.
+        """Draw images above their reconstructions, with the error below.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure of a fitting size.
+            Axes to draw on. None creates a figure of suitable size.
 
         n_columns : int, default=10
-            Number of pictures beside each other.
+            Number of images side by side.
 
         Returns
         -------
         display : ReconstructionDisplay
-            With `ax_` and `figure_` set.
+            The display itself, with `ax_` and `figure_` set.
 
         Raises
         ------
         ModuleNotFoundError
-            If matplotlib is missing.
+            If matplotlib is not installed.
 
         ValueError
-            If `n_columns` is less than 1, or lengths differ.
+            If `n_columns` is less than 1, or if `originals`, `reconstructions` and
+            `errors` differ in length.
         """
-        if n_columns < 1:
-            raise ValueError(f"n_columns={n_columns} must be at least 1.")
+        check_n_columns(n_columns)
         errors = np.asarray(self.errors)
         check_length("originals", self.originals, len(errors), "errors")
         check_length("reconstructions", self.reconstructions, len(errors), "errors")
-        height = 2 + 2 * LINE_HEIGHT  # of a row of pictures, with its errors
-        title = "images above, and below them what came back, with its error"
+        height = 2 + 2 * LINE_HEIGHT  # images, reconstructions and errors
+        title = "images above their reconstructions, with reconstruction errors"
         tiles, top = [], 2 * LINE_HEIGHT
         pairs = zip(self.originals, self.reconstructions, errors, strict=True)
         for i, (original, reconstruction, error) in enumerate(pairs):
@@ -186,37 +188,37 @@ class ReconstructionDisplay:
             tiles.append(Tile(reconstruction, "", column, row + 1, f"{error:.2g}"))
         self.ax_ = draw_grid(
             tiles,
-            [Line(title, GAP / 2, LINE_HEIGHT)],
+            [TextLine(title, GAP / 2, LINE_HEIGHT)],
             n_columns=max(4, min(n_columns, len(errors))),
             n_rows=top + ceil(len(errors) / n_columns) * height,
             ax=ax,
             caller=f"{type(self).__name__}.plot",
         )
-        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
+        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or SubFigure
         return self
 
     def plot_curves(self, *, ax: "Axes | None" = None) -> Self:
-        """Draw the losses of training, epoch by epoch.
+        """Draw the training and validation losses against epochs.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to draw on. None creates a figure.
 
         Returns
         -------
         display : ReconstructionDisplay
-            With `ax_` and `figure_` set.
+            The display itself, with `ax_` and `figure_` set.
 
         Raises
         ------
         ModuleNotFoundError
-            If matplotlib is missing.
+            If matplotlib is not installed.
         """
         ax = _new_axes(f"{type(self).__name__}.plot_curves") if ax is None else ax
         for label, curve in (
             ("training", self.loss_curve),
-            ("held back", self.validation_loss_curve),
+            ("validation", self.validation_loss_curve),
         ):
             if len(curve):
                 ax.plot(range(1, len(curve) + 1), curve, marker=".", label=label)
@@ -225,7 +227,7 @@ class ReconstructionDisplay:
         if ax.lines:
             ax.legend()
         self.ax_ = ax
-        self.figure_ = ax.figure  # type: ignore[assignment]  # or a part of one
+        self.figure_ = ax.figure  # type: ignore[assignment]  # or SubFigure
         return self
 
 
@@ -236,19 +238,21 @@ def _new_axes(caller: str) -> "Axes":
 
 
 def _extremes(
-    errors: NDArray[np.float64], n_images: int, *, worst: bool
+    errors: NDArray[np.float64], n_images: int, *, largest: bool
 ) -> NDArray[np.int64]:
-    """Return the positions of the largest or smallest errors, the extreme first."""
-    order = np.argsort(-errors if worst else errors, kind="stable")  # NaN comes last
-    n_known = int((~np.isnan(errors)).sum())
-    if n_known == 0:
-        raise ValueError(f"none of {len(errors)} images could be read.")
-    chosen: NDArray[np.int64] = order[: min(n_images, n_known)]
-    return chosen
+    """Return the positions of the largest or smallest errors, most extreme first."""
+    order = np.argsort(-errors if largest else errors, kind="stable")  # NaN comes last
+    n_readable = int((~np.isnan(errors)).sum())
+    if n_readable == 0:
+        raise ValueError(f"none of the {len(errors)} images could be read.")
+    extremes: NDArray[np.int64] = order[: min(n_images, n_readable)]
+    return extremes
 
 
-def _prepared(sources: Sequence[Any], prepare: Callable[..., Any]) -> list[Any]:
-    """Return images as the autoencoder sees them; an unreadable one stays as it is."""
+def _prepare_images(
+    sources: Sequence[Any], prepare: Callable[[PixelArray], PixelArray]
+) -> list[Any]:
+    """Return images as the autoencoder receives them. Unreadable ones stay sources."""
     images = list(sources)
     for batch in ImageStream(sources, transform=prepare):
         for row, image in zip(batch.rows, batch.images, strict=True):
@@ -256,10 +260,10 @@ def _prepared(sources: Sequence[Any], prepare: Callable[..., Any]) -> list[Any]:
     return images
 
 
-def _reconstructed(
-    sources: Sequence[Any], errors: NDArray[np.float64], estimator: Any
+def _reconstruct(
+    sources: Sequence[Any], errors: NDArray[np.float64], estimator: AutoencoderEmbedder
 ) -> list[Any]:
-    """Return what comes back of images; an unreadable one stays as it is."""
+    """Return reconstructions of images. Unreadable ones stay sources."""
     images = list(sources)
     readable = np.flatnonzero(~np.isnan(errors)).tolist()
     if readable:

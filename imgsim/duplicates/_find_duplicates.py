@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._distance.metric import Metric
+from imgsim._distance.metric import Metric, MetricName
 from imgsim._distance.rows import DistanceRows
 from imgsim._typing import SupportsArray
 from imgsim._validation import Interval, StrOptions, validate_params
@@ -36,7 +36,7 @@ def find_duplicates(
     X: ArrayLike | SimilarityIndex,
     max_distance: float | None = None,
     *,
-    metric: str | Callable[..., float] | None = None,
+    metric: MetricName | Callable[..., float] | None = None,
     ids: Sequence[Hashable] | None = None,
     keep: Literal["first", "medoid"] | Sequence[float] | SupportsArray = "first",
     images: Sequence[Any] | None = None,
@@ -227,20 +227,20 @@ class _Duplicates(NamedTuple):
 
 def _comparable_embeddings(
     X: ArrayLike | SimilarityIndex,
-    metric: str | Callable[..., float] | None,
+    metric: MetricName | Callable[..., float] | None,
     ids: Sequence[Hashable] | None,
 ) -> _Embeddings:
     if isinstance(X, SimilarityIndex):
         index = _checked_index(X, metric, ids)
     else:
-        name = "cosine" if metric is None else metric
-        index = SimilarityIndex(metric=name, algorithm="exact").fit(X, ids=ids)
+        index = SimilarityIndex(metric=metric or "cosine", algorithm="exact")
+        index.fit(X, ids=ids)
     effective_metric = Metric(index.effective_metric_, index.effective_metric_params_)
     readable = np.flatnonzero(index.readable_)
     values = index.embeddings_
     if len(readable) < len(values):
         values = values[readable]
-    rows = DistanceRows(values, effective_metric.describe(values))
+    rows = DistanceRows.from_values(values, effective_metric)
     # Zero vectors have no direction, so that no other embedding is near them.
     comparable = np.flatnonzero(rows.terms.scale > 0)
     row_numbers = readable[comparable]

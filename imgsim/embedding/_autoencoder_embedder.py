@@ -15,7 +15,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._compute.device import resolve_device
-from imgsim._compute.precision import computing_in
+from imgsim._compute.precision import use_precision
 from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim._validation import Interval, StrOptions, fit_context
 from imgsim._warnings import warn_caller
@@ -681,7 +681,10 @@ class AutoencoderEmbedder(BaseImageEmbedder):
 
         device = resolve_device(self.device)
         network = self._network_on(device)
-        with torch.inference_mode(), computing_in("float32", torch.device(device).type):
+        with (
+            torch.inference_mode(),
+            use_precision("float32", torch.device(device).type),
+        ):
             output: Tensor = getattr(network, method)(
                 torch.from_numpy(batch).to(device)
             )

@@ -1,4 +1,4 @@
-"""Rows become neighbours: similarity search and thresholds."""
+"""Similarity search: embeddings become neighbors."""
 
 from imgsim.index._search_result import SearchResult
 from imgsim.index._similarity_index import SimilarityIndex

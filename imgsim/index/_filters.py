@@ -1,55 +1,58 @@
-"""Which rows a search may find: filters, and ids to leave out."""
+"""Filters of a search: the mask of allowed rows, and ids excluded from results."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim.index._row_store import RowStore
 
-_PER_QUERY = (list, set, frozenset, np.ndarray)
+_LIST_TYPES = (list, set, frozenset, np.ndarray)
 
 
-@dataclass(frozen=True)
-class Excluded:
-    """Slots that no answer holds, and those that single answers do not hold."""
+class ExcludedSlots(NamedTuple):
+    """Slots excluded from all results, and slots excluded from single results.
+
+    `by_query` has a list of slots for each query, or is None where the same ids are
+    excluded from all results.
+    """
 
     everywhere: list[int]
     by_query: list[list[int]] | None
 
     @property
-    def n_at_most(self) -> int:
-        """Return the largest number of slots that one query leaves out."""
-        return max(map(len, self.by_query), default=0) if self.by_query else 0
+    def max_per_query(self) -> int:
+        """Return the largest number of slots in `by_query`."""
+        return max(map(len, self.by_query or ()), default=0)
 
 
-def excluded_slots(
-    store: RowStore, ids: Sequence[Any] | None, n_queries: int
-) -> Excluded:
-    """Look up the ids to leave out: the same for all queries, or a list for each."""
-    if ids is None:
-        return Excluded([], None)
-    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
-        raise TypeError(f"exclude_ids={ids!r} must be a sequence of ids.")
-    entries = list(ids)
-    if not entries or not all(isinstance(entry, _PER_QUERY) for entry in entries):
-        known = _known(store, entries)
-        if known or not entries or not all(isinstance(e, tuple) for e in entries):
-            return Excluded(known, None)
+def find_excluded_slots(
+    store: RowStore, exclude_ids: Iterable[Any] | None, n_queries: int
+) -> ExcludedSlots:
+    """Look up excluded ids, the same for all queries or a list for each query."""
+    if exclude_ids is None:
+        return ExcludedSlots([], None)
+    if isinstance(exclude_ids, str | bytes) or not isinstance(exclude_ids, Iterable):
+        raise TypeError(f"exclude_ids={exclude_ids!r} must be a sequence of ids.")
+    entries = list(exclude_ids)
+    if not entries or not all(isinstance(entry, _LIST_TYPES) for entry in entries):
+        slots = _slots_of_known_ids(store, entries)
+        # A tuple may be an id, or the list of ids of one query.
+        if slots or not entries or not all(isinstance(e, tuple) for e in entries):
+            return ExcludedSlots(slots, None)
     if len(entries) != n_queries:
         raise ValueError(
             f"exclude_ids holds {len(entries)} lists of ids for {n_queries} queries."
         )
-    return Excluded([], [_known(store, entry) for entry in entries])
+    return ExcludedSlots([], [_slots_of_known_ids(store, entry) for entry in entries])
 
 
-def allowed_slots(
+def find_allowed_slots(
     store: RowStore, where: ArrayLike | None, excluded: list[int]
 ) -> NDArray[np.bool_]:
-    """Return which slots may be found."""
-    allowed = store.findable
+    """Return the mask of slots that a search may return."""
+    allowed = store.searchable
     if where is not None:
         mask = np.asarray(where)
         if mask.dtype != bool or mask.shape != (store.n_rows,):
@@ -62,29 +65,39 @@ def allowed_slots(
     return allowed
 
 
-def without(
-    near: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    excluded: Excluded,
+def drop_excluded(
+    is_result: NDArray[np.bool_],
+    indices: NDArray[np.int64],
+    excluded: Sequence[NDArray[np.int64]],
     n_neighbors: int,
-    store: RowStore,
-) -> NDArray[np.bool_]:
-    """Return which of the rows found are answers: none excluded, and not too many."""
-    if excluded.by_query is None:
-        return near
-    row_of_slot = store.row_of_slot
-    for answer, found, slots in zip(near, rows, excluded.by_query, strict=True):
-        answer &= ~np.isin(found, row_of_slot[slots])
-        answer &= np.cumsum(answer) <= n_neighbors
-    return near
+) -> None:
+    """Unset the neighbors of each query that are excluded or too many, in place.
+
+    Parameters
+    ----------
+    is_result : ndarray of shape (n_queries, n_candidates), dtype bool
+        Which candidates are results.
+
+    indices : ndarray of shape (n_queries, n_candidates), dtype int64
+        Row numbers of the candidates, the nearest first.
+
+    excluded : sequence of n_queries ndarray, dtype int64
+        Row numbers excluded from the result of each query.
+
+    n_neighbors : int
+        Largest number of results for each query.
+    """
+    for kept, candidates, rows in zip(is_result, indices, excluded, strict=True):
+        kept &= ~np.isin(candidates, rows)
+        kept &= np.cumsum(kept) <= n_neighbors
 
 
-def _known(store: RowStore, ids: Any) -> list[int]:
+def _slots_of_known_ids(store: RowStore, ids: Any) -> list[int]:
     names = ids.tolist() if isinstance(ids, np.ndarray) else ids
     try:
-        return [slot for slot in store.slots_of(names) if slot is not None]
+        return [slot for slot in store.find_slots(names) if slot is not None]
     except TypeError as error:
         raise TypeError(
-            f"exclude_ids must hold ids, or a list, set or array of ids for each query "
-            f"and nothing else: {error}."
+            f"exclude_ids must hold ids only, or a list, set or array of ids for each "
+            f"query only: {error}."
         ) from error

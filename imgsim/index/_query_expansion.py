@@ -1,4 +1,4 @@
-"""Vectors made better by their neighbours: expanded queries, augmented rows."""
+"""Query expansion and database augmentation: embeddings summed with their neighbors."""
 
 from typing import Any
 
@@ -10,41 +10,42 @@ from sklearn.preprocessing import normalize
 from imgsim._distance.rows import Collection
 
 
-def expand(
+def add_neighbors(
     vectors: NDArray[Any],
     distances: NDArray[np.float64],
-    positions: NDArray[np.int64],
+    slots: NDArray[np.int64],
     collection: Collection,
     expansion_power: float,
 ) -> NDArray[Any]:
-    """Add to each vector its neighbours, weighted by a power of their similarity.
+    """Add its neighbors to each vector, weighted by a power of their similarity.
 
     Parameters
     ----------
     vectors : ndarray of shape (n, n_features)
-        Rows or queries.
+        Indexed rows or queries.
 
     distances : ndarray of shape (n, n_neighbors)
-        Cosine distances of their neighbours.
+        Cosine distances of their neighbors.
 
-    positions : ndarray of shape (n, n_neighbors), dtype int64
-        Positions of the neighbours in the collection, -1 for none.
+    slots : ndarray of shape (n, n_neighbors), dtype int64
+        Slots of the neighbors in the collection, -1 where there is no neighbor.
 
     collection : Collection
-        The rows.
+        The indexed rows.
 
     expansion_power : float
-        Power of the similarity; negative similarities count as 0.
+        Power of the cosine similarity; negative similarities count as 0.
 
     Returns
     -------
     expanded : ndarray of shape (n, n_features), dtype of `vectors`
-        Sums of unit vectors, of unit length.
+        Weighted sums of unit vectors, scaled to unit length.
     """
-    n, n_neighbors = positions.shape
-    known = positions >= 0
-    similarity = np.where(known, 1 - np.where(known, distances, 1), 0).clip(0)
-    used, columns = np.unique(np.where(known, positions, 0), return_inverse=True)
+    n, n_neighbors = slots.shape
+    is_neighbor = slots >= 0
+    similarity = np.where(is_neighbor, 1 - np.where(is_neighbor, distances, 1), 0)
+    similarity = similarity.clip(0)
+    used, columns = np.unique(np.where(is_neighbor, slots, 0), return_inverse=True)
     weights = csr_array(
         (
             np.where(similarity > 0, similarity**expansion_power, 0).ravel(),

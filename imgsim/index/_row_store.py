@@ -1,44 +1,93 @@
-"""The rows of an index in the order in which they came, with ids and labels."""
+"""The rows of an index in the order in which they were added, with ids and labels."""
 
-from collections.abc import Hashable, Iterable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.utils import column_or_1d
 
-from imgsim._distance.metric import Metric, RowTerms
+from imgsim._distance.metric import BOOLEAN_METRICS, Metric, RowTerms
 from imgsim._distance.rows import Collection, DistanceRows
 from imgsim._validation import find_readable_rows
-from imgsim.index._growing import GrowingArray
-from imgsim.index._ids import next_id
 
-_MAX_GONE = 0.25  # of all slots
+_GROWTH_FACTOR = 1.5
+_MAX_EMPTY_SHARE = 0.25  # of all slots
+
+
+class GrowingArray:
+    """An array with spare capacity, so that appending does not copy it each time.
+
+    Parameters
+    ----------
+    values : ndarray
+        The first rows.
+
+    copy : bool, default=True
+        Whether to copy `values` now, with spare capacity. False keeps the array itself
+        until the first append. The operating system assigns no memory to capacity that
+        has not been written.
+    """
+
+    def __init__(self, values: NDArray[Any], copy: bool = True) -> None:
+        self._buffer = values
+        self._n = len(values)
+        if copy:
+            self._reallocate(values.dtype, self._n)
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """Return all rows. Later appends leave the returned array unchanged."""
+        return self._buffer[: self._n]
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Append rows. The dtype is widened where the new rows need it."""
+        if not len(rows):
+            return
+        n = self._n + len(rows)
+        dtype = np.result_type(self._buffer, rows)
+        if n > len(self._buffer) or dtype != self._buffer.dtype:
+            self._reallocate(dtype, n)
+        self._buffer[self._n : n] = rows
+        self._n = n
+
+    def _reallocate(self, dtype: DTypeLike, min_capacity: int) -> None:
+        capacity = max(min_capacity, int(_GROWTH_FACTOR * self._n))
+        buffer = np.empty((capacity, *self._buffer.shape[1:]), dtype=dtype)
+        buffer[: self._n] = self.values
+        self._buffer = buffer
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without spare capacity."""
+        return {"_buffer": self.values.copy(), "_n": self._n}
 
 
 class RowStore:
-    """Rows, each in a slot; a slot is left empty when its row is removed.
+    """Rows of an index, each in a slot.
 
-    Row numbers count the rows that are there, so they change when one before is
-    removed; slots stay until `tidy_up` closes the gaps.
+    Removing a row leaves its slot empty. Row numbers count the rows that are present,
+    so that they change when an earlier row is removed. Slots keep their numbers until
+    `compact` closes the gaps.
 
     Parameters
     ----------
     metric : Metric
-        How rows are compared.
+        Distance between rows.
 
     values : ndarray of shape (n_rows, n_features)
-        The rows, float32 or float64. Those that hold NaN stand for unreadable images.
+        The rows, float32 or float64. A row that holds NaN is unreadable.
 
     ids : ndarray of shape (n_rows,)
-        Their names, no two alike.
+        Unique ids.
 
     labels : ndarray of shape (n_rows,) or None
-        Their labels, if they have any.
+        Labels, if the rows have any.
 
     Attributes
     ----------
     next_id : int or None
-        The first integer after all ids there ever were; None if some are no integers.
+        Smallest integer larger than every id that was ever present. None if some id is
+        not an integer.
     """
 
     next_id: int | None
@@ -53,22 +102,10 @@ class RowStore:
         readable = find_readable_rows(values)
         column = GrowingArray(values)
         column.values[~readable] = 0
-        self._begin(metric, column, metric.describe(column.values), readable, ids)
-        if labels is not None:
-            self._columns["labels"] = GrowingArray(labels)
-        self.next_id = next_id(ids, 0)
-
-    def _begin(
-        self,
-        metric: Metric,
-        values: GrowingArray,
-        terms: RowTerms,
-        readable: NDArray[np.bool_],
-        ids: NDArray[Any],
-    ) -> None:
+        terms = metric.compute_terms(column.values)
         self.metric = metric
         self._columns = {
-            "values": values,
+            "values": column,
             "shift": GrowingArray(terms.shift),
             "scale": GrowingArray(terms.scale),
             "bias": GrowingArray(terms.bias),
@@ -77,35 +114,43 @@ class RowStore:
             "present": GrowingArray(np.ones(len(readable), dtype=bool)),
             "ids": GrowingArray(ids),
         }
-        self._slot_of: dict[Hashable, int] | None = None
+        if labels is not None:
+            self._columns["labels"] = GrowingArray(labels)
+        self._slot_of_id: dict[Hashable, int] | None = None
+        self.next_id = next_id(ids, 0)
 
     @classmethod
     def from_columns(
-        cls, metric: Metric, columns: dict[str, NDArray[Any]]
-    ) -> "RowStore":
-        """Return the store that `columns` was called on."""
+        cls, metric: Metric, columns: dict[str, NDArray[Any]], next_id: int | None
+    ) -> Self:
+        """Return the store that has these columns, as `columns` returns them."""
         store = cls.__new__(cls)
         store.metric = metric
         store._columns = {
             name: GrowingArray(column, copy=name != "values")
             for name, column in columns.items()
         }
-        store._slot_of = None
-        store.next_id = next_id(store.ids, 0)
+        store._slot_of_id = None
+        store.next_id = next_id
         return store
 
-    def columns(self, with_gaps: bool) -> dict[str, NDArray[Any]]:
-        """Return all there is to know of the rows, or of all slots."""
-        if with_gaps or self.n_rows == self.n_slots:
+    def columns(self, with_empty_slots: bool) -> dict[str, NDArray[Any]]:
+        """Return an array for each property of the rows, by name."""
+        if with_empty_slots or self._is_compact:
             return {name: column.values for name, column in self._columns.items()}
         return {name: self._of_rows(name) for name in self._columns}
 
     @property
-    def rows(self) -> DistanceRows:
-        """Return what is in the slots, empty ones included."""
+    def slot_rows(self) -> DistanceRows:
+        """Return the content of all slots, empty ones included."""
         names = ("values", "shift", "scale", "bias", "size")
         values, *terms = (self._columns[name].values for name in names)
         return DistanceRows(values, RowTerms(*terms))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the dtype of the rows, float32 or float64."""
+        return self._columns["values"].values.dtype
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -113,10 +158,10 @@ class RowStore:
         return self._columns["present"].values
 
     @property
-    def findable(self) -> NDArray[np.bool_]:
-        """Return which slots hold a row that can be read."""
-        found: NDArray[np.bool_] = self.present & self._columns["readable"].values
-        return found
+    def searchable(self) -> NDArray[np.bool_]:
+        """Return which slots hold a readable row."""
+        searchable: NDArray[np.bool_] = self.present & self._columns["readable"].values
+        return searchable
 
     @property
     def n_slots(self) -> int:
@@ -133,83 +178,206 @@ class RowStore:
         """Return the row number of each slot."""
         return np.cumsum(self.present) - 1
 
-    def collection(self, allowed: NDArray[np.bool_] | None = None) -> Collection:
-        """Return the rows to search among, by slots; by default all readable ones."""
-        return Collection(
-            self.rows, self.findable if allowed is None else allowed, self.metric
-        )
-
-    def _of_rows(self, name: str) -> NDArray[Any]:
-        of_rows: NDArray[Any] = self._columns[name].values[self.present]
-        return of_rows
-
-    @property
-    def ids(self) -> NDArray[Any]:
-        """Return the id of each row."""
-        return self._of_rows("ids")
-
-    @property
-    def labels(self) -> NDArray[Any] | None:
-        """Return the label of each row."""
-        return self._of_rows("labels") if "labels" in self._columns else None
-
     @property
     def embeddings(self) -> NDArray[Any]:
         """Return the values of each row, read-only; NaN for unreadable rows."""
         readable = self.readable
-        is_compact = self.n_rows == self.n_slots
-        values = self.rows.values.view() if is_compact else self._of_rows("values")
+        values = self._of_rows("values")
         if not readable.all():
-            values = values.copy() if is_compact else values
+            values = values.copy() if self._is_compact else values
             values[~readable] = np.nan
+        values = values.view()
         values.flags.writeable = False
         return values
 
     @property
-    def readable(self) -> NDArray[np.bool_]:
-        """Return which rows can be read."""
-        return self._of_rows("readable")
+    def ids(self) -> NDArray[Any]:
+        """Return the id of each row."""
+        return self._columns["ids"].values[self.present]
 
-    def slots_of(self, ids: Iterable[Hashable]) -> list[int | None]:
-        """Return the slot of each id, or None where the index has no such id."""
-        if self._slot_of is None:
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """Return the label of each row, or None without labels."""
+        labels = self._columns.get("labels")
+        return None if labels is None else labels.values[self.present]
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Return which rows are readable."""
+        return self._columns["readable"].values[self.present]
+
+    def collection(
+        self, allowed: NDArray[np.bool_] | None = None, device: str = "cpu"
+    ) -> Collection:
+        """Return the slots as a collection; None allows all readable rows."""
+        if allowed is None:
+            allowed = self.searchable
+        return Collection(self.slot_rows, allowed, self.metric, device)
+
+    def convert(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return rows in the dtype of the store, or raise ValueError."""
+        with np.errstate(over="ignore"):
+            converted = rows.astype(self.dtype, copy=False)
+        is_too_large = np.isinf(converted)
+        if is_too_large.any():
+            raise ValueError(
+                f"X holds {rows[is_too_large][0]:g}, which exceeds the range of "
+                f"{self.dtype}, the dtype of the index: fit the index with float64, "
+                f"or scale X."
+            )
+        return converted
+
+    def check_new_ids(
+        self, ids: Sequence[Hashable] | None, n_rows: int
+    ) -> NDArray[Any]:
+        """Return valid ids of new rows; None uses the next integers."""
+        if ids is None:
+            return make_ids(self.next_id, n_rows)
+        return check_ids(ids, n_rows)
+
+    def check_new_labels(self, y: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
+        """Return valid labels of new rows, or raise ValueError."""
+        known = self._columns.get("labels")
+        if (y is None) != (known is None):
+            raise ValueError(
+                "y must be passed, because the index was fitted with labels."
+                if y is None
+                else "y must be None, because the index was fitted without labels."
+            )
+        if y is None or known is None:
+            return None
+        labels = column_or_1d(y)
+        if len(labels) != n_rows:
+            raise ValueError(f"y holds {len(labels)} labels for {n_rows} rows of X.")
+        # Appending strings to an array of numbers would convert the numbers.
+        is_same_kind = _kind_of_labels(known.values) == _kind_of_labels(labels)
+        return np.asarray(labels if is_same_kind else labels.astype(object))
+
+    def find_slots(self, ids: Iterable[Hashable]) -> list[int | None]:
+        """Return the slot of each id, or None for an unknown id."""
+        if self._slot_of_id is None:
             slots = np.flatnonzero(self.present).tolist()
-            self._slot_of = dict(zip(self.ids.tolist(), slots, strict=True))
-        return [self._slot_of.get(name) for name in ids]
+            self._slot_of_id = dict(zip(self.ids.tolist(), slots, strict=True))
+        return [self._slot_of_id.get(name) for name in ids]
 
     def append(
         self, values: NDArray[Any], ids: NDArray[Any], labels: NDArray[Any] | None
     ) -> None:
-        """Put rows into new slots."""
-        more = RowStore(self.metric, values, ids, labels)._columns
-        if self._slot_of is not None:
+        """Append rows in new slots."""
+        new = RowStore(self.metric, values, ids, labels)._columns
+        if self._slot_of_id is not None:
             slots = range(self.n_slots, self.n_slots + len(values))
-            self._slot_of.update(zip(ids.tolist(), slots, strict=True))
+            self._slot_of_id.update(zip(ids.tolist(), slots, strict=True))
         if self.next_id is not None:
             self.next_id = next_id(ids, self.next_id)
         for name, column in self._columns.items():
-            column.append(more[name].values)
+            column.append(new[name].values)
 
     def remove(self, slots: list[int]) -> None:
         """Empty some slots."""
-        if self._slot_of is not None:
+        if self._slot_of_id is not None:
             for name in self._columns["ids"].values[slots].tolist():
-                del self._slot_of[name]
-        present = self.present.copy()  # a search may be looking at it
+                del self._slot_of_id[name]
+        # A concurrent search may be reading the old array.
+        present = self.present.copy()
         present[slots] = False
         self._columns["present"] = GrowingArray(present)
 
     @property
-    def is_untidy(self) -> bool:
-        """Tell whether so many slots are empty that it pays to close the gaps."""
-        return self.n_rows < (1 - _MAX_GONE) * self.n_slots
+    def needs_compaction(self) -> bool:
+        """Return whether more than a quarter of the slots is empty."""
+        return self.n_rows < (1 - _MAX_EMPTY_SHARE) * self.n_slots
 
-    def tidy_up(self) -> None:
-        """Close the gaps; rows move to other slots."""
-        if self.n_rows == self.n_slots:
+    def compact(self) -> None:
+        """Close the gaps, which moves rows to other slots."""
+        if self._is_compact:
             return
         columns = {name: self._of_rows(name) for name in self._columns}
         self._columns = {
             name: GrowingArray(column, copy=False) for name, column in columns.items()
         }
-        self._slot_of = None
+        self._slot_of_id = None
+
+    @property
+    def _is_compact(self) -> bool:
+        return self.n_rows == self.n_slots
+
+    def _of_rows(self, name: str) -> NDArray[Any]:
+        """Return a column without empty slots, copied only if there are any."""
+        column = self._columns[name].values
+        return column if self._is_compact else column[self.present]
+
+
+def check_ids(ids: Sequence[Hashable], n_rows: int | None = None) -> NDArray[Any]:
+    """Return unique ids as an array of objects, or raise TypeError or ValueError.
+
+    Their number must be `n_rows`, unless that is None.
+    """
+    if isinstance(ids, str | bytes) or not hasattr(ids, "__len__"):
+        raise TypeError(f"ids={ids!r} must be a sequence of ids.")
+    if n_rows is not None and len(ids) != n_rows:
+        raise ValueError(f"ids holds {len(ids)} ids for {n_rows} rows of X.")
+    names = [name.item() if isinstance(name, np.generic) else name for name in ids]
+    first_position: dict[Hashable, int] = {}
+    for i, name in enumerate(names):
+        if not isinstance(name, Hashable):
+            raise TypeError(f"ids must be hashable, but ids[{i}] is {name!r}.")
+        if name != name:
+            raise ValueError(
+                f"ids must be equal to themselves, but ids[{i}] is {name!r}."
+            )
+        if name in first_position:
+            raise ValueError(
+                f"ids must be unique, but ids[{first_position[name]}] and ids[{i}] "
+                f"are both {name!r}."
+            )
+        first_position[name] = i
+    unique = np.empty(len(names), dtype=object)
+    unique[:] = names
+    return unique
+
+
+def next_id(ids: NDArray[Any], minimum: int) -> int | None:
+    """Return the integer after the largest id, or None if an id is not an integer."""
+    if ids.dtype.kind == "i":
+        return max(minimum, int(ids.max(initial=-1)) + 1)
+    names = ids.tolist()
+    if not all(isinstance(name, int) for name in names):
+        return None
+    return max(minimum, max(names, default=-1) + 1)
+
+
+def make_ids(first: int | None, n_rows: int) -> NDArray[Any]:
+    """Return consecutive integers as ids, or raise ValueError if `first` is None."""
+    if first is None:
+        raise ValueError(
+            "ids must be passed, because the ids of the index are not all integers."
+        )
+    if first + n_rows > np.iinfo(np.int64).max:
+        return np.array(range(first, first + n_rows), dtype=object)
+    return np.arange(first, first + n_rows)
+
+
+def is_boolean(X: ArrayLike) -> bool:
+    """Return whether an array, list or DataFrame is boolean."""
+    dtypes = getattr(X, "dtypes", None)  # of a DataFrame
+    if dtypes is None:
+        return bool(np.asarray(X).dtype.kind == "b")
+    return all(str(dtype) in ("bool", "boolean", "Boolean") for dtype in dtypes)
+
+
+def check_boolean_values(
+    rows: NDArray[Any], metric: str | Callable[..., float]
+) -> None:
+    """Raise ValueError if a metric of boolean rows gets other numbers."""
+    if metric in BOOLEAN_METRICS:
+        other = rows[~np.isnan(rows) & (rows != 0) & (rows != 1)]
+        if len(other):
+            raise ValueError(
+                f"metric={metric!r} requires boolean rows, but X holds {other[0]:g}: "
+                f"pass X > threshold, or another metric."
+            )
+
+
+def _kind_of_labels(labels: NDArray[Any]) -> str:
+    return "number" if labels.dtype.kind in "biuf" else labels.dtype.kind

@@ -1,4 +1,4 @@
-"""Answers of an index, which a notebook shows as pictures."""
+"""Results of a search, which notebooks display as images."""
 
 import os
 from itertools import islice
@@ -11,31 +11,31 @@ from imgsim.images._files import is_image_path
 from imgsim.images._sources import check_image_sources
 from imgsim.images._thumbnails import thumbnail_data_uris
 
-_MOST_QUERIES = 20  # shown by a notebook
-_MOST_NEIGHBORS = 10
+_MAX_QUERIES = 20  # displayed by a notebook
+_MAX_NEIGHBORS = 10
 _THUMBNAIL_PIXELS = 96
 
 
 class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
-    """What :meth:`SimilarityIndex.search` finds: the pair of distances and ids.
+    """Result of :meth:`SimilarityIndex.search`: the pair of distances and ids.
 
-    `distances, ids = result` unpacks it. Notebooks show it as a table of pictures,
-    if the ids are paths of images, or if they are told by :meth:`with_images`.
+    `distances, ids = result` unpacks it. Notebooks display it as a table of images, if
+    the ids are paths of images or if :meth:`with_images` has assigned the images.
 
     Parameters
     ----------
     distances : list of n_queries ndarray, each of shape (n_found,)
-        Distances of the neighbors of each query, increasing.
+        Distances of the neighbors of each query, in increasing order.
 
     ids : list of n_queries ndarray, each of shape (n_found,)
-        Ids of the neighbors of each query, the nearest first.
+        Ids of the neighbors of each query, in the same order.
 
     rows : list of n_queries ndarray, each of shape (n_found,), dtype int64
-        Their rows in the index.
+        Row numbers of the neighbors in the index, in the same order.
 
     See Also
     --------
-    imgsim.display.NeighborsDisplay : The same as a figure.
+    imgsim.display.NeighborsDisplay : Draws queries and their neighbors as a figure.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     >>> from imgsim import SimilarityIndex
     >>> index = SimilarityIndex(n_neighbors=2).fit(np.eye(3), ids=["a", "b", "c"])
     >>> result = index.search([[3.0, 2.0, 1.0]])
-    >>> [found.tolist() for found in result.ids]
+    >>> [neighbors.tolist() for neighbors in result.ids]
     [['a', 'b']]
     >>> distances, ids = result
     """
@@ -58,56 +58,57 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         ids: list[NDArray[Any]],
         rows: list[NDArray[Any]],
     ) -> Self:
-        """Make the pair."""
+        """Create the pair."""
         result = super().__new__(cls, (distances, ids))
         result.rows = rows
         return result
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        """Return what a copy is made from."""
+        """Return the arguments of `__new__`, for copies and pickles."""
         return self.distances, self.ids, self.rows
 
     def __repr__(self) -> str:
         n_found = sum(map(len, self.ids))
-        return f"<SearchResult: {len(self.ids)} queries, {n_found} neighbours>"
+        return f"<SearchResult: {len(self.ids)} queries, {n_found} neighbors>"
 
     @property
     def ids(self) -> list[NDArray[Any]]:
-        """Return the ids of the neighbours of each query."""
+        """Return the ids of the neighbors of each query."""
         return self[1]
 
     @property
     def distances(self) -> list[NDArray[Any]]:
-        """Return the distances of the neighbours of each query."""
+        """Return the distances of the neighbors of each query."""
         return self[0]
 
     def with_images(self, images: Any, query_images: Any = None) -> "SearchResult":
-        """Return the same result, shown with these pictures.
+        """Return the same result, displayed with these images.
 
         Parameters
         ----------
         images : sequence of image sources
-            The images of the index, in the order of its rows.
+            Images of the index, in the order of its rows.
 
         query_images : sequence of image sources of length n_queries, default=None
-            The queries as images.
+            Images of the queries. None displays the queries without images.
 
         Returns
         -------
         result : SearchResult
-            With the same ids and distances.
+            A copy that holds the images.
 
         Raises
         ------
         ValueError
-            If there are not as many queries, or too few images.
+            If there are fewer images than rows that were found, or the number of
+            `query_images` is not the number of queries.
         """
         images = check_image_sources(images)
-        n_least = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
-        if len(images) < n_least:
+        n_rows = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
+        if len(images) < n_rows:
             raise ValueError(
-                f"images holds {len(images)} images; the index has {n_least} rows or "
-                f"more."
+                f"images holds {len(images)} images, but the index has at least "
+                f"{n_rows} rows."
             )
         if query_images is not None:
             query_images = check_image_sources(query_images)
@@ -116,33 +117,35 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
                     f"query_images holds {len(query_images)} images for "
                     f"{len(self.ids)} queries."
                 )
-        shown = SearchResult(self.distances, self.ids, self.rows)
-        shown._images, shown._query_images = images, query_images
-        return shown
+        result = SearchResult(self.distances, self.ids, self.rows)
+        result._images, result._query_images = images, query_images
+        return result
 
     def _repr_html_(self) -> str:
-        n_shown = min(len(self.ids), _MOST_QUERIES)
-        answers = [[self._query(i), *self._neighbors(i)] for i in range(n_shown)]
-        cells = [cell for answer in answers for cell in answer]
-        pictures = iter(_pictures([cell.source for cell in cells]))
+        n_displayed = min(len(self.ids), _MAX_QUERIES)
+        lines = [
+            [self._query_cell(i), *self._neighbor_cells(i)] for i in range(n_displayed)
+        ]
+        sources = [cell.source for line in lines for cell in line]
+        thumbnails = iter(_make_thumbnails(sources))
         return render_html(
             "imgsim.index",
             "search_result.html",
-            answers=[[(cell, next(pictures)) for cell in answer] for answer in answers],
-            n_found=[len(found) for found in self.ids],
-            n_more=len(self.ids) - n_shown,
+            lines=[[(cell, next(thumbnails)) for cell in line] for line in lines],
+            n_neighbors=[len(neighbors) for neighbors in self.ids],
+            n_more=len(self.ids) - n_displayed,
             size=_THUMBNAIL_PIXELS,
         )
 
-    def _query(self, i: int) -> "_Cell":
+    def _query_cell(self, i: int) -> "_Cell":
         images = self._query_images
         return _Cell(f"query {i}", None if images is None else images[i])
 
-    def _neighbors(self, i: int) -> "list[_Cell]":
-        found = zip(self.ids[i], self.distances[i], self.rows[i], strict=True)
+    def _neighbor_cells(self, i: int) -> "list[_Cell]":
+        neighbors = zip(self.ids[i], self.distances[i], self.rows[i], strict=True)
         return [
-            _Cell(f"{distance:.3f}", self._image(name, int(row)), _shown(name))
-            for name, distance, row in islice(found, _MOST_NEIGHBORS)
+            _Cell(f"{distance:.3f}", self._image(name, int(row)), _display_name(name))
+            for name, distance, row in islice(neighbors, _MAX_NEIGHBORS)
         ]
 
     def _image(self, name: Any, row: int) -> Any:
@@ -157,27 +160,26 @@ class _Cell(NamedTuple):
     name: str = ""
 
 
-def _shown(name: Any) -> str:
+def _display_name(name: Any) -> str:
     is_path = isinstance(name, str | os.PathLike)
     return as_text(os.path.basename(name) if is_path else name)
 
 
-class _Picture(NamedTuple):
-    address: str = ""
-    fault: str = ""
+class _Thumbnail(NamedTuple):
+    uri: str = ""
+    failure: str = ""
 
 
-def _pictures(sources: list[Any]) -> list[_Picture]:
-    """Return the picture of each source, an empty one for None."""
-    pictures = [_Picture()] * len(sources)
+def _make_thumbnails(sources: list[Any]) -> list[_Thumbnail]:
+    """Return the thumbnail of each source, an empty one for None."""
+    thumbnails = [_Thumbnail()] * len(sources)
     known = [i for i, source in enumerate(sources) if source is not None]
     if not known:
-        return pictures
-    addresses, failures = thumbnail_data_uris(
-        [sources[i] for i in known], _THUMBNAIL_PIXELS
-    )
-    for i, address in zip(known, addresses, strict=True):
-        pictures[i] = _Picture(address or "")
+        return thumbnails
+    uris, failures = thumbnail_data_uris([sources[i] for i in known], _THUMBNAIL_PIXELS)
+    for i, uri in zip(known, uris, strict=True):
+        thumbnails[i] = _Thumbnail(uri or "")
     for failure in failures:
-        pictures[known[failure.row]] = _Picture(fault=as_text(failure.reason))
-    return pictures
+        i = known[failure.row]
+        thumbnails[i] = _Thumbnail(failure=as_text(failure.reason))
+    return thumbnails

@@ -1,411 +1,432 @@
-"""The collection of an index: what fit keeps, what is added and removed."""
+"""The engine of `SimilarityIndex`: it finds neighbors, and adds and removes rows."""
 
-from abc import ABC
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace as replaced
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import (
-    check_consistent_length,
-    check_random_state,
-    column_or_1d,
-)
-from sklearn.utils.validation import check_is_fitted
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from imgsim._compute.device import resolve_device
-from imgsim._distance.metric import BOOLEAN_METRICS, make_metric
+from imgsim._distance.metric import Metric
 from imgsim._distance.rows import Collection, DistanceRows
-from imgsim._estimator_base import BaseEstimator, Tags
-from imgsim._validation import (
-    check_rows,
-    check_rows_to_fit,
-    find_readable_rows,
-    fit_context,
-)
-from imgsim.index._ids import check_ids, ids_from
-from imgsim.index._query_expansion import expand
+from imgsim._validation import find_readable_rows
+from imgsim.index._filters import ExcludedSlots, drop_excluded
+from imgsim.index._query_expansion import add_neighbors
 from imgsim.index._row_store import RowStore
-from imgsim.index._row_types import check_values, is_boolean, kind_of
-from imgsim.index.exact._nearest import find_nearest
-from imgsim.index.exact._self_neighbors import order_without_own
+from imgsim.index.exact._nearest import find_nearest, find_within
+from imgsim.index.exact._scan import Pairs
+from imgsim.index.exact._self_neighbors import order_without_self
 from imgsim.index.graph._neighbor_graph import GRAPH_METRICS, NeighborGraph, build_graph
 
-# Numbers in the collection from which algorithm="auto" builds a graph.
-_MANY_NUMBERS = 6e8
-_MAX_UNKNOWN = 0.25  # of the rows that the graph knows
+# Number of values in the collection above which algorithm="auto" builds a graph.
+_MAX_EXACT_VALUES = 6e8
+_MAX_NEW_SHARE = 0.25  # of the rows in the graph
+# Queries that exclude more ids are searched one by one.
+_MAX_EXCLUDED_TOGETHER = 256
+
+Neighbors = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
-class BaseIndex(BaseEstimator, ABC):
-    """Rows with ids, to which others are added and from which some are removed."""
+@dataclass(frozen=True)
+class SearchParameters:
+    """Parameters of `SimilarityIndex` that its engine needs."""
 
-    # Parameters of every index.
     n_neighbors: int
-    metric: Any
-    metric_params: dict[str, Any] | None
-    algorithm: str
+    algorithm: Literal["auto", "exact", "pynndescent"]
     recall: float
     query_expansion: int
     database_augmentation: int
     expansion_power: float
     device: str
-    random_state: Any
+    random_state: int | np.random.RandomState | None
 
-    _store: RowStore
-    _graph: NeighborGraph | None
-    fingerprint_: str | None
 
-    @property
-    def n_samples_fit_(self) -> int:
-        """Number of rows, unreadable ones counted."""
-        return self._store.n_rows
+class _Queries(NamedTuple):
+    """Queries of a search.
 
-    @property
-    def ids_(self) -> NDArray[Any]:
-        """Name of each row."""
-        return self._store.ids
+    `n_queries` counts all queries, `readable` has the positions of the readable ones,
+    and `rows` and `slots` belong to the readable ones. `slots` is None unless the
+    queries are the indexed rows.
+    """
 
-    @property
-    def y_(self) -> NDArray[Any] | None:
-        """Label of each row, if there are labels."""
-        return self._store.labels
+    n_queries: int
+    readable: NDArray[np.int64]
+    rows: DistanceRows
+    slots: NDArray[np.int64] | None
 
-    @property
-    def readable_(self) -> NDArray[np.bool_]:
-        """Whether each row is an embedding, and not the NaN of an unreadable image."""
-        return self._store.readable
 
-    @property
-    def embeddings_(self) -> NDArray[Any]:
-        """Embeddings of the index, read-only; NaN for unreadable images."""
-        return self._store.embeddings
+class Searcher:
+    """Rows of an index, and the ways to find neighbors among them.
 
-    @property
-    def effective_metric_(self) -> str | Callable[..., float]:
-        """Metric used, under its own name."""
-        return self._store.metric.name
+    Parameters
+    ----------
+    store : RowStore
+        The rows.
 
-    @property
-    def effective_metric_params_(self) -> dict[str, Any]:
-        """Parameters of the metric, with those that `fit` estimated."""
-        return dict(self._store.metric.params)
+    parameters : SearchParameters
+        Parameters of the index. They may be replaced between searches.
 
-    @property
-    def algorithm_(self) -> str:
-        """How neighbours are found: "exact" or "pynndescent"."""
-        return "exact" if self._graph is None else "pynndescent"
+    graph : NeighborGraph, default=None
+        Graph of the slots. None searches exactly.
+    """
 
-    @property
-    def recall_(self) -> float:
-        """Share of the true neighbours that was found when the graph was built."""
-        return 1.0 if self._graph is None else self._graph.recall
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(
+    def __init__(
         self,
-        X: ArrayLike,
-        y: ArrayLike | None = None,
-        ids: Sequence[Hashable] | None = None,
-        fingerprint: str | None = None,
+        store: RowStore,
+        parameters: SearchParameters,
+        graph: NeighborGraph | None = None,
+    ) -> None:
+        self.store = store
+        self.parameters = parameters
+        self.graph = graph
+
+    @classmethod
+    def from_rows(
+        cls,
+        metric: Metric,
+        rows: NDArray[Any],
+        ids: NDArray[Any],
+        labels: NDArray[Any] | None,
+        parameters: SearchParameters,
     ) -> Self:
-        """Keep the rows to search among.
+        """Return a searcher for these rows, augmented if the parameters say so."""
+        searcher = cls(RowStore(metric, rows, ids, labels), parameters)
+        if parameters.database_augmentation:
+            slots = np.flatnonzero(searcher.store.readable)
+            augmented = rows.copy()
+            augmented[slots] = searcher._expand(
+                rows[slots], parameters.database_augmentation, slots
+            )
+            searcher = cls(RowStore(metric, augmented, ids, labels), parameters)
+        searcher._build_graph()
+        return searcher
+
+    def count_candidates(self, X: NDArray[Any] | None) -> int:
+        """Return how many rows can be neighbors of a query."""
+        return int(np.count_nonzero(self.store.searchable)) - (X is None)
+
+    def kneighbors(
+        self,
+        X: NDArray[Any] | None,
+        n_neighbors: int,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Find the nearest rows of each query.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Embeddings, kept as float32 or float64.
+        X : ndarray of shape (n_queries, n_features) or None
+            Valid queries. None uses each row as a query, excluded from its own result.
 
-        y : array-like of shape (n_samples,), default=None
-            Labels, for `score` and `suggest_threshold`.
+        n_neighbors : int
+            Number of neighbors.
 
-        ids : sequence of length n_samples, default=None
-            Names by which `search` refers to the rows, such as paths; no two alike.
-            None takes the row numbers.
-
-        fingerprint : str, default=None
-            What made the rows, as the `fingerprint` of an embedder tells. Rows and
-            queries of another make are refused from then on.
+        allowed : ndarray of shape (n_slots,), dtype bool, default=None
+            Slots that may be returned. None allows all readable rows.
 
         Returns
         -------
-        self : object
-            The fitted index.
+        distances : ndarray of shape (n_queries, n_neighbors), dtype of the rows
+            NaN for unreadable queries, and where there are too few rows.
 
-        Raises
-        ------
-        ValueError
-            If lengths differ, ids repeat, a value is infinite, every row holds NaN, or
-            the metric does not fit the rows or the other parameters.
+        indices : ndarray of shape (n_queries, n_neighbors), dtype int64
+            Row numbers; -1 where the distance is NaN.
         """
-        rows, _ = check_rows_to_fit(self, X)
-        metric = make_metric(self.metric, self.metric_params, rows)
-        self._check_combination(metric.name)
-        check_values(rows, self.metric)
-        check_consistent_length(rows, y)
-        names = np.arange(len(rows)) if ids is None else check_ids(ids, len(rows))
-        labels = None if y is None else column_or_1d(y)
-        self._has_bool_rows = is_boolean(X)
-        self._store = RowStore(metric, rows, names, labels)
-        self._graph = None
-        self.fingerprint_ = fingerprint
-        if self.database_augmentation:
-            readable = self._store.readable
-            rows = rows.copy()
-            slots = np.flatnonzero(readable)
-            rows[slots] = self._expanded(slots, rows[slots], self.database_augmentation)
-            self._store = RowStore(metric, rows, names, labels)
-        self._build_graph()
-        return self
+        queries, store = self._make_queries(X), self.store
+        shape = queries.n_queries, n_neighbors
+        distances = np.full(shape, np.nan, store.dtype)
+        indices = np.full(shape, -1, dtype=np.int64)
+        if len(queries.readable) and n_neighbors:
+            distances[queries.readable], slots = self._find_nearest(
+                queries.rows, self._collection(allowed), n_neighbors, queries.slots
+            )
+            rows = np.where(slots < 0, -1, store.row_of_slot[slots])
+            indices[queries.readable] = rows
+            distances[indices < 0] = np.nan
+        return distances, indices
+
+    def radius_neighbors(
+        self, X: NDArray[Any] | None, radius: float, sort_results: bool
+    ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """Find all rows within a distance of each query, exactly.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_queries, n_features) or None
+            Valid queries. None uses each row as a query, excluded from its own result.
+
+        radius : float
+            Largest distance.
+
+        sort_results : bool
+            Whether to sort the rows of each query by distance, else by row number.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries,), dtype object
+            Array of distances of each query, of the dtype of the rows.
+
+        indices : ndarray of shape (n_queries,), dtype object
+            Array of row numbers of each query.
+        """
+        queries = self._make_queries(X)
+        pairs = self._pairs_within(queries, radius)
+        if sort_results:
+            order = np.lexsort((pairs.rows, pairs.distances, pairs.queries))
+            pairs = pairs.select(order)
+        bounds = np.searchsorted(pairs.queries, np.arange(1, queries.n_queries))
+        distances = pairs.distances.astype(self.store.dtype)
+        return (
+            _as_object_array(np.split(distances, bounds)),
+            _as_object_array(np.split(pairs.rows, bounds)),
+        )
+
+    def _pairs_within(self, queries: _Queries, radius: float) -> Pairs:
+        """Return positions of queries, row numbers and distances."""
+        if not len(queries.readable):
+            return Pairs.empty()
+        # Returned distances are rounded to the dtype of the rows. A radius that is a
+        # returned distance has to include its row.
+        dtype = self.store.dtype
+        limit = dtype.type(radius)
+        reach = float(np.nextafter(limit, dtype.type(np.inf)))
+        pairs = find_within(queries.rows, self._collection(), reach)
+        is_result = pairs.distances.astype(dtype) <= limit
+        if queries.slots is not None:
+            is_result &= pairs.rows != queries.slots[pairs.queries]
+        pairs = pairs.select(is_result)
+        return Pairs(
+            queries.readable[pairs.queries],
+            self.store.row_of_slot[pairs.rows],
+            pairs.distances,
+        )
+
+    def search(
+        self,
+        X: NDArray[Any] | None,
+        n_neighbors: int,
+        max_distance: float,
+        allowed: NDArray[np.bool_],
+        excluded: ExcludedSlots,
+    ) -> tuple[list[NDArray[Any]], list[NDArray[np.int64]]]:
+        """Find at most `n_neighbors` rows within a distance of each query.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_queries, n_features) or None
+            Valid queries. None uses each row as a query, excluded from its own result.
+
+        n_neighbors : int
+            Largest number of neighbors.
+
+        max_distance : float
+            Largest distance.
+
+        allowed : ndarray of shape (n_slots,), dtype bool
+            Slots that may be returned.
+
+        excluded : ExcludedSlots
+            Slots that are excluded from single results.
+
+        Returns
+        -------
+        distances : list of n_queries ndarray, dtype of the rows
+            Increasing distances.
+
+        indices : list of n_queries ndarray, dtype int64
+            Row numbers.
+        """
+        n_excluded = excluded.max_per_query
+        if X is not None and n_excluded > _MAX_EXCLUDED_TOGETHER:
+            return self._search_each(X, n_neighbors, max_distance, allowed, excluded)
+        n_allowed = int(np.count_nonzero(allowed))
+        k = min(n_neighbors + n_excluded, n_allowed)
+        distances, indices = self.kneighbors(X, k, allowed)
+        is_result = (indices >= 0) & ~(distances > max_distance)
+        if excluded.by_query is not None:
+            row_of_slot = self.store.row_of_slot
+            excluded_rows = [row_of_slot[slots] for slots in excluded.by_query]
+            drop_excluded(is_result, indices, excluded_rows, n_neighbors)
+        return (
+            [row[kept] for row, kept in zip(distances, is_result, strict=True)],
+            [row[kept] for row, kept in zip(indices, is_result, strict=True)],
+        )
+
+    def _search_each(
+        self,
+        X: NDArray[Any],
+        n_neighbors: int,
+        max_distance: float,
+        allowed: NDArray[np.bool_],
+        excluded: ExcludedSlots,
+    ) -> tuple[list[NDArray[Any]], list[NDArray[np.int64]]]:
+        """Search for each query alone, so that one long list does not slow all."""
+        distances, indices = [], []
+        for i, slots in enumerate(excluded.by_query or ()):
+            allowed_here = allowed.copy()
+            allowed_here[slots] = False
+            result = self.search(
+                X[i : i + 1],
+                n_neighbors,
+                max_distance,
+                allowed_here,
+                ExcludedSlots([], None),
+            )
+            distances += result[0]
+            indices += result[1]
+        return distances, indices
 
     def add(
         self,
-        X: ArrayLike,
-        ids: Sequence[Hashable] | None = None,
-        *,
-        y: ArrayLike | None = None,
-        replace: bool = False,
-        fingerprint: str | None = None,
-    ) -> Self:
-        """Put rows behind those that are there.
+        rows: NDArray[Any],
+        ids: NDArray[Any],
+        labels: NDArray[Any] | None,
+        replace: bool,
+    ) -> None:
+        """Append rows; nothing changes if ValueError is raised.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_new, n_features)
-            Embeddings.
-
-        ids : sequence of length n_new, default=None
-            Their names. None takes the next integers, where all ids are integers.
-
-        y : array-like of shape (n_new,), default=None
-            Their labels; to be given if, and only if, the index has labels.
-
-        replace : bool, default=False
-            Whether a row with the id of one that is there takes its place. It comes
-            last, like all new rows.
-
-        fingerprint : str, default=None
-            What made the rows.
-
-        Returns
-        -------
-        self : object
-            The index. Unless all rows could be added it is as it was.
-
-        Raises
-        ------
-        ValueError
-            If an id is there already and `replace` is false, ids repeat, or the rows do
-            not fit those of the index.
-
-        Notes
-        -----
-        It costs what is added. A graph is built anew when it lacks a quarter as many
-        rows as it knows; until then these are searched one by one. With
-        `database_augmentation` new rows are augmented by those that are there, which stay as
-        they are: fit again, with all rows, for what a fit gives.
+        Rows that have one of the ids are removed if `replace` is true.
         """
-        check_is_fitted(self)
-        rows = self._checked_rows(X, fingerprint)
-        store = self._store
-        labels = self._checked_labels(y, len(rows))
-        if ids is None:
-            names = ids_from(store.next_id, len(rows))
-        else:
-            names = check_ids(ids, len(rows))
-        taken = [slot for slot in store.slots_of(names.tolist()) if slot is not None]
-        if taken and not replace:
-            known = store.ids[store.row_of_slot[taken[0]]]
+        store = self.store
+        replaced = [slot for slot in store.find_slots(ids.tolist()) if slot is not None]
+        if replaced and not replace:
+            known = store.ids[store.row_of_slot[replaced[0]]]
             raise ValueError(
-                f"{len(taken)} of the ids are in the index already, such as {known!r}: "
-                f"pass replace=True to put the new rows in their place."
+                f"{len(replaced)} of the ids are already in the index, such as "
+                f"{known!r}: pass replace=True to replace their rows."
             )
-        self._check_left(taken, rows)
-        store.remove(taken)
-        if self.database_augmentation:
-            rows = self._augmented(rows)
-        store.append(rows, names, labels)
-        self._keep_order()
-        return self
+        self._check_readable_left(replaced, rows)
+        store.remove(replaced)
+        if self.parameters.database_augmentation:
+            rows = self._augment_new(rows)
+        store.append(rows, ids, labels)
+        self._maintain()
 
-    def remove(self, ids: Sequence[Hashable]) -> Self:
-        """Remove rows; those behind them move up.
-
-        Parameters
-        ----------
-        ids : sequence
-            Ids of the rows, no two alike.
-
-        Returns
-        -------
-        self : object
-            The index. Unless all ids are known it is as it was.
-
-        Raises
-        ------
-        KeyError
-            If the index has no such id.
-
-        ValueError
-            If ids repeat, or no readable row would be left.
-        """
-        check_is_fitted(self)
-        names = check_ids(ids).tolist()
-        slots = self._store.slots_of(names)
+    def remove(self, ids: NDArray[Any]) -> None:
+        """Remove rows; nothing changes if KeyError or ValueError is raised."""
+        names = ids.tolist()
+        slots = self.store.find_slots(names)
         unknown = [
             name for name, slot in zip(names, slots, strict=True) if slot is None
         ]
         if unknown:
-            raise KeyError(
-                f"the index has no row with id {unknown[0]!r}"
-                f"{f', nor with {len(unknown) - 1} others' if unknown[1:] else ''}."
-            )
-        found = [slot for slot in slots if slot is not None]
-        self._check_left(found, np.empty((0, 1)))
-        self._store.remove(found)
-        self._keep_order()
-        return self
+            others = f" and {len(unknown) - 1} others" if unknown[1:] else ""
+            raise KeyError(f"the index has no row with id {unknown[0]!r}{others}.")
+        removed = [slot for slot in slots if slot is not None]
+        self._check_readable_left(removed, np.empty((0, 1)))
+        self.store.remove(removed)
+        self._maintain()
 
-    def _keep_order(self) -> None:
-        """Close gaps, and build the graph anew, when there is reason enough."""
-        graph, store = self._graph, self._store
-        is_untidy = store.is_untidy
-        if is_untidy:
-            store.tidy_up()
+    def _check_readable_left(self, removed: list[int], new_rows: NDArray[Any]) -> None:
+        left = self.store.searchable
+        left[removed] = False
+        if not (left.any() or find_readable_rows(new_rows).any()):
+            raise ValueError(
+                "this would leave no readable row in the index; one must remain."
+            )
+
+    def _maintain(self) -> None:
+        """Compact the store and rebuild the graph if too much has changed."""
+        graph, store = self.graph, self.store
+        is_compacted = store.needs_compaction
+        if is_compacted:
+            store.compact()
         if graph is None:
             self._build_graph()  # if there are enough rows by now
-        elif is_untidy or store.n_slots > (1 + _MAX_UNKNOWN) * len(graph):
+        elif is_compacted or store.n_slots > (1 + _MAX_NEW_SHARE) * len(graph):
             self._build_graph()
 
     def _build_graph(self) -> None:
-        """Build the graph where the algorithm asks for one."""
-        self._graph = None
-        collection = self._collection()
-        wanted = self.algorithm == "pynndescent"
-        if self.algorithm == "auto" and collection.metric.name in GRAPH_METRICS:
-            wanted = collection.rows.values.size > _MANY_NUMBERS
-        # Rows beyond single precision are compared with each other, not walked to.
-        sizes = collection.rows.terms.size[collection.allowed]
-        wanted = wanted and bool(np.isfinite(sizes).all())
-        if wanted and np.count_nonzero(collection.allowed) > 2:
-            self._store.tidy_up()
-            collection = self._collection()
-            random_state = check_random_state(self.random_state)
-            k = min(self.n_neighbors, int(np.count_nonzero(collection.allowed)) - 2)
-            self._graph = build_graph(collection, k, self.recall, random_state)
-
-    def _check_left(self, gone: list[int], new_rows: NDArray[Any]) -> None:
-        left = self._store.findable.copy()
-        left[gone] = False
-        if not (left.any() or find_readable_rows(new_rows).any()):
-            raise ValueError("this would leave no row that can be read.")
-
-    def _augmented(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return new rows with their neighbours in the index added."""
-        rows, readable = rows.copy(), find_readable_rows(rows)
-        if readable.any() and self._store.findable.any():
-            rows[readable] = self._expanded(
-                None, rows[readable], self.database_augmentation
+        """Build the graph, if the algorithm and the rows need one."""
+        self.graph = None
+        n_searchable = int(np.count_nonzero(self.store.searchable))
+        if n_searchable > 2 and self._needs_graph():
+            self.store.compact()
+            self.graph = build_graph(
+                self._collection(),
+                min(self.parameters.n_neighbors, n_searchable - 2),
+                self.parameters.recall,
+                check_random_state(self.parameters.random_state),
             )
+
+    def _needs_graph(self) -> bool:
+        algorithm, store = self.parameters.algorithm, self.store
+        rows = store.slot_rows
+        is_needed = algorithm == "pynndescent"
+        if algorithm == "auto" and store.metric.name in GRAPH_METRICS:
+            is_needed = rows.values.size > _MAX_EXACT_VALUES
+        # Rows outside the range of single precision can only be compared exactly.
+        return is_needed and bool(np.isfinite(rows.terms.size[store.searchable]).all())
+
+    def _augment_new(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return new rows with their neighbors in the index added."""
+        rows, readable = rows.copy(), find_readable_rows(rows)
+        if readable.any() and self.store.searchable.any():
+            n_neighbors = self.parameters.database_augmentation
+            rows[readable] = self._expand(rows[readable], n_neighbors)
         return rows
 
     def _collection(self, allowed: NDArray[np.bool_] | None = None) -> Collection:
-        """Return the rows to search among, and where to compute."""
-        device = "cpu" if self.device == "cpu" else resolve_device(self.device)
-        return replaced(self._store.collection(allowed), device=device)
+        """Return the rows to search among, and the device for their products."""
+        device = self.parameters.device
+        # Resolving another device imports torch.
+        device = "cpu" if device == "cpu" else resolve_device(device)
+        return self.store.collection(allowed, device)
 
-    def _check_combination(self, metric: Any) -> None:
-        if self.algorithm == "pynndescent" and metric not in GRAPH_METRICS:
-            raise ValueError(
-                f"algorithm='pynndescent' needs a metric of {list(GRAPH_METRICS)}, got "
-                f"metric={self.metric!r}: take algorithm='exact'."
-            )
-        if (self.query_expansion or self.database_augmentation) and metric != "cosine":
-            raise ValueError(
-                f"query_expansion={self.query_expansion} and database_augmentation="
-                f"{self.database_augmentation} need metric='cosine', got {self.metric!r}."
-            )
+    def _make_queries(self, X: NDArray[Any] | None) -> _Queries:
+        """Return the readable queries with their terms, expanded if need be."""
+        store, slots = self.store, None
+        if X is None:
+            slots = np.flatnonzero(store.searchable)
+            n_queries, readable = store.n_rows, store.row_of_slot[slots]
+            values = store.slot_rows.values[slots]
+        else:
+            n_queries, readable = len(X), np.flatnonzero(find_readable_rows(X))
+            values = X if len(readable) == n_queries else X[readable]
+        if self.parameters.query_expansion and len(values):
+            values = self._expand(values, self.parameters.query_expansion, slots)
+        rows = DistanceRows.from_values(values, store.metric)
+        return _Queries(n_queries, readable, rows, slots)
 
-    def _checked_rows(self, X: ArrayLike, fingerprint: str | None) -> NDArray[Any]:
-        """Return rows or queries that fit those of the index, as its type of number."""
-        if None not in (fingerprint, self.fingerprint_) and (
-            fingerprint != self.fingerprint_
-        ):
-            raise ValueError(
-                f"fingerprint={fingerprint!r} differs from {self.fingerprint_!r}, that "
-                f"of the rows of the index: embed with the model that made them."
-            )
-        is_number = self._store.metric.name not in BOOLEAN_METRICS
-        if is_number and not self._has_bool_rows and is_boolean(X):
-            raise TypeError(
-                "X holds booleans where the rows of the index are numbers; distances "
-                "between the two mean nothing. Convert X if it is meant so."
-            )
-        rows = check_rows(self, X, reset=False)
-        check_values(rows, self._store.metric.name)
-        dtype = self._store.rows.values.dtype
-        with np.errstate(over="ignore"):
-            fitting = rows.astype(dtype, copy=False)
-        if np.isinf(fitting).any():
-            raise ValueError(
-                f"X holds {rows[np.isinf(fitting)][0]:g}, too large for {dtype}, which "
-                f"the rows of the index are: fit it with float64, or scale X."
-            )
-        return fitting
-
-    def _checked_labels(self, y: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
-        if (y is None) != (self._store.labels is None):
-            raise ValueError(
-                "y must be given, since the index was fitted with labels."
-                if y is None
-                else "y was given, but the index was fitted without labels."
-            )
-        if y is None:
-            return None
-        labels = column_or_1d(y)
-        if len(labels) != n_rows:
-            raise ValueError(f"y holds {len(labels)} labels for {n_rows} rows of X.")
-        known = self._store.labels
-        # Numbers are not to become words because words are added to them.
-        is_alike = known is not None and kind_of(known) == kind_of(labels)
-        return np.asarray(labels if is_alike else labels.astype(object))
-
-    def _expanded(
-        self, own: NDArray[np.int64] | None, vectors: NDArray[Any], n_neighbors: int
+    def _expand(
+        self,
+        vectors: NDArray[Any],
+        n_neighbors: int,
+        slots: NDArray[np.int64] | None = None,
     ) -> NDArray[Any]:
-        """Return vectors with their neighbours added; `own` are their slots, if any."""
+        """Return vectors with their neighbors added; `slots` if they are indexed."""
         collection = self._collection()
-        n_others = int(np.count_nonzero(collection.allowed)) - (own is not None)
+        n_others = int(np.count_nonzero(collection.allowed)) - (slots is not None)
         if not n_others:
             return vectors
-        queries = DistanceRows(vectors, collection.metric.describe(vectors))
-        found = self._nearest(queries, collection, min(n_neighbors, n_others), own)
-        return expand(vectors, *found, collection, self.expansion_power)
+        queries = DistanceRows.from_values(vectors, collection.metric)
+        k = min(n_neighbors, n_others)
+        neighbors = self._find_nearest(queries, collection, k, slots)
+        power = self.parameters.expansion_power
+        return add_neighbors(vectors, *neighbors, collection, power)
 
-    def _nearest(
+    def _find_nearest(
         self,
         queries: DistanceRows,
         collection: Collection,
         n_neighbors: int,
-        own: NDArray[np.int64] | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return distances and slots; `own`, the slot of each query, is no answer."""
-        finder = find_nearest if self._graph is None else self._graph.find_nearest
-        if own is None:
-            return finder(queries, collection, n_neighbors)
-        distances, slots = finder(queries, collection, n_neighbors + 1)
-        order = order_without_own(slots, own, n_neighbors)
+        slots: NDArray[np.int64] | None = None,
+    ) -> Neighbors:
+        """Return distances and slots; `slots` of queries are not in their results."""
+        find = find_nearest if self.graph is None else self.graph.find_nearest
+        if slots is None:
+            return find(queries, collection, n_neighbors)
+        distances, nearest = find(queries, collection, n_neighbors + 1)
+        order = order_without_self(nearest, slots, n_neighbors)
         return (
             np.take_along_axis(distances, order, axis=1),
-            np.take_along_axis(slots, order, axis=1),
+            np.take_along_axis(nearest, order, axis=1),
         )
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there are rows."""
-        return hasattr(self, "_store")
 
-    def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that rows of NaN are understood."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
+def _as_object_array(arrays: list[NDArray[Any]]) -> NDArray[np.object_]:
+    objects = np.empty(len(arrays), dtype=object)
+    for i, array in enumerate(arrays):
+        objects[i] = array
+    return objects

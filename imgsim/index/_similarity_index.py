@@ -1,139 +1,174 @@
-"""A collection of embeddings that answers which are nearest to a query."""
+"""Similarity search: find the most similar images of a collection."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import fields
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import (
-    KINDS,
-    OTHER_NAMES,
-    SLOW_METRICS,
+    BOOLEAN_METRICS,
+    MetricName,
     check_max_distance,
+    make_metric,
 )
-from imgsim._validation import Interval, StrOptions
+from imgsim._estimator_base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    Tags,
+    TransformerMixin,
+)
+from imgsim._validation import (
+    Interval,
+    StrOptions,
+    check_rows,
+    check_rows_to_fit,
+    fit_context,
+)
 from imgsim._warnings import warn_caller
-from imgsim.index._filters import allowed_slots, excluded_slots, without
-from imgsim.index._neighbors_queries import NeighborsQueries
-from imgsim.index._saving import Saving
+from imgsim.index._filters import find_allowed_slots, find_excluded_slots
+from imgsim.index._row_store import check_boolean_values, check_ids, is_boolean
 from imgsim.index._search_result import SearchResult
+from imgsim.index._searcher import Searcher, SearchParameters
 from imgsim.index._thresholds import threshold_by_coverage, threshold_by_precision
+from imgsim.index.graph._neighbor_graph import GRAPH_METRICS
+from imgsim.index.storage._index_file import (
+    IndexContent,
+    load_index,
+    refuse_invalid_content,
+    save_index,
+)
 from imgsim.metrics import precision_at_k
 
-_MANY = 256  # ids that one query leaves out
-_METRICS = {*KINDS, *OTHER_NAMES, *SLOW_METRICS, "precomputed"}
+_METRICS = {*get_args(MetricName), "precomputed"}
 
 
-class SimilarityIndex(Saving, NeighborsQueries):
+class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Find the most similar images of a collection by their embeddings.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-        Number of neighbours returned, if a method is not told otherwise.
+        Number of neighbors to return by default.
 
     radius : float, default=1.0
-        Largest distance in `radius_neighbors`, if it is not told otherwise.
+        Largest distance in `radius_neighbors` by default.
 
     metric : str or callable, default="cosine"
-        Distance between rows. Fast ones are "cosine", "euclidean", "sqeuclidean",
-        "manhattan", "chebyshev", "correlation", "inner_product" (1 minus the product)
-        and, for rows of booleans, "hamming" and "jaccard". Other names of
-        `scipy.spatial.distance`, and functions of two rows, are slow. Distances are
-        as scikit-learn defines them: cosine distance is 1 minus the cosine, in [0, 2],
-        and a row of zeros has distance 1 to all.
+        Distance between embeddings. The default, "cosine", is 1 minus the cosine
+        similarity, in [0, 2], and suits the embeddings of neural networks; a row of
+        zeros has distance 1 to every row. The other fast metrics are "correlation",
+        "euclidean", "sqeuclidean", "manhattan", "chebyshev", "inner_product" (1 minus
+        the inner product) and, for boolean rows, "hamming" and "jaccard". The remaining
+        metrics of `scipy.spatial.distance` and functions of two rows are accepted, too,
+        but are slow. Distances are defined as in scikit-learn.
 
     metric_params : dict, default=None
-        What a metric of SciPy's takes, such as `{"p": 3}` for "minkowski".
+        Parameters of a SciPy metric or of a function, such as `{"p": 3}` for
+        "minkowski".
 
     mode : {"distance", "connectivity"}, default="distance"
-        What `transform` returns.
+        Values of the graph that `transform` returns: distances, or ones.
 
     algorithm : {"auto", "exact", "pynndescent"}, default="auto"
-        How neighbours are found. "exact" compares all rows; "pynndescent" walks over a
-        graph, which is built once and finds nearly all. "auto" is exact up to
-        600,000,000 numbers in the collection, where a query takes a third of a second.
+        How neighbors are found. "exact" compares a query with all rows. "pynndescent"
+        builds a graph of the rows once, and a search follows its edges; it misses some
+        neighbors. "auto" is exact unless the collection holds more than 600,000,000
+        values and the metric is supported by the graph. An exact search takes about a
+        third of a second for one query at that size.
 
     recall : float, default=0.95
-        Share of the true neighbours that the graph should find, in (0, 1]. The walk is
-        made as long as a sample of the rows needs it; `recall_` is what was measured.
+        Share of the true neighbors that a search of the graph should find, in (0, 1].
+        The search is made as wide as this recall requires on a sample of the rows.
+        `recall_` is the recall measured.
 
     query_expansion : int, default=0
-        Number of neighbours that are added to a query before it is answered [1]_. Only
-        for metric="cosine".
+        Number of nearest rows added to each query before the final search [1]_.
+        Requires metric="cosine".
 
     database_augmentation : int, default=0
-        Number of neighbours that are added to each row when it is kept [2]_. Only for
-        metric="cosine". A row that is asked for again may then not find itself first.
+        Number of nearest rows added to each row when it is indexed [2]_. Requires
+        metric="cosine". An indexed row used as a query may then not be its own nearest
+        neighbor.
 
     expansion_power : float, default=3.0
-        Power of the similarity by which these neighbours are weighted.
+        Power of the cosine similarity by which the added rows are weighted.
 
     device : str, default="cpu"
-        Where products of rows are computed in an exact search: "cpu", "auto" for a GPU
-        if there is one, or a device of torch such as "cuda:1".
+        Device that computes the products of rows in an exact search: "cpu", "auto" for
+        a GPU if there is one, or a torch device such as "cuda:1".
 
     random_state : int, RandomState instance or None, default=None
-        Draws what building a graph draws.
+        Controls the randomness of graph construction. Pass an int for reproducible
+        results.
 
     Attributes
     ----------
     n_features_in_ : int
-        Width of a row.
+        Number of features of an embedding.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` was a DataFrame with string column names.
 
     n_samples_fit_ : int
-        Number of rows, unreadable ones counted.
-
-    readable_ : ndarray of shape (n_samples_fit_,), dtype bool
-        Whether each row is an embedding, and not the NaN of an unreadable image.
+        Number of indexed rows, including those of unreadable images.
 
     embeddings_ : ndarray of shape (n_samples_fit_, n_features_in_)
-        Embeddings of the index, read-only, float32 or float64. Rows of unreadable
-        images hold NaN. With `database_augmentation` these are the augmented embeddings.
+        Indexed embeddings, read-only, float32 or float64. Rows of unreadable images
+        hold NaN. With `database_augmentation` these are the augmented embeddings.
+
+    readable_ : ndarray of shape (n_samples_fit_,), dtype bool
+        Whether each row is an embedding. False for the NaN of an unreadable image.
+
+    ids_ : ndarray of shape (n_samples_fit_,)
+        Id of each row, the row number if no `ids` were passed to `fit`.
+
+    y_ : ndarray of shape (n_samples_fit_,) or None
+        Label of each row, if labels were passed to `fit`.
 
     effective_metric_ : str or callable
-        Metric used: "manhattan" if `metric` is one of its other names, "cityblock" and
-        "l1"; "euclidean" if it is "l2"; else `metric`.
+        Metric used: "manhattan" for its other names "cityblock" and "l1", "euclidean"
+        for "l2", and otherwise `metric`.
 
     effective_metric_params_ : dict
         Parameters of the metric: `metric_params`, and the variances that `fit` computes
         for "seuclidean" and "mahalanobis" unless they are given.
 
-    ids_ : ndarray of shape (n_samples_fit_,)
-        Name of each row; its number if `fit` was given no `ids`.
-
-    y_ : ndarray of shape (n_samples_fit_,) or None
-        Label of each row, if `fit` was given labels.
-
     algorithm_ : str
-        How neighbours are found: "exact" or "pynndescent".
+        How neighbors are found: "exact" or "pynndescent".
 
     recall_ : float
-        Share of the true neighbours that was found when the graph was built, by rows
-        that were not in it; 1 for an exact search.
+        Share of the true neighbors found when the graph was built, measured with rows
+        that were left out of it. 1.0 for an exact search.
 
     fingerprint_ : str or None
-        What made the rows, if `fit` was told.
+        Fingerprint of the embedder, if it was passed to `fit`.
 
     See Also
     --------
-    imgsim.ImageEmbedder : Turns images into rows.
-    imgsim.find_duplicates : Groups the copies of a collection.
-    sklearn.neighbors.NearestNeighbors : The like of it, without ids and thresholds.
+    imgsim.ImageEmbedder : Computes embeddings of images.
+    imgsim.find_duplicates : Finds groups of copies in a collection.
+    sklearn.neighbors.NearestNeighbors : Nearest neighbors without ids and thresholds.
 
     Notes
     -----
-    An exact search costs `n_queries * n_samples_fit_ * n_features_in_` operations and
-    memory within scikit-learn's `working_memory`. It scores all rows in few digits,
-    with a bound of the error, and compares exactly those that may be in the answer:
-    neighbours and distances are those of double precision, rounded to the type of the
-    rows. Rows that hold NaN stand for unreadable images: they are never neighbours, and
-    as queries they have none. Searches may run in several threads at once; `fit`, `add`
-    and `remove` may not.
+    An exact search takes `n_queries * n_samples_fit_ * n_features_in_` operations and
+    memory within scikit-learn's `working_memory`. It computes approximate scores of
+    all rows with a known error bound, and then the exact distances of those rows that
+    may be among the results. Neighbors and distances are those of double precision;
+    distances are rounded to the dtype of the rows.
+
+    Rows that hold NaN stand for unreadable images. They are never returned as
+    neighbors, and as queries they have no neighbors.
+
+    Several threads may search one index at the same time. `fit`, `add` and `remove`
+    must not run at the same time as any other call.
 
     References
     ----------
@@ -151,7 +186,7 @@ class SimilarityIndex(Saving, NeighborsQueries):
     >>> names = [f"photo {i}" for i in range(len(X))]
     >>> index = SimilarityIndex(metric="manhattan").fit(X, ids=names)
     >>> distances, ids = index.search(X[:2], n_neighbors=3, max_distance=0.2)
-    >>> [found.tolist() for found in ids]
+    >>> [neighbors.tolist() for neighbors in ids]
     [['photo 0', 'photo 2'], ['photo 1']]
     """
 
@@ -170,15 +205,21 @@ class SimilarityIndex(Saving, NeighborsQueries):
         "random_state": ["random_state"],
     }
 
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    fingerprint_: str | None
+    _searcher: Searcher
+    _has_boolean_rows: bool
+
     def __init__(
         self,
         n_neighbors: int = 5,
         *,
         radius: float = 1.0,
-        metric: str | Callable[..., float] = "cosine",
+        metric: MetricName | Callable[..., float] = "cosine",
         metric_params: dict[str, Any] | None = None,
-        mode: str = "distance",
-        algorithm: str = "auto",
+        mode: Literal["distance", "connectivity"] = "distance",
+        algorithm: Literal["auto", "exact", "pynndescent"] = "auto",
         recall: float = 0.95,
         query_expansion: int = 0,
         database_augmentation: int = 0,
@@ -199,6 +240,187 @@ class SimilarityIndex(Saving, NeighborsQueries):
         self.device = device
         self.random_state = random_state
 
+    @property
+    def n_samples_fit_(self) -> int:
+        """Number of indexed rows, including those of unreadable images."""
+        return self._searcher.store.n_rows
+
+    @property
+    def embeddings_(self) -> NDArray[Any]:
+        """Indexed embeddings, read-only. Rows of unreadable images hold NaN."""
+        return self._searcher.store.embeddings
+
+    @property
+    def readable_(self) -> NDArray[np.bool_]:
+        """Whether each row is an embedding. False for an unreadable image."""
+        return self._searcher.store.readable
+
+    @property
+    def ids_(self) -> NDArray[Any]:
+        """Id of each row."""
+        return self._searcher.store.ids
+
+    @property
+    def y_(self) -> NDArray[Any] | None:
+        """Label of each row, if labels were passed to `fit`."""
+        return self._searcher.store.labels
+
+    @property
+    def effective_metric_(self) -> str | Callable[..., float]:
+        """Metric used."""
+        return self._searcher.store.metric.name
+
+    @property
+    def effective_metric_params_(self) -> dict[str, Any]:
+        """Parameters of the metric, including those that `fit` computes."""
+        return dict(self._searcher.store.metric.params)
+
+    @property
+    def algorithm_(self) -> Literal["exact", "pynndescent"]:
+        """How neighbors are found: "exact" or "pynndescent"."""
+        return "exact" if self._searcher.graph is None else "pynndescent"
+
+    @property
+    def recall_(self) -> float:
+        """Share of the true neighbors found when the graph was built."""
+        graph = self._searcher.graph
+        return 1.0 if graph is None else graph.recall
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        ids: Sequence[Hashable] | None = None,
+        fingerprint: str | None = None,
+    ) -> Self:
+        """Index embeddings.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Embeddings, kept as float32 or float64. A row that holds NaN stands for an
+            unreadable image.
+
+        y : array-like of shape (n_samples,), default=None
+            Labels, used by `score` and `suggest_threshold`.
+
+        ids : sequence of length n_samples, default=None
+            Unique ids that `search` returns, such as paths. None uses the row numbers.
+
+        fingerprint : str, default=None
+            Fingerprint of the embedder, as its method `fingerprint` returns it. Rows
+            and queries that are passed with another fingerprint are then rejected.
+
+        Returns
+        -------
+        self : SimilarityIndex
+            The fitted index.
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, ids are not unique, a value is infinite, every row holds
+            NaN, or the metric does not fit the rows or the other parameters.
+        """
+        rows, _ = check_rows_to_fit(self, X)
+        metric = make_metric(self.metric, self.metric_params, rows)
+        self._check_parameter_combination(metric.name)
+        check_boolean_values(rows, metric.name)
+        check_consistent_length(rows, y)
+        self._searcher = Searcher.from_rows(
+            metric,
+            rows,
+            np.arange(len(rows)) if ids is None else check_ids(ids, len(rows)),
+            None if y is None else column_or_1d(y),
+            self._search_parameters(),
+        )
+        self._has_boolean_rows = is_boolean(X)
+        self.fingerprint_ = fingerprint
+        return self
+
+    def add(
+        self,
+        X: ArrayLike,
+        ids: Sequence[Hashable] | None = None,
+        *,
+        y: ArrayLike | None = None,
+        replace: bool = False,
+        fingerprint: str | None = None,
+    ) -> Self:
+        """Append embeddings to the index.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_new, n_features)
+            Embeddings.
+
+        ids : sequence of length n_new, default=None
+            Unique ids of the new rows. None uses the next integers, if all ids of the
+            index are integers.
+
+        y : array-like of shape (n_new,), default=None
+            Labels of the new rows. Required if the index has labels, and refused if it
+            has none.
+
+        replace : bool, default=False
+            Whether to remove an indexed row that has the id of a new one. The new row
+            is appended like all new rows.
+
+        fingerprint : str, default=None
+            Fingerprint of the embedder of `X`.
+
+        Returns
+        -------
+        self : SimilarityIndex
+            The index. It is unchanged if the call raises.
+
+        Raises
+        ------
+        ValueError
+            If an id is already in the index and `replace` is false, ids are not unique,
+            or the embeddings do not fit those of the index.
+
+        Notes
+        -----
+        The cost is proportional to the number of rows added. The rows that a graph does
+        not contain yet are searched exactly. The graph is rebuilt once they exceed 25 %
+        of the rows in the graph.
+
+        With `database_augmentation` the new rows are augmented by the indexed rows,
+        which do not change. Fit the index again with all rows to augment all of them.
+        """
+        searcher = self._get_searcher()
+        rows = self._check_rows(X, fingerprint)
+        labels = searcher.store.check_new_labels(y, len(rows))
+        unique_ids = searcher.store.check_new_ids(ids, len(rows))
+        searcher.add(rows, unique_ids, labels, replace)
+        return self
+
+    def remove(self, ids: Sequence[Hashable]) -> Self:
+        """Remove rows from the index, so that later rows get smaller row numbers.
+
+        Parameters
+        ----------
+        ids : sequence
+            Unique ids of the rows.
+
+        Returns
+        -------
+        self : SimilarityIndex
+            The index. It is unchanged if the call raises.
+
+        Raises
+        ------
+        KeyError
+            If an id is not in the index.
+
+        ValueError
+            If ids are not unique, or no readable row would be left.
+        """
+        self._get_searcher().remove(check_ids(ids))
+        return self
+
     def search(
         self,
         X: ArrayLike | None = None,
@@ -206,205 +428,570 @@ class SimilarityIndex(Saving, NeighborsQueries):
         max_distance: float | None = None,
         *,
         where: ArrayLike | None = None,
-        exclude_ids: Sequence[Any] | None = None,
+        exclude_ids: Iterable[Any] | None = None,
         fingerprint: str | None = None,
     ) -> SearchResult:
-        """Find which images are similar to each query, perhaps none.
+        """Find the images that are similar to each query, which may be none.
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features), default=None
-            The queries. None takes the rows of the index, and then no row is its own
-            neighbour.
+            Queries. With None, each indexed row is used as a query and excluded from
+            its own result.
 
         n_neighbors : int, default=None
-            Largest number of neighbours of each query; there are fewer where the
-            index holds fewer. None takes that of the constructor.
+            Largest number of neighbors of each query. Fewer are returned if the index
+            holds fewer rows. None uses the value passed to the constructor.
 
         max_distance : float, default=None
-            Largest distance of a neighbour. None sets no limit.
+            Largest distance of a neighbor. None sets no limit.
 
         where : array-like of shape (n_samples_fit_,), dtype bool, default=None
-            Which rows may be found, in the order of `ids_`. None allows all.
+            Mask of the rows that may be returned, in the order of `ids_`. None allows
+            all rows.
 
         exclude_ids : sequence, default=None
-            Ids that are in no answer; or a list of n_queries lists, sets or arrays of
-            ids, each left out of the answer to its query. Unknown ids are ignored.
+            Ids that are never returned, or a list of n_queries lists, sets or arrays of
+            ids, each excluded from the result of its query. Unknown ids are ignored.
 
         fingerprint : str, default=None
-            What made the queries.
+            Fingerprint of the embedder of `X`.
 
         Returns
         -------
         distances : list of n_queries ndarray, each of shape (n_found,)
-            Distances of the neighbors of each query, increasing; empty where nothing is
-            near enough, or the query is unreadable.
+            Distances of the neighbors of each query, in increasing order. Empty if no
+            row is near enough or the query is unreadable.
 
         ids : list of n_queries ndarray, each of shape (n_found,)
             Ids of these neighbors, in the same order. The pair is a
-            :class:`SearchResult`, which notebooks show as images.
+            :class:`SearchResult`, which notebooks display as images.
 
         Raises
         ------
         ValueError
-            If `n_neighbors` is less than 1, `max_distance` negative, `where` of another
-            length, or the queries do not fit the rows.
+            If `n_neighbors` is less than 1, `max_distance` is negative, `where` has
+            another length, or the queries do not fit the embeddings of the index.
         """
-        check_is_fitted(self)
+        searcher = self._get_searcher()
         k = self.n_neighbors if n_neighbors is None else n_neighbors
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"n_neighbors={k!r} must be an integer, at least 1.")
         limit = check_max_distance(max_distance, self.effective_metric_)
-        if X is not None:
-            X = self._checked_rows(X, fingerprint)
-        n_queries = self.n_samples_fit_ if X is None else len(X)
-        excluded = excluded_slots(self._store, exclude_ids, n_queries)
-        if excluded.n_at_most > _MANY and X is not None:
-            return self._searched_singly(X, k, max_distance, where, exclude_ids)
-        allowed = allowed_slots(self._store, where, excluded.everywhere)
-        n_candidates = int(np.count_nonzero(allowed))
-        k_and_excluded = min(int(k) + excluded.n_at_most, n_candidates)
-        distances, rows = self._answer(X, k_and_excluded, fingerprint, allowed)
-        near = (rows >= 0) & ~(distances > limit)
-        near = without(near, rows, excluded, int(k), self._store)
-        found = [row[some] for row, some in zip(rows, near, strict=True)]
-        away = [row[some] for row, some in zip(distances, near, strict=True)]
+        queries = self._check_queries(X, fingerprint)
+        n_queries = self.n_samples_fit_ if queries is None else len(queries)
+        excluded = find_excluded_slots(searcher.store, exclude_ids, n_queries)
+        allowed = find_allowed_slots(searcher.store, where, excluded.everywhere)
+        distances, indices = searcher.search(queries, int(k), limit, allowed, excluded)
         ids = self.ids_
-        return SearchResult(away, [ids[row] for row in found], found)
+        return SearchResult(distances, [ids[rows] for rows in indices], indices)
 
-    def _searched_singly(
+    def kneighbors(
         self,
-        X: NDArray[Any],
-        n_neighbors: int,
-        max_distance: float | None,
-        where: ArrayLike | None,
-        exclude_ids: Any,
-    ) -> SearchResult:
-        """Search for each query alone, that not all look for what one leaves out."""
-        answers = [
-            self.search(X[[i]], n_neighbors, max_distance, where=where, exclude_ids=own)
-            for i, own in enumerate(map(list, exclude_ids))
-        ]
-        parts = ((answer.distances, answer.ids, answer.rows) for answer in answers)
-        return SearchResult(
-            *([p for (p,) in part] for part in zip(*parts, strict=True))
-        )
+        X: ArrayLike | None = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+        *,
+        fingerprint: str | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.int64]] | NDArray[np.int64]:
+        """Find the nearest rows of each query.
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the precision among the first `n_neighbors` neighbours.
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries. With None, each indexed row is used as a query and excluded from
+            its own result; other rows that are equal to it are not excluded.
+
+        n_neighbors : int, default=None
+            Number of neighbors of each query, at most the number of readable rows. None
+            uses the value passed to the constructor.
+
+        return_distance : bool, default=True
+            Whether to return the distances.
+
+        fingerprint : str, default=None
+            Fingerprint of the embedder of `X`.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, n_neighbors), dtype of the rows
+            Distances, increasing along each row. NaN for an unreadable query. Only
+            returned if `return_distance` is true.
+
+        indices : ndarray of shape (n_queries, n_neighbors), dtype int64
+            Row numbers of the neighbors. Rows at equal distances are in the order of
+            their row numbers. -1 for an unreadable query.
+
+        Raises
+        ------
+        ValueError
+            If `n_neighbors` exceeds the number of rows that can be neighbors, or the
+            queries do not fit the embeddings of the index.
+        """
+        searcher = self._get_searcher()
+        queries = self._check_queries(X, fingerprint)
+        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        n_candidates = searcher.count_candidates(queries)
+        if not isinstance(k, Integral) or not 1 <= k <= n_candidates:
+            raise ValueError(
+                f"n_neighbors={k!r} must be an integer, at least 1 and at most "
+                f"{n_candidates}, the number of readable rows"
+                f"{' other than the query' if X is None else ''} "
+                f"(n_samples_fit={self.n_samples_fit_})."
+            )
+        distances, indices = searcher.kneighbors(queries, int(k))
+        return (distances, indices) if return_distance else indices
+
+    def radius_neighbors(
+        self,
+        X: ArrayLike | None = None,
+        radius: float | None = None,
+        return_distance: bool = True,
+        sort_results: bool = False,
+        *,
+        fingerprint: str | None = None,
+    ) -> tuple[NDArray[np.object_], NDArray[np.object_]] | NDArray[np.object_]:
+        """Find all rows within a distance of each query, always exactly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries. With None, each indexed row is used as a query and excluded from
+            its own result.
+
+        radius : float, default=None
+            Largest distance. None uses the value passed to the constructor.
+
+        return_distance : bool, default=True
+            Whether to return the distances.
+
+        sort_results : bool, default=False
+            Whether to sort the neighbors of each query by distance instead of by row
+            number.
+
+        fingerprint : str, default=None
+            Fingerprint of the embedder of `X`.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries,), dtype object
+            Array of the distances of each query. Only returned if `return_distance` is
+            true.
+
+        indices : ndarray of shape (n_queries,), dtype object
+            Array of the row numbers of each query. Empty for an unreadable query.
+
+        Raises
+        ------
+        ValueError
+            If `radius` is not a number, or the queries do not fit the embeddings of the
+            index.
+        """
+        searcher = self._get_searcher()
+        radius = self.radius if radius is None else radius
+        if not isinstance(radius, Real) or np.isnan(radius):
+            raise ValueError(f"radius={radius!r} must be a number.")
+        queries = self._check_queries(X, fingerprint)
+        distances, indices = searcher.radius_neighbors(
+            queries, float(radius), sort_results
+        )
+        return (distances, indices) if return_distance else indices
+
+    def kneighbors_graph(
+        self,
+        X: ArrayLike | None = None,
+        n_neighbors: int | None = None,
+        mode: Literal["connectivity", "distance"] = "connectivity",
+    ) -> csr_matrix:
+        """Return the sparse graph of the nearest rows of each query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries. With None, each indexed row is used as a query and excluded from
+            its own result.
+
+        n_neighbors : int, default=None
+            Number of neighbors of each query. None uses the value passed to the
+            constructor.
+
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Values of the graph: ones, or distances.
+
+        Returns
+        -------
+        graph : csr_matrix of shape (n_queries, n_samples_fit)
+            Row i has the neighbors of query i, the nearest first. The row of an
+            unreadable query is empty.
+
+        Raises
+        ------
+        ValueError
+            If `mode` is not one of these, or for the reasons of `kneighbors`.
+        """
+        _check_mode(mode)
+        distances, indices = self.kneighbors(X, n_neighbors)
+        found = indices >= 0
+        edges = np.nonzero(found)[0], indices[found], distances[found]
+        return self._make_graph(mode, len(indices), *edges)
+
+    def radius_neighbors_graph(
+        self,
+        X: ArrayLike | None = None,
+        radius: float | None = None,
+        mode: Literal["connectivity", "distance"] = "connectivity",
+        sort_results: bool = False,
+    ) -> csr_matrix:
+        """Return the sparse graph of the rows within a distance of each query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), default=None
+            Queries. With None, each indexed row is used as a query and excluded from
+            its own result.
+
+        radius : float, default=None
+            Largest distance. None uses the value passed to the constructor.
+
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Values of the graph: ones, or distances.
+
+        sort_results : bool, default=False
+            Whether to sort the neighbors of each query by distance instead of by row
+            number.
+
+        Returns
+        -------
+        graph : csr_matrix of shape (n_queries, n_samples_fit)
+            Row i has the neighbors of query i.
+
+        Raises
+        ------
+        ValueError
+            If `mode` is not one of these, or for the reasons of `radius_neighbors`.
+        """
+        _check_mode(mode)
+        distances, indices = self.radius_neighbors(X, radius, True, sort_results)
+        query = np.repeat(np.arange(len(indices)), [len(rows) for rows in indices])
+        edges = query, np.concatenate(indices), np.concatenate(distances)
+        return self._make_graph(mode, len(indices), *edges)
+
+    def transform(self, X: ArrayLike) -> csr_matrix:
+        """Return the graph of neighbors, as `KNeighborsTransformer` does.
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features)
-            Queries that are not rows of the index.
+            Queries. An indexed row used as a query is a neighbor of itself.
+
+        Returns
+        -------
+        graph : csr_matrix of shape (n_queries, n_samples_fit)
+            With mode="distance", the distances of the `n_neighbors + 1` nearest rows,
+            so that an indexed row has `n_neighbors` other neighbors. With
+            mode="connectivity", ones for the `n_neighbors` nearest rows.
+
+        Raises
+        ------
+        ValueError
+            For the reasons of `kneighbors`.
+        """
+        n_neighbors = self.n_neighbors + (self.mode == "distance")
+        return self.kneighbors_graph(X, n_neighbors, self.mode)
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the mean precision of the `n_neighbors` nearest rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries that are not indexed.
 
         y : array-like of shape (n_queries,)
-            Their labels.
+            Labels of the queries.
 
         Returns
         -------
         precision : float
-            The share of neighbours that bear the label of their query, in [0, 1];
-            unreadable queries are left out.
+            Share of the neighbors that have the label of their query, in [0, 1].
+            Unreadable queries are not counted.
 
         Raises
         ------
         ValueError
-            If `fit` was given no labels, or no query can be read.
+            If no labels were passed to `fit`, or every query is unreadable.
 
         Warns
         -----
         UserWarning
-            If a query bears a label that no row of the index has, as happens when
-            cross-validation splits images that are sorted by class: shuffle them, as
-            `sklearn.model_selection.StratifiedKFold(shuffle=True)` does.
+            If a query has a label that no indexed row has. This happens when images are
+            sorted by class and split by cross-validation. Shuffle them, for instance by
+            `sklearn.model_selection.StratifiedKFold(shuffle=True)`.
         """
-        check_is_fitted(self)
-        labels = self._labels("score")
-        check_consistent_length(X, y)
-        k = min(self.n_neighbors, self._n_candidates(X))
-        _, indices = self._answer(X, k, None)
-        answered = indices[:, 0] >= 0
-        if not answered.any():
-            raise ValueError("every row of X holds NaN: there is no query to score.")
-        own_label = column_or_1d(y)[answered]
-        _warn_of_unknown_labels(own_label, labels[self.readable_])
-        return precision_at_k(labels[indices[answered]] == own_label[:, None], k=k)
+        searcher = self._get_searcher()
+        labels = self._get_labels("score")
+        queries = self._check_rows(X, None)
+        check_consistent_length(queries, y)
+        k = min(self.n_neighbors, searcher.count_candidates(queries))
+        _, indices = searcher.kneighbors(queries, k)
+        is_readable = indices[:, 0] >= 0
+        if not is_readable.any():
+            raise ValueError("every row of X holds NaN, so there is no query to score.")
+        query_labels = column_or_1d(y)[is_readable]
+        _warn_of_unknown_labels(query_labels, labels[self.readable_])
+        is_relevant = labels[indices[is_readable]] == query_labels[:, np.newaxis]
+        return precision_at_k(is_relevant, k=k)
 
     def suggest_threshold(
         self, *, precision: float | None = None, coverage: float = 0.95
     ) -> float:
-        """Suggest a distance beyond which to answer that nothing is similar.
+        """Suggest the distance beyond which images should not count as similar.
 
         Parameters
         ----------
         precision : float, default=None
-            Share of the answers that should be right, in (0, 1]; needs labels.
+            Share of the neighbors that should be relevant, in (0, 1]. Requires labels.
 
         coverage : float, default=0.95
-            Share of the right answers that should be kept, in (0, 1], if `precision` is
-            None. With labels, these are the neighbours of the same label; without, each
-            row's nearest other row is taken to be right.
+            Share of the relevant neighbors that should be kept, in (0, 1], if
+            `precision` is None. A neighbor is relevant if it has the label of its
+            query. Without labels, the nearest other row of each row is taken to be
+            relevant.
 
         Returns
         -------
         max_distance : float
-            To be passed to `search`. By `precision` the largest distance up to which
-            that share of the `n_neighbors` nearest bears the label of its query; by
-            `coverage` the smallest that keeps that share.
+            Distance to pass to `search`. For `precision`, the largest distance up to
+            which this share of the `n_neighbors` nearest rows is relevant. For
+            `coverage`, the smallest distance that keeps this share of the relevant
+            neighbors.
 
         Raises
         ------
         ValueError
-            If `precision` is given and the index has no labels, or it is reached at no
-            distance.
+            If `precision` is given and the index has no labels, or the precision is not
+            reached at any distance.
 
         Notes
         -----
-        The rows of the index ask, and each is left out of its own answer. Without
-        labels this is the conformal test of novelty [1]_: a new image of the same kind
-        as the collection, drawn alike, gets no answer with probability `1 - coverage`
-        at most; fewer than `1 / (1 - coverage)` rows cannot promise so much, and give
-        the largest distance they know. It promises nothing of strangers, and
-        collections full of near copies make it too small for images that have none. A
-        threshold holds for this model, metric and collection only. An exact index
-        compares all rows with all others for it.
+        Each indexed row is used as a query and excluded from its own result. An exact
+        index compares all rows with each other.
+
+        Without labels, the threshold is a conformal test of novelty [1]_: a new image
+        drawn from the distribution of the collection has no neighbor within the
+        threshold with probability `1 - coverage` at most. This takes
+        `1 / (1 - coverage)` rows or more; with fewer rows, the threshold is the largest
+        distance of a nearest row.
+
+        Nothing is guaranteed for images from another distribution. In a collection of
+        near copies, the threshold is too small for images without copies. A threshold
+        applies only to the embedder, metric and collection it was computed for.
 
         References
         ----------
         .. [1] R. Laxhammar and G. Falkman, "Conformal prediction for distribution-
            independent anomaly detection in streaming vessel data", StreamKDD 2010.
         """
-        check_is_fitted(self)
-        name, value = (
+        searcher = self._get_searcher()
+        name, share = (
             ("coverage", coverage) if precision is None else ("precision", precision)
         )
-        if not isinstance(value, Real) or not 0 < value <= 1:
-            raise ValueError(f"{name}={value!r} must be a number in (0, 1].")
-        if self._n_candidates(None) < 1:
-            raise ValueError("suggest_threshold needs two rows that can be read.")
-        labels = self.y_ if precision is None else self._labels("precision")
-        k = 1 if labels is None else min(self.n_neighbors, self._n_candidates(None))
-        distances, indices = self._answer(None, k, None)
-        asking = self.readable_
+        if not isinstance(share, Real) or not 0 < share <= 1:
+            raise ValueError(f"{name}={share!r} must be a number in (0, 1].")
+        n_candidates = searcher.count_candidates(None)
+        if n_candidates < 1:
+            raise ValueError(
+                "the index has 1 readable row; suggest_threshold needs at least 2."
+            )
+        labels = self.y_ if precision is None else self._get_labels("precision")
+        k = 1 if labels is None else min(self.n_neighbors, n_candidates)
+        distances, indices = searcher.kneighbors(None, k)
+        readable = self.readable_
         if labels is None:
-            return threshold_by_coverage(distances[asking, 0], coverage)
-        is_right = labels[indices[asking]] == labels[asking, np.newaxis]
+            return threshold_by_coverage(distances[readable, 0], coverage)
+        is_relevant = labels[indices[readable]] == labels[readable, np.newaxis]
         if precision is None:
-            return threshold_by_coverage(distances[asking][is_right], coverage)
-        return threshold_by_precision(distances[asking], is_right, precision)
+            return threshold_by_coverage(distances[readable][is_relevant], coverage)
+        return threshold_by_precision(distances[readable], is_relevant, precision)
 
-    def _labels(self, asker: str) -> NDArray[Any]:
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to a file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Path of the file. An existing file is replaced once the new one is complete.
+
+        Raises
+        ------
+        ValueError
+            If the metric is a function, or ids or labels are not str, paths or numbers.
+
+        Notes
+        -----
+        The file holds arrays and JSON in the format of safetensors, with a checksum for
+        each array. It does not hold removed rows, unless a graph still contains them
+        because it has not been rebuilt since.
+        """
+        store = self._get_searcher().store
+        content = IndexContent(
+            parameters=self.get_params(deep=False),
+            store=store,
+            graph=self._searcher.graph,
+            n_features=self.n_features_in_,
+            feature_names=list(getattr(self, "feature_names_in_", [])),
+            fingerprint=self.fingerprint_,
+            has_boolean_rows=self._has_boolean_rows,
+        )
+        save_index(content, path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        mmap_mode: Literal["r"] | None = "r",
+        verify: bool | None = None,
+    ) -> Self:
+        """Read an index that `save` wrote. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Path of the file.
+
+        mmap_mode : {"r", None}, default="r"
+            Whether to map the embeddings from the file or to read them into memory. A
+            mapped index opens at once, and processes that map the same file share its
+            memory. The embeddings are copied into memory when rows are added.
+
+        verify : bool, default=None
+            Whether to compare the checksums of the arrays, which reads the whole file.
+            None compares them in files of up to 256 MiB; in larger files only the
+            checksum of the header and the sizes of the arrays are compared.
+
+        Returns
+        -------
+        index : SimilarityIndex
+            The index as it was saved.
+
+        Raises
+        ------
+        IndexFileError
+            If the file is damaged, of another kind, or written by a newer version.
+
+        FileNotFoundError
+            If the file does not exist.
+        """
+        if mmap_mode not in ("r", None):
+            raise ValueError(f"mmap_mode={mmap_mode!r} must be 'r' or None.")
+        content = load_index(path, mapped=mmap_mode == "r", verify=verify)
+        with refuse_invalid_content(path):
+            index = cls(**content.parameters)
+            index._validate_params()
+        index._searcher = Searcher(
+            content.store, index._search_parameters(), content.graph
+        )
+        index._has_boolean_rows = content.has_boolean_rows
+        index.fingerprint_ = content.fingerprint
+        index.n_features_in_ = content.n_features
+        if content.feature_names:
+            index.feature_names_in_ = np.array(content.feature_names, dtype=object)
+        return index
+
+    def _get_searcher(self) -> Searcher:
+        """Return the engine, with the parameters as they are now."""
+        check_is_fitted(self)
+        self._searcher.parameters = self._search_parameters()
+        return self._searcher
+
+    def _search_parameters(self) -> SearchParameters:
+        names = (field.name for field in fields(SearchParameters))
+        return SearchParameters(**{name: getattr(self, name) for name in names})
+
+    def _get_labels(self, caller: str) -> NDArray[Any]:
         if self.y_ is None:
-            raise ValueError(f"{asker} needs labels of the rows: call fit(X, y).")
+            raise ValueError(f"{caller} needs labels of the rows: call fit(X, y).")
         return self.y_
+
+    def _check_parameter_combination(self, metric: str | Callable[..., float]) -> None:
+        if self.algorithm == "pynndescent" and metric not in GRAPH_METRICS:
+            raise ValueError(
+                f"metric={self.metric!r} must be one of {list(GRAPH_METRICS)} for "
+                f"algorithm='pynndescent': pass algorithm='exact'."
+            )
+        for name in ("query_expansion", "database_augmentation"):
+            value = getattr(self, name)
+            if value and metric != "cosine":
+                raise ValueError(
+                    f"{name}={value} requires metric='cosine', got "
+                    f"metric={self.metric!r}."
+                )
+
+    def _check_queries(
+        self, X: ArrayLike | None, fingerprint: str | None
+    ) -> NDArray[Any] | None:
+        return None if X is None else self._check_rows(X, fingerprint)
+
+    def _check_rows(self, X: ArrayLike, fingerprint: str | None) -> NDArray[Any]:
+        """Return rows or queries that fit the index, as an array of its dtype."""
+        if None not in (fingerprint, self.fingerprint_) and (
+            fingerprint != self.fingerprint_
+        ):
+            raise ValueError(
+                f"fingerprint={fingerprint!r} differs from the fingerprint of the "
+                f"index, {self.fingerprint_!r}: compute X with the embedder of the "
+                f"indexed rows."
+            )
+        store = self._searcher.store
+        takes_booleans = store.metric.name in BOOLEAN_METRICS or self._has_boolean_rows
+        if not takes_booleans and is_boolean(X):
+            raise TypeError(
+                "X is boolean, but the rows of the index are numbers, so distances "
+                "between them have no meaning: convert X to numbers."
+            )
+        rows = check_rows(self, X, reset=False)
+        check_boolean_values(rows, store.metric.name)
+        return store.convert(rows)
+
+    def _make_graph(
+        self,
+        mode: str,
+        n_queries: int,
+        query: NDArray[np.int64],
+        row: NDArray[np.int64],
+        distance: NDArray[Any],
+    ) -> csr_matrix:
+        values = np.ones(len(row)) if mode == "connectivity" else distance
+        indptr = np.searchsorted(query, np.arange(n_queries + 1))
+        return csr_matrix((values, row, indptr), shape=(n_queries, self.n_samples_fit_))
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns of the graph, read by `get_feature_names_out`."""
+        return self.n_samples_fit_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether `fit` or `load` was called."""
+        return hasattr(self, "_searcher")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return scikit-learn's tags: rows of NaN are allowed."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in ("connectivity", "distance"):
+        raise ValueError(f"mode={mode!r} must be 'connectivity' or 'distance'.")
 
 
 def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
     n_unknown = int((~np.isin(labels, known)).sum())
     if n_unknown:
         warn_caller(
-            f"{n_unknown} of {len(labels)} queries bear a label that no row of the "
+            f"{n_unknown} of {len(labels)} queries have a label that no row of the "
             f"index has, and count as failures. If the images are sorted by class, "
             f"pass cv=StratifiedKFold(shuffle=True) to the search or validation.",
             UserWarning,

@@ -1,4 +1,4 @@
-"""Distances at which to say that nothing is similar."""
+"""Thresholds: the distance beyond which no image counts as similar."""
 
 from typing import Any
 
@@ -7,31 +7,34 @@ from numpy.typing import NDArray
 
 
 def threshold_by_coverage(distances: NDArray[Any], coverage: float) -> float:
-    """Return the smallest distance that keeps a share of these, and one more.
+    """Return the smallest of these distances that keeps a share of them.
 
-    Counting the distance to come among those known makes it a conformal quantile.
+    The distance of one future query is counted among the others, which makes the
+    threshold a conformal quantile.
     """
     if not len(distances):
         raise ValueError(
-            "no neighbour bears the label of its query: there is no limit."
+            "no neighbor has the label of its query, so there is no distance to choose "
+            "a threshold from: check the labels."
         )
     n_kept = int(np.ceil(coverage * (len(distances) + 1) - 1e-9))
     return float(np.sort(distances)[min(max(1, n_kept), len(distances)) - 1])
 
 
 def threshold_by_precision(
-    distances: NDArray[Any], is_right: NDArray[np.bool_], precision: float
+    distances: NDArray[Any], is_relevant: NDArray[np.bool_], precision: float
 ) -> float:
-    """Return the largest distance up to which a share of the answers is right."""
+    """Return the largest distance up to which a share of the neighbors is relevant."""
     order = np.argsort(distances, axis=None, kind="stable")
     limits = distances.ravel()[order]
-    reached = np.cumsum(is_right.ravel()[order]) / np.arange(1, len(order) + 1)
-    # Equal distances are answered together.
+    precisions = np.cumsum(is_relevant.ravel()[order]) / np.arange(1, len(order) + 1)
+    # A threshold cannot separate neighbors at equal distances.
     is_last = np.append(limits[1:] > limits[:-1], True)
-    enough = np.flatnonzero(is_last & (reached >= precision))
-    if not len(enough):
-        best = reached[is_last].max()
+    sufficient = np.flatnonzero(is_last & (precisions >= precision))
+    if not len(sufficient):
+        best = precisions[is_last].max()
         raise ValueError(
-            f"precision={precision} is reached at no distance; the best is {best:.3f}."
+            f"precision={precision} is not reached at any distance; the highest "
+            f"precision is {best:.3f}."
         )
-    return float(limits[enough[-1]])
+    return float(limits[sufficient[-1]])

@@ -7,10 +7,10 @@ import pytest
 
 from imgsim._compute import precision
 from imgsim._compute.precision import (
-    computing_in,
-    lower_weights,
     resolve_precision,
     round_keeping_sums,
+    round_weights,
+    use_precision,
 )
 
 torch = pytest.importorskip("torch")
@@ -75,7 +75,7 @@ def test_only_convolutions_and_linear_layers_are_lowered():
         torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2)
     )
 
-    lower_weights(module, torch.bfloat16)
+    round_weights(module, torch.bfloat16)
 
     dtypes = {name: value.dtype for name, value in module.state_dict().items()}
     lowered = {name for name, dtype in dtypes.items() if dtype == torch.bfloat16}
@@ -90,7 +90,7 @@ def test_float32_on_cuda_is_not_rounded_to_tf32():
     """Else rows differ from those of a CPU; afterwards the setting is as it was."""
     before = _tf32()
 
-    with computing_in("float32", "cuda"):
+    with use_precision("float32", "cuda"):
         inside = _tf32()
 
     assert inside == (False, "highest")
@@ -104,7 +104,7 @@ def test_threads_that_overlap_leave_the_settings_as_they_were():
 
     def second():
         first_is_in.wait(10)
-        with computing_in("float32", "cuda"):
+        with use_precision("float32", "cuda"):
             second_is_in.set()
             first_has_left.wait(10)
             seen.append(_tf32())
@@ -112,7 +112,7 @@ def test_threads_that_overlap_leave_the_settings_as_they_were():
     first_has_left, seen = threading.Event(), []
     thread = threading.Thread(target=second)
     thread.start()
-    with computing_in("float32", "cuda"):
+    with use_precision("float32", "cuda"):
         first_is_in.set()
         second_is_in.wait(10)
     first_has_left.set()
@@ -132,7 +132,7 @@ def test_the_newer_settings_of_torch_are_put_back_too():
     convolution.fp32_precision, matmul.fp32_precision = "tf32", "tf32"
     torch.backends.cudnn.rnn.fp32_precision = "ieee"
     try:
-        with computing_in("float32", "cuda"):
+        with use_precision("float32", "cuda"):
             inside = convolution.fp32_precision, matmul.fp32_precision
         after = convolution.fp32_precision, matmul.fp32_precision
     finally:
@@ -145,8 +145,8 @@ def test_the_newer_settings_of_torch_are_put_back_too():
 
 def test_half_precision_runs_under_autocast():
     """And only on the device that computes."""
-    with computing_in("bfloat16", "cpu"):
+    with use_precision("bfloat16", "cpu"):
         assert torch.is_autocast_enabled("cpu")
         assert torch.get_autocast_dtype("cpu") == torch.bfloat16
-    with computing_in("float32", "cpu"):
+    with use_precision("float32", "cpu"):
         assert not torch.is_autocast_enabled("cpu")

@@ -6,17 +6,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from imgsim._compute.torch_random import building, gradients_enabled  # noqa: E402  # torch may be missing
+from imgsim._compute.torch_random import gradients_enabled, seeded_initialization  # noqa: E402  # torch may be missing
 
 
 def test_weights_are_the_same_whatever_the_program_has_set():
     """Its random numbers, and its default dtype."""
-    with building(seed=3):
+    with seeded_initialization(seed=3):
         expected = torch.nn.Linear(4, 4).weight
     torch.set_default_dtype(torch.float64)
     try:
         torch.rand(7)
-        with building(seed=3):
+        with seeded_initialization(seed=3):
             found = torch.nn.Linear(4, 4).weight
         assert torch.get_default_dtype() == torch.float64
     finally:
@@ -29,7 +29,7 @@ def test_the_program_draws_on_as_before():
     """Nothing tells that a network was built."""
     state = torch.get_rng_state()
 
-    with building(seed=0):
+    with seeded_initialization(seed=0):
         torch.rand(3)
 
     assert torch.equal(torch.get_rng_state(), state)
@@ -37,11 +37,11 @@ def test_the_program_draws_on_as_before():
 
 def test_threads_wait_for_each_other():
     """Or one would draw the numbers of another."""
-    with building(seed=0):
+    with seeded_initialization(seed=0):
         expected = torch.nn.Linear(300, 300).weight
 
     def build(_):
-        with building(seed=0):
+        with seeded_initialization(seed=0):
             return torch.nn.Linear(300, 300).weight
 
     with ThreadPoolExecutor(4) as pool:

@@ -1,6 +1,6 @@
 """Tests of settings that threads share."""
 
-from imgsim._compute.torch_settings import ProcessSwitch
+from imgsim._compute.torch_settings import ProcessSettings
 
 
 def test_settings_stay_switched_until_the_last_leaves():
@@ -11,7 +11,7 @@ def test_settings_stay_switched_until_the_last_leaves():
         log.append("on")
         return lambda: log.append("off")
 
-    setting = ProcessSwitch(switch)
+    setting = ProcessSettings(switch)
     setting.__enter__()
     setting.__enter__()
     setting.__exit__(None, None, None)

@@ -6,9 +6,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from imgsim._distance.kernels import (
-    collect_reaching,
+    collect_at_least,
     compiled,
-    count_reaching,
+    count_at_least_per_query,
     keep_candidates,
 )
 
@@ -63,9 +63,9 @@ def test_what_is_counted_is_collected(n_rows):
     scale, bias = rng.random((2, n_rows)).astype(np.float32)
     needed = np.float32([0, 0.5, np.inf, -np.inf])
 
-    counts = count_reaching(scores, scale, bias, needed)
+    counts = count_at_least_per_query(scores, scale, bias, needed)
     found = np.empty(counts.sum(), dtype=np.int64)
-    collect_reaching(scores, scale, bias, needed, 10, found)
+    collect_at_least(scores, scale, bias, needed, 10, found)
 
     reaching = scores * scale + bias >= needed[:, np.newaxis]
     assert_array_equal(counts, reaching.sum(axis=1))

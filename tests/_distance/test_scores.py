@@ -6,8 +6,12 @@ from numpy.testing import assert_allclose
 from searching import BOOLEAN, LINEAR, SUMMED, draw, make_search
 
 from imgsim._distance.metric import make_metric
-from imgsim._distance.scores import _torch_products, make_scorer, relative_error
-from imgsim.index.exact._scan import _scored
+from imgsim._distance.scores import (
+    _torch_products,
+    make_score_function,
+    relative_error_bound,
+)
+from imgsim.index.exact._scan import _score_blocks
 
 CASES = [
     *((name, "float32") for name in (*LINEAR, *SUMMED, *BOOLEAN)),
@@ -67,7 +71,7 @@ def _exact_scores(metric, queries, collection):
     wide = np.longdouble
     terms = collection.rows.terms
     if metric.kind is not None and not metric.is_linear:
-        return -metric.between(
+        return -metric.pairwise_distances(
             queries.values, queries.terms, collection.rows.values, terms
         )
     shifted = queries.values.astype(wide) - queries.terms.shift[:, np.newaxis]
@@ -92,12 +96,12 @@ def test_scores_are_wrong_by_no_more_than_the_bound(
         X = (np.median(X) < X).astype(dtype)
     queries, collection = make_search(X[:40], X[38:], name)
 
-    [block] = _scored(queries, collection, precision)
+    [block] = _score_blocks(queries, collection, precision)
 
     scores = block.scores * block.scale + block.bias
     assert scores.dtype == np.float32
     error = np.abs(scores - _exact_scores(collection.metric, queries, collection))
-    assert (error <= block.wrong[:, np.newaxis]).all()
+    assert (error <= block.error[:, np.newaxis]).all()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -109,17 +113,19 @@ def test_a_single_query_is_bound_alike(name, precision):
     X = np.abs(draw(name, 300, 1025))
     queries, collection = make_search(X, X[:1], name)
 
-    [block] = _scored(queries, collection, precision)
+    [block] = _score_blocks(queries, collection, precision)
 
     scores = block.scores * block.scale + block.bias
     error = np.abs(scores - _exact_scores(collection.metric, queries, collection))
-    assert (error <= block.wrong[:, np.newaxis]).all()
+    assert (error <= block.error[:, np.newaxis]).all()
 
 
 @pytest.mark.parametrize(("name", "precision"), CASES)
 def test_the_bound_is_small_enough_to_be_of_use(name, precision):
     """Of what a score can be, in a width that networks have."""
-    error = relative_error(make_metric(name, None, np.ones((1, 1))), 512, precision)
+    error = relative_error_bound(
+        make_metric(name, None, np.ones((1, 1))), 512, precision
+    )
 
     assert error < (0.013 if precision == "bfloat16" else 1e-4)
 
@@ -130,7 +136,9 @@ def test_there_is_a_score_for_each_query_and_row(name, n_queries, n_rows):
     """And no other, though some loops take rows in pairs."""
     X, queries = draw(name, n_rows, 6), draw(name, n_queries, 6, seed=1)
 
-    scores = make_scorer(make_metric(name, None, X), queries, "float32", "cpu")(X)
+    scores = make_score_function(make_metric(name, None, X), queries, "float32", "cpu")(
+        X
+    )
 
     assert scores.shape == (n_queries, n_rows)
     assert scores.dtype == np.float32

@@ -1,4 +1,4 @@
-"""A browser, and what it has to say of a page."""
+"""A headless browser, and an open page for the tests."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 _OPTIONS = (
     "--headless=new",
-    "--no-sandbox",  # which Chromium has none of for root
+    "--no-sandbox",  # which Chromium does not support for root
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -24,7 +24,7 @@ def driver():
     binary = next(filter(None, map(shutil.which, names)), None)
     chromedriver = shutil.which("chromedriver")
     if not binary or not chromedriver:
-        pytest.skip("Chromium or its driver is missing: `nox -s browser` says more")
+        pytest.skip("Chromium or its driver is missing: run `nox -s browser`")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for option in _OPTIONS:
@@ -40,33 +40,33 @@ def driver():
 
 
 class Page:
-    """An open page: what it shows and what it does, in the words of the tests."""
+    """An open page, with the queries and actions that the tests use."""
 
     def __init__(self, driver):
         self.driver = driver
 
     def all(self, selector):
-        """Return what is there, as elements."""
+        """Return the elements that match a selector."""
         return self.driver.find_elements("css selector", selector)
 
     def one(self, selector):
-        """Return the first of it."""
+        """Return the first element that matches a selector."""
         return self.driver.find_element("css selector", selector)
 
     def click(self, selector):
-        """Click the first of it."""
+        """Click the first element that matches a selector."""
         self.one(selector).click()
 
     def press(self, *keys):
-        """Press keys where the focus is."""
+        """Send keys to the focused element."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def run(self, script, *args):
-        """Return what a script returns."""
+        """Run a script and return its result."""
         return self.driver.execute_script(script, *args)
 
     def texts(self, selector):
-        """Return the whole texts of elements, shortened to the eye or not."""
+        """Return the texts of elements, including what the style sheet hides."""
         script = (
             "return [...document.querySelectorAll(arguments[0])]"
             ".map((part) => part.textContent)"
@@ -74,23 +74,23 @@ class Page:
         return self.run(script, selector)
 
     def names(self):
-        """Return the names of the cards."""
+        """Return the names of the images in the grid."""
         return self.texts(".card .name")
 
     def wait(self, script, seconds=5):
-        """Wait until a script returns something true, and return it."""
+        """Wait until the result of a script is true, and return it."""
         end = monotonic() + seconds
-        while not (found := self.run(script)):
-            assert monotonic() < end, f"waited in vain for: {script}"
+        while not (result := self.run(script)):
+            assert monotonic() < end, f"timed out waiting for: {script}"
             sleep(0.02)
-        return found
+        return result
 
-    def complaints(self):
-        """Return what the console holds."""
+    def console_messages(self):
+        """Return the messages in the console since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self):
-        """Return the addresses asked for since the last call."""
+        """Return the addresses that were requested since the last call."""
         messages = (
             json.loads(entry["message"])["message"]
             for entry in self.driver.get_log("performance")
@@ -102,7 +102,7 @@ class Page:
         ]
 
     def resize(self, width, height, *, is_phone=False):
-        """Show the page on a screen of this size."""
+        """Emulate a screen of this size."""
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {
@@ -114,7 +114,7 @@ class Page:
         )
 
     def prefer(self, scheme):
-        """Set what the system prefers, "light" or "dark"."""
+        """Emulate the preferred color scheme of the system, "light" or "dark"."""
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.driver.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"features": [feature]}
@@ -123,13 +123,13 @@ class Page:
 
 @pytest.fixture
 def open_page(driver):
-    """Return a function that opens a file in a wide, light window."""
+    """Return a function that opens a file in a wide window with a light theme."""
 
     def open_page(path):
         page = Page(driver)
         page.resize(1400, 900)
         page.prefer("light")
-        page.complaints(), page.requests()
+        page.console_messages(), page.requests()
         driver.get(path.as_uri())
         return page
 

@@ -1,4 +1,4 @@
-"""Tests of how the page of pictures is steered: by fingers, keys and orders.
+"""Tests of the controls of the gallery page: touch, keyboard and sorting.
 
 They need Chromium and are run by `nox -s browser`.
 """
@@ -28,13 +28,13 @@ ZOOM = (
 
 @pytest.fixture(scope="module")
 def rows():
-    """Return rows of the images."""
+    """Return embeddings of the images."""
     return np.random.default_rng(0).normal(size=(N_IMAGES, 4))
 
 
 @pytest.fixture(scope="module")
 def written(rows, tmp_path_factory):
-    """Return a page with all it can have."""
+    """Return the path of a page with every optional part."""
     picture = np.full((16, 16, 3), 128, dtype=np.uint8)
     return write_gallery(
         tmp_path_factory.mktemp("page") / "page.html",
@@ -50,13 +50,13 @@ def written(rows, tmp_path_factory):
 
 @pytest.fixture
 def page(written, open_page):
-    """Return that page, open."""
+    """Return the page, open."""
     return open_page(written)
 
 
 @pytest.fixture
 def many(tmp_path_factory, open_page):
-    """Return a page of 5,000 pictures, scrolled far down."""
+    """Return an open page of 5,000 images, scrolled far down."""
     picture = np.full((16, 16, 3), 128, dtype=np.uint8)
     folder = tmp_path_factory.mktemp("many")
     page = open_page(write_gallery(folder / "many.html", [picture] * 5000))
@@ -70,7 +70,7 @@ def _neighbors(rows, i):
 
 
 def _touch(page, kind, *points):
-    """Put fingers at these points, move them there, or lift them."""
+    """Dispatch a touch event with one finger at each point."""
     touches = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
     page.driver.execute_cdp_cmd(
         "Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches}
@@ -79,7 +79,7 @@ def _touch(page, kind, *points):
 
 @pytest.fixture
 def phone(page):
-    """Return the page on a phone that is touched, with the map shown."""
+    """Return the page on an emulated phone, with the map visible."""
     touch = "Emulation.setTouchEmulationEnabled"
     page.driver.execute_cdp_cmd(touch, {"enabled": True, "maxTouchPoints": 5})
     page.resize(390, 844, is_phone=True)
@@ -89,43 +89,45 @@ def phone(page):
     page.driver.execute_cdp_cmd(touch, {"enabled": False})
 
 
-def test_by_distance_the_neighbours_come_first(page, rows):
-    """The status claims no order of the others, whose distances nobody knows."""
+def test_neighbors_come_first_when_sorted_by_distance(page, rows):
+    """Only the neighbors have a distance, so the status describes both parts."""
     Select(page.one("#sort")).select_by_value("distance")
-    page.run("openPicture(3)")
+    page.run("openImage(3)")
 
-    near = _neighbors(rows, 3)
-    others = [i for i in range(N_IMAGES) if i != 3 and i not in near]
-    assert page.run("return state.shown") == [3, *near, *others]
+    neighbors = _neighbors(rows, 3)
+    others = [i for i in range(N_IMAGES) if i != 3 and i not in neighbors]
+    assert page.run("return state.shown") == [3, *neighbors, *others]
     assert page.one("#status").text == (
-        "40 images, image 3 and its 5 neighbours first, the others in the given order"
+        "40 images, image 3 and its 5 neighbors first, the others in the given order"
     )
 
 
 @pytest.mark.parametrize(
-    ("opened", "group", "told"),
+    ("opened", "cluster", "status"),
     [
-        (3, 3, "image 3 and 2 of its 5 neighbours first, the others in the given"),
-        (3, 2, "2 of the 5 neighbours of image 3 first, the others in the given"),
-        (3, 1, "in the given order: no neighbour of image 3 among them"),
+        (3, 3, "image 3 and 2 of its 5 neighbors first, the others in the given"),
+        (3, 2, "2 of the 5 neighbors of image 3 first, the others in the given"),
+        (3, 1, "in the given order: no neighbor of image 3 is shown"),
         (8, 0, "image 8 first, the others in the given order"),
     ],
 )
-def test_the_order_is_told_of_a_group_too(opened, group, told, page, rows):
-    """Which holds some of the neighbours, or none, and perhaps not the picture."""
+def test_the_status_describes_the_order_of_a_cluster(
+    opened, cluster, status, page, rows
+):
+    """A cluster may lack the open image, some of its neighbors, or all of them."""
     Select(page.one("#sort")).select_by_value("distance")
-    page.run(f"openPicture({opened}); chooseGroup({group})")
+    page.run(f"openImage({opened}); chooseCluster({cluster})")
 
-    near = [i for i in _neighbors(rows, opened) if i % 4 == group]
-    first = [opened] * (opened % 4 == group) + near
-    others = [i for i in range(group, N_IMAGES, 4) if i not in first]
+    neighbors = [i for i in _neighbors(rows, opened) if i % 4 == cluster]
+    first = [opened] * (opened % 4 == cluster) + neighbors
+    others = [i for i in range(cluster, N_IMAGES, 4) if i not in first]
     assert page.run("return state.shown") == first + others
-    assert page.one("#status").text.startswith(f"10 of 40 images, {told}")
+    assert page.one("#status").text.startswith(f"10 of 40 images, {status}")
 
 
 @pytest.mark.parametrize("text", ["image 1", "4"])
-def test_a_search_shows_its_first_match(text, many):
-    """However far down the page was."""
+def test_a_search_scrolls_to_its_first_match(text, many):
+    """The page may have been scrolled down before."""
     many.one("#search").send_keys(text)
 
     assert many.run("return window.scrollY") == 0
@@ -133,29 +135,31 @@ def test_a_search_shows_its_first_match(text, many):
     assert many.names()[0] == f"image {first}"
 
 
-def test_an_order_shows_its_first_picture(many):
-    """However far down the page was."""
+def test_sorting_scrolls_to_the_first_image(many):
+    """The page may have been scrolled down before."""
     Select(many.one("#sort")).select_by_value("name")
 
     assert many.run("return window.scrollY") == 0
     assert many.names()[0] == "image 0"
 
 
-def test_the_status_names_no_group_where_there_is_none(page, many, written):
-    """Nor where none is chosen."""
+def test_the_status_mentions_a_cluster_only_if_one_is_chosen(page, many, written):
+    """A page without labels has no clusters to choose from."""
     many.one("#search").send_keys("xyz")
-    assert many.one("#status").text == "No picture has such a name."
+    assert many.one("#status").text == "No image has a matching name."
     many.driver.get(written.as_uri())
     page.one("#search").send_keys("xyz")
-    assert page.one("#status").text == "No picture has such a name."
+    assert page.one("#status").text == "No image has a matching name."
     page.click(".group:last-child")
-    assert page.one("#status").text == "No picture in this group has such a name."
+    assert page.one("#status").text == "No image in this cluster has a matching name."
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-@pytest.mark.parametrize("wanted", ["été", "ÉTÉ", "e\u0301te\u0301"])
-def test_accents_are_found_however_they_are_made(form, wanted, tmp_path, open_page):
-    """A Mac takes letters and accents apart, a keyboard does not."""
+@pytest.mark.parametrize("text", ["été", "ÉTÉ", "e\u0301te\u0301"])
+def test_the_search_finds_composed_and_decomposed_accents(
+    form, text, tmp_path, open_page
+):
+    """File names on macOS have decomposed accents, typed text has composed ones."""
     name = unicodedata.normalize(form, "Été.jpg")
     page = open_page(
         write_gallery(tmp_path / "page.html", [name, "ete.jpg"], thumbnails="link")
@@ -164,24 +168,24 @@ def test_accents_are_found_however_they_are_made(form, wanted, tmp_path, open_pa
     page.run(
         "const search = document.getElementById('search');"
         "search.value = arguments[0]; search.dispatchEvent(new Event('input'))",
-        wanted,
+        text,
     )
     assert page.names() == [name]
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted"), [("STRASSE.jpg", "straße"), ("ὈΔΟΣ.jpg", "ὀδος")]
+    ("name", "text"), [("STRASSE.jpg", "straße"), ("ὈΔΟΣ.jpg", "ὀδος")]
 )
-def test_case_is_folded(name, wanted, tmp_path, open_page):
-    """Also of letters that have two small forms, or become two."""
+def test_the_search_ignores_case(name, text, tmp_path, open_page):
+    """Some letters have two lowercase forms, or two uppercase letters."""
     page = open_page(write_gallery(tmp_path / "page.html", [name], thumbnails="link"))
 
-    page.one("#search").send_keys(wanted)
+    page.one("#search").send_keys(text)
     assert page.names() == [name]
 
 
-def test_the_order_is_as_the_controls_say_after_coming_back(page, written):
-    """A browser restores what was chosen, but not what followed from it."""
+def test_controls_agree_with_the_page_after_going_back(page, written):
+    """Browsers restore the values of controls, but not their effects."""
     Select(page.one("#sort")).select_by_value("group")
     page.one("#search").send_keys("image 1")
     page.driver.get("about:blank")
@@ -193,24 +197,24 @@ def test_the_order_is_as_the_controls_say_after_coming_back(page, written):
     assert page.run("return state.shown") == list(range(N_IMAGES))
 
 
-def test_the_keyboard_goes_to_the_neighbours_of_an_answer(page):
-    """And back to the answer when the panel is closed."""
+def test_the_focus_moves_to_the_panel_and_back_to_a_result(page):
+    """Neighbors of a result must be reachable with the keyboard."""
     page.click("[data-view=queries]")
     page.wait("return document.querySelectorAll('.query figure').length === 6")
-    answer = "document.querySelectorAll('.query')[2].querySelectorAll('button')[1]"
-    page.run(f"{answer}.focus()")
+    result = "document.querySelectorAll('.query')[2].querySelectorAll('button')[1]"
+    page.run(f"{result}.focus()")
 
     page.press(Keys.ENTER)
     assert page.run(FOCUS) == "name"
     page.press(Keys.TAB, Keys.ENTER)
     assert page.run(IS_IN_PANEL)
     page.press(Keys.ESCAPE)
-    assert page.run(f"return document.activeElement === {answer}")
+    assert page.run(f"return document.activeElement === {result}")
 
 
 @pytest.mark.parametrize("view", ["map", "queries"])
 def test_closing_never_loses_the_focus(view, page):
-    """Where it came from nowhere, the view is left to go on from."""
+    """The button of the view gets the focus if nothing else had it before."""
     page.click(f"[data-view={view}]")
     page.run("document.activeElement.blur(); openFrom(3)")
     page.click("#close")
@@ -218,17 +222,17 @@ def test_closing_never_loses_the_focus(view, page):
     assert page.run("return document.activeElement.dataset.view") == view
 
 
-def test_closing_finds_the_picture_in_its_new_place(page):
-    """The order by distance from a picture ends when it is closed."""
+def test_closing_focuses_the_image_at_its_new_position(page):
+    """The order by distance to an image ends when the image is closed."""
     Select(page.one("#sort")).select_by_value("distance")
-    page.run("openPicture(30); document.getElementById('name').focus()")
+    page.run("openImage(30); document.getElementById('name').focus()")
 
     page.press(Keys.ESCAPE)
     assert page.run("return document.activeElement.title").startswith("image 30,")
 
 
-def test_groups_can_be_skipped(page):
-    """By one key, of however many there are."""
+def test_clusters_can_be_skipped(page):
+    """A keyboard user need not step through a long list of clusters."""
     page.press(Keys.TAB)
     assert page.run(FOCUS) == "skip"
     assert page.one("#skip").rect["height"] > 10
@@ -236,31 +240,31 @@ def test_groups_can_be_skipped(page):
     assert page.run(FOCUS) == "search"
 
 
-def test_two_fingers_enlarge_the_map(phone):
-    """Around the point between them; one finger then moves it, and no page."""
+def test_two_fingers_zoom_the_map(phone):
+    """The midpoint of the fingers stays fixed, and one finger then pans the map."""
     box = phone.one("canvas").rect
     top = box["y"] - phone.run("return window.scrollY")
     x, y = box["x"] + box["width"] / 2, top + box["height"] / 2
     phone.run(
         "const clear = CanvasRenderingContext2D.prototype.clearRect;"
-        "window.places = [];"
+        "window.points = [];"
         "const translate = CanvasRenderingContext2D.prototype.translate;"
         "CanvasRenderingContext2D.prototype.clearRect = function (...box) {"
-        "  window.places = []; clear.apply(this, box);"
+        "  window.points = []; clear.apply(this, box);"
         "};"
         "CanvasRenderingContext2D.prototype.translate = function (x, y) {"
-        "  window.places.push([x, y]); translate.call(this, x, y);"
+        "  window.points.push([x, y]); translate.call(this, x, y);"
         "};"
         "map.resize()"
     )
-    before = np.array(phone.run("return window.places"))
+    before = np.array(phone.run("return window.points"))
     assert phone.run(TOUCH_ACTION) == "pan-y"
     _touch(phone, "touchStart", (x - 20, y), (x + 20, y))
     for reach in (30, 40, 60):
         _touch(phone, "touchMove", (x - reach, y), (x + reach, y))
     _touch(phone, "touchEnd")
 
-    after = np.array(phone.run("return window.places"))
+    after = np.array(phone.run("return window.points"))
     spread = (after.max(axis=0) - after.min(axis=0)) / (
         before.max(axis=0) - before.min(axis=0)
     )
@@ -272,8 +276,8 @@ def test_two_fingers_enlarge_the_map(phone):
     assert phone.run(TOUCH_ACTION) == "pan-y"
 
 
-def test_a_finger_on_the_map_scrolls_the_page(phone):
-    """As long as the map is whole, there is nothing else to move."""
+def test_one_finger_on_the_whole_map_scrolls_the_page(phone):
+    """A map that is not zoomed in cannot be panned."""
     phone.resize(390, 500, is_phone=True)
     x, y = 195, 450
 
@@ -286,8 +290,8 @@ def test_a_finger_on_the_map_scrolls_the_page(phone):
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390), (1400, 900)])
-def test_the_buttons_of_the_map_are_within_view(width, height, page):
-    """However the phone is held."""
+def test_the_buttons_of_the_map_are_visible(width, height, page):
+    """A phone may be held upright or sideways."""
     page.resize(width, height, is_phone=width < 1000)
     page.click("[data-view=map]")
 

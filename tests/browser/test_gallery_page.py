@@ -1,4 +1,4 @@
-"""Tests of the page of pictures in a browser: it works, and asks nobody for anything.
+"""Tests of the gallery page in a browser: it works, and makes no requests.
 
 They need Chromium and are run by `nox -s browser`.
 """
@@ -23,7 +23,7 @@ IS_LOADED = "return [...document.images].every((i) => i.complete && i.naturalWid
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory):
-    """Return paths of 24 photographs, one of them ill-named, and their embeddings."""
+    """Return paths of 24 photographs, one with HTML in its name, and embeddings."""
     folder = tmp_path_factory.mktemp("photos")
     photos = load_sample_photos(n_crops=4, n_copies=2)
     paths = [folder / f"photo {i:02}.png" for i in range(24)]
@@ -35,7 +35,7 @@ def collection(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def written(collection, tmp_path_factory):
-    """Return a page with all it can have: 25 images, of which the last is broken."""
+    """Return a page with every optional part. The last of its 25 images is broken."""
     paths, X, target = collection
     folder = tmp_path_factory.mktemp("page")
     (folder / "broken.jpg").write_bytes(b"no image")
@@ -57,71 +57,73 @@ def written(collection, tmp_path_factory):
 
 @pytest.fixture
 def page(written, open_page):
-    """Return that page, open."""
+    """Return the page, open."""
     return open_page(written)
 
 
-def test_it_loads_without_complaints(page, written):
-    """And shows each picture, asking for nothing but itself."""
+def test_it_loads_without_errors_and_requests(page, written):
+    """The page shows all images and requests nothing but itself."""
     page.wait(IS_LOADED)
 
-    assert page.complaints() == []
+    assert page.console_messages() == []
     assert len(page.names()) == 25
-    asked = [url for url in page.requests() if not url.startswith("data:")]
-    assert asked == [written.as_uri()]
+    requests = [url for url in page.requests() if not url.startswith("data:")]
+    assert requests == [written.as_uri()]
     summary = page.texts("#summary")[0].replace("\N{NO-BREAK SPACE}", " ")
-    assert summary == "25 images · 8 groups · 3 queries"
+    assert summary == "25 images · 8 clusters · 3 queries"
 
 
-def test_nothing_is_asked_for_in_use(page, written):
-    """Whatever is opened and shown."""
+def test_using_it_makes_no_requests(page, written):
+    """No view and no image needs anything from outside the page."""
     page.click(".card button")
     for view in ("map", "queries", "pictures"):
         page.click(f"[data-view={view}]")
     page.wait(IS_LOADED)
 
-    asked = {url for url in page.requests() if not url.startswith("data:")}
-    assert asked == {written.as_uri()}
-    assert page.complaints() == []
+    requests = {url for url in page.requests() if not url.startswith("data:")}
+    assert requests == {written.as_uri()}
+    assert page.console_messages() == []
 
 
-def test_nothing_could_be_asked_for(page):
-    """The policy stands in the way of what the page itself would never do."""
+def test_the_policy_forbids_requests(page):
+    """Even a script that ran in the page could not send data."""
     script = (
         "const image = new Image();"
-        "image.onerror = () => (window.refused = true);"
+        "image.onerror = () => (window.isRefused = true);"
         "image.src = 'https://example.invalid/x.png'"
     )
     page.run(script)
 
-    page.wait("return window.refused")
-    assert any("Content Security Policy" in text for text in page.complaints())
+    page.wait("return window.isRefused")
+    assert any("Content Security Policy" in text for text in page.console_messages())
 
 
 def test_names_and_labels_are_text(page):
-    """A file called like a tag is no tag."""
+    """HTML in a file name must not become an element."""
     assert EVIL in page.names()
     assert EVIL_LABEL in page.texts("#groups bdi")
     assert page.all("main img[src=x]") == []
     page.run("document.querySelectorAll('.card button')[5].click()")
     assert page.texts("#name") == [EVIL]
     assert page.texts("#group") == [EVIL_LABEL]
-    assert page.complaints() == []  # selenium would have raised of an open alert
+    assert (
+        page.console_messages() == []
+    )  # selenium would have raised an error for an alert
 
 
-def test_the_search_is_by_name(page):
-    """At once, whatever the case."""
+def test_the_search_filters_by_name(page):
+    """The grid and the status are updated at once, and case is ignored."""
     page.one("#search").send_keys("PHOTO 1")
 
     assert page.names() == [f"photo {i}.png" for i in range(10, 20)]
     assert page.one("#status").text.startswith("10 of 25 images")
     page.one("#search").send_keys("xyz")
     assert page.names() == []
-    assert page.one("#status").text.startswith("No picture")
+    assert page.one("#status").text.startswith("No image")
 
 
-def test_a_group_is_chosen_and_left(page):
-    """Its size stands beside its name."""
+def test_a_cluster_is_chosen_and_left(page):
+    """The size of a cluster is beside its name."""
     assert page.texts("#groups .size") == ["25", "3", "4", *["3"] * 6]
     page.run("document.querySelectorAll('.group')[3].click()")
     assert page.names() == [f"photo {i:02}.png" for i in (6, 7, 8)]
@@ -130,8 +132,8 @@ def test_a_group_is_chosen_and_left(page):
     assert len(page.names()) == 25
 
 
-def test_pictures_are_sorted(page):
-    """By name, by group, by distance from the open one, or as they came."""
+def test_images_are_sorted(page):
+    """Orders are by name, by cluster, by distance to the open image, and as given."""
     sort = Select(page.one("#sort"))
 
     sort.select_by_value("name")
@@ -149,8 +151,8 @@ def test_pictures_are_sorted(page):
     assert page.names()[0] == "photo 00.png"
 
 
-def test_without_an_open_picture_the_typical_ones_come_first(page, collection):
-    """The nearest to the mean of their group."""
+def test_typical_images_come_first_if_no_image_is_open(page, collection):
+    """They are the nearest to the mean of their cluster."""
     _, X, target = collection
     Select(page.one("#sort")).select_by_value("distance")
 
@@ -159,22 +161,22 @@ def test_without_an_open_picture_the_typical_ones_come_first(page, collection):
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     distances = 1 - (unit * means[target]).sum(axis=1)
     expected = [f"photo {i:02}.png" if i != 5 else EVIL for i in np.argsort(distances)]
-    shown = page.names()
-    assert shown[-1] == "broken.jpg"
-    ranks = [expected.index(name) for name in shown[:-1]]
+    names = page.names()
+    assert names[-1] == "broken.jpg"
+    ranks = [expected.index(name) for name in names[:-1]]
     assert np.abs(np.diff(np.sort(distances)[ranks])).min() >= 0
     assert (np.diff(np.sort(distances)[ranks]) > -1e-5).all()
 
 
-def test_neighbours_lead_on_and_back(page, collection):
-    """Each shows its own, the nearest first."""
+def test_neighbors_can_be_opened_in_turn(page, collection):
+    """Back returns to the image before, and neighbors are sorted by distance."""
     _, X, _ = collection
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
     nearest = np.argsort(-unit @ unit[0])[1]
 
     page.click(".card button")
     assert page.texts("#name") == ["photo 00.png"]
-    assert page.texts("#near") == ["Neighbours"]
+    assert page.texts("#near") == ["Neighbors"]
     assert not page.one("#back").is_enabled()
     page.click("#neighbors button")
     assert page.texts("#name") == [f"photo {nearest:02}.png"]
@@ -184,16 +186,16 @@ def test_neighbours_lead_on_and_back(page, collection):
     assert page.one("#hint").is_displayed()
 
 
-def test_a_broken_image_says_so(page):
-    """In its card and when it is opened; it was not searched."""
+def test_a_broken_image_is_shown_as_unreadable(page):
+    """Its card shows the reason, and it was not searched for neighbors."""
     page.run("document.querySelectorAll('.card button')[24].click()")
 
     assert page.texts(".card .reason")[0].startswith("unreadable: ")
     assert page.texts("#near") == ["Not searched"]
 
 
-def test_it_works_by_keyboard(page):
-    """Arrows, Enter, Backspace, Escape and the slash."""
+def test_it_works_with_the_keyboard(page):
+    """The keys are arrows, Enter, Backspace, Escape, End and the slash."""
     page.press(Keys.ARROW_RIGHT)
     page.press(Keys.ARROW_RIGHT)
     page.press(Keys.ARROW_RIGHT)
@@ -217,8 +219,8 @@ def test_it_works_by_keyboard(page):
     assert page.names() == ["photo 03.png"]
 
 
-def test_keys_are_explained(page):
-    """By the question mark, or the button."""
+def test_the_question_mark_shows_the_shortcuts(page):
+    """Escape hides them again."""
     page.press("?")
 
     assert page.one("#help").is_displayed()
@@ -228,7 +230,7 @@ def test_keys_are_explained(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_light_or_dark(scheme, page):
-    """As the system prefers, until the button is used."""
+    """The system decides until the button is used."""
     page.prefer(scheme)
     brightness = (
         "return getComputedStyle(document.body).backgroundColor"
@@ -240,8 +242,8 @@ def test_it_is_light_or_dark(scheme, page):
     assert (page.run(brightness) > 0.5) == (scheme == "dark")
 
 
-def test_points_of_the_map_open_pictures(page):
-    """Under the pointer the picture is shown, a click opens it."""
+def test_points_of_the_map_open_images(page):
+    """Hovering shows the image of a point, and a click opens it."""
     page.click("[data-view=map]")
     x, y = page.run(
         "const box = document.querySelector('canvas').getBoundingClientRect();"
@@ -260,11 +262,11 @@ def test_points_of_the_map_open_pictures(page):
     pointer.click().perform()
     assert page.texts("#name") == [name]
     pointer.reset_actions()
-    assert page.complaints() == []
+    assert page.console_messages() == []
 
 
-def test_queries_show_their_answers(page):
-    """Or say that there are none."""
+def test_queries_show_their_results(page):
+    """An empty result and an unreadable query are shown as such."""
     page.click("[data-view=queries]")
     page.wait("return document.querySelectorAll('.query figure').length === 3")
 
@@ -279,7 +281,7 @@ def test_queries_show_their_answers(page):
 
 
 def test_it_fits_on_a_phone(page):
-    """Nothing is wider than the screen, and fingers find the buttons."""
+    """Nothing is wider than the screen, and buttons are large enough for fingers."""
     page.resize(390, 844, is_phone=True)
     page.driver.refresh()
 
@@ -301,8 +303,8 @@ def test_it_fits_on_a_phone(page):
     assert not page.one("#panel").is_displayed()
 
 
-def test_links_show_the_originals(collection, open_page):
-    """And nothing outside their folder is asked for."""
+def test_links_show_the_original_files(collection, open_page):
+    """Nothing outside their folder is requested."""
     paths, _, _ = collection
     folder = paths[0].parent
     page = open_page(
@@ -321,8 +323,8 @@ def test_links_show_the_originals(collection, open_page):
     assert all(url.startswith(folder.as_uri()) for url in requests)
 
 
-def test_of_many_pictures_few_are_in_the_document(tmp_path, open_page):
-    """Those near the window, also after scrolling; so a large page opens at once."""
+def test_only_images_near_the_window_are_in_the_document(tmp_path, open_page):
+    """A large page opens at once, and scrolling replaces the images."""
     picture = np.full((16, 16, 3), 128, dtype=np.uint8)
     page = open_page(write_gallery(tmp_path / "many.html", [picture] * 5000))
 
@@ -339,8 +341,10 @@ def test_of_many_pictures_few_are_in_the_document(tmp_path, open_page):
 
 
 @pytest.mark.parametrize("n_images", [1, 2])
-def test_few_pictures_are_a_page_too(n_images, pictures, tmp_path, open_page):
-    """Without groups, neighbours or a map there are no controls for them."""
+def test_a_page_may_have_few_images_and_nothing_else(
+    n_images, pictures, tmp_path, open_page
+):
+    """There are no controls for clusters, neighbors or a map then."""
     page = open_page(write_gallery(tmp_path / "few.html", pictures[:n_images]))
 
     page.wait(IS_LOADED)
@@ -350,4 +354,4 @@ def test_few_pictures_are_a_page_too(n_images, pictures, tmp_path, open_page):
     assert page.texts("#sort option:not([hidden])") == ["given order", "name"]
     page.click(".card button")
     assert not page.one("#near").is_displayed()
-    assert page.complaints() == []
+    assert page.console_messages() == []

@@ -1,4 +1,4 @@
-"""Tests of drawing groups, by what stands where."""
+"""Tests of drawing clusters, by the positions of images and texts."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,31 +20,31 @@ def _texts(display):
     return [text.get_text() for text in display.ax_.texts]
 
 
-def test_groups_come_by_number_and_no_group_last(pictures):
-    """Sizes count what is not shown, too."""
+def test_clusters_are_in_the_order_of_their_labels(pictures):
+    """Images in no cluster come last, and titles count images that are not drawn."""
     labels = [1, 0, 0, 0, -1, 1, 0, 2, 0, 0, 0, -1]
 
     display = ClusterDisplay.from_predictions(pictures, labels, n_images=3).plot()
 
     assert _texts(display) == [
-        "group 0: 7 images, 3 shown",
-        "group 1: 2 images",
-        "group 2: 1 image",
-        "no group: 2 images",
+        "cluster 0: 7 images, 3 shown",
+        "cluster 1: 2 images",
+        "cluster 2: 1 image",
+        "no cluster: 2 images",
     ]
     assert len(display.ax_.images) == 3 + 2 + 1 + 2
 
 
-def test_all_negative_labels_are_no_group(pictures):
-    """As on a map and in a gallery."""
+def test_all_negative_labels_mean_no_cluster(pictures):
+    """Maps and galleries treat them in the same way."""
     display = ClusterDisplay.from_predictions(pictures[:4], [0, -1, -2, -9])
 
     assert display.sizes == {0: 1, -1: 3}
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
-def test_takes_every_kind_of_integers(dtype, pictures):
-    """Small and unsigned ones, too."""
+def test_labels_may_have_any_integer_dtype(dtype, pictures):
+    """Replacing negative labels must not overflow."""
     labels = np.array([2, 0, 0, 2], dtype=dtype)
 
     display = ClusterDisplay.from_predictions(pictures[:4], labels)
@@ -53,43 +53,45 @@ def test_takes_every_kind_of_integers(dtype, pictures):
 
 
 def test_the_most_typical_come_first(pictures):
-    """By distance from the centre of their group."""
+    """Images are sorted by their distance to the center of their cluster."""
     distances = np.arange(12)[::-1]
 
     display = ClusterDisplay.from_predictions(
         pictures, np.zeros(12, int), distances=distances, n_images=4
     )
 
-    assert [id(image) for image in display.groups[0]] == [
+    assert [id(image) for image in display.clusters[0]] == [
         id(pictures[i]) for i in (11, 10, 9, 8)
     ]
 
 
 def test_from_estimator_shows_the_most_typical_first(pictures):
-    """The image nearest to the centre of its group."""
+    """The first image is the nearest to the mean of its cluster."""
     X = ColorHistogramEmbedder().fit_transform(pictures)
     clusterer = ImageClusterer(3, random_state=0).fit(X)
 
     display = ClusterDisplay.from_estimator(clusterer, X, images=pictures)
 
-    for label, group in display.groups.items():
+    for label, images in display.clusters.items():
         members = np.flatnonzero(clusterer.labels_ == label)
-        from_center = np.linalg.norm(X[members] - X[members].mean(axis=0), axis=1)
-        assert group[0] is pictures[members[from_center.argmin()]]
+        to_center = np.linalg.norm(X[members] - X[members].mean(axis=0), axis=1)
+        assert images[0] is pictures[members[to_center.argmin()]]
     assert [*display.sizes.values()] == clusterer.cluster_sizes_.tolist()
 
 
 def test_from_estimator_takes_a_pipeline_and_images(pictures):
-    """From files to sheets in one call."""
-    grouper = make_pipeline(ColorHistogramEmbedder(), ImageClusterer(2, random_state=0))
+    """Images are embedded, clustered and selected in one call."""
+    pipeline = make_pipeline(
+        ColorHistogramEmbedder(), ImageClusterer(2, random_state=0)
+    )
 
-    display = ClusterDisplay.from_estimator(grouper.fit(pictures), pictures)
+    display = ClusterDisplay.from_estimator(pipeline.fit(pictures), pictures)
 
     assert sum(display.sizes.values()) == 12
 
 
 class _Clusterer:
-    """Two groups at 0 and 10 on a line; what is farther than 2 from both is noise."""
+    """Two clusters at 0 and 10 on a line. Rows farther than 2 from both are noise."""
 
     centers = np.array([[0.0, 10.0]])
 
@@ -102,20 +104,20 @@ class _Clusterer:
         return np.where(near, distances.argmin(axis=1) if near.any() else 0, -1)
 
 
-def test_noise_is_a_sheet_of_its_own_nearest_to_a_group_first(pictures):
-    """To see at once whether too much was left out; unreadable images come last."""
+def test_noise_is_sorted_by_distance_to_the_nearest_cluster(pictures):
+    """Images that look like members are first, unreadable images are last."""
     X = [[0.1], [10.0], [np.nan], [90.0], [4.0], [0.0], [12.5]]
 
     display = ClusterDisplay.from_estimator(_Clusterer(), X, images=pictures[:7])
 
-    shown = {n: [id(image) for image in group] for n, group in display.groups.items()}
+    selected = {n: [id(image) for image in c] for n, c in display.clusters.items()}
     rows = {0: [5, 0], 1: [1], -1: [6, 4, 3, 2]}
-    assert shown == {n: [id(pictures[i]) for i in row] for n, row in rows.items()}
-    assert _texts(display.plot())[-1] == "no group: 4 images"
+    assert selected == {n: [id(pictures[i]) for i in row] for n, row in rows.items()}
+    assert _texts(display.plot())[-1] == "no cluster: 4 images"
 
 
 def test_noise_alone_is_drawn(pictures):
-    """A clusterer that finds no group has distances of width 0."""
+    """A clusterer that finds no clusters returns distances without columns."""
     clusterer = _Clusterer()
     clusterer.centers = np.empty((1, 0))
 
@@ -123,12 +125,12 @@ def test_noise_alone_is_drawn(pictures):
         clusterer, np.ones((3, 1)), images=pictures[:3]
     ).plot()
 
-    assert _texts(display) == ["no group: 3 images"]
+    assert _texts(display) == ["no cluster: 3 images"]
     assert len(display.ax_.images) == 3
 
 
 def test_from_estimator_takes_a_clusterer_that_leaves_images_out(pictures):
-    """Noise is no member of the last group."""
+    """The label -1 must not index the last cluster."""
     X = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [8.0], [30.0], [np.nan]])
     clusterer = ImageClusterer(
         algorithm="dbscan", algorithm_params={"eps": 1.0, "min_samples": 2}
@@ -137,26 +139,26 @@ def test_from_estimator_takes_a_clusterer_that_leaves_images_out(pictures):
     display = ClusterDisplay.from_estimator(clusterer, X, images=pictures[:9])
 
     assert display.sizes == {0: 3, 1: 3, -1: 3}
-    assert [id(image) for image in display.groups[-1]] == [
+    assert [id(image) for image in display.clusters[-1]] == [
         id(pictures[i]) for i in (6, 7, 8)
     ]
 
 
 def test_takes_clusterers_of_scikit_learn(pictures):
-    """Also one whose output was set to pandas."""
+    """The output of `transform` may be a DataFrame."""
     X = ColorHistogramEmbedder().fit_transform(pictures)
     kmeans = KMeans(2, n_init=1, random_state=0).set_output(transform="pandas").fit(X)
 
     display = ClusterDisplay.from_estimator(kmeans, X, images=pictures, n_images=1)
 
     nearest = kmeans.transform(X).to_numpy().argmin(axis=0)
-    assert [id(display.groups[n][0]) for n in (0, 1)] == [
+    assert [id(display.clusters[n][0]) for n in (0, 1)] == [
         id(pictures[i]) for i in nearest
     ]
 
 
-def test_sheets_wrap_and_do_not_overlap(pictures):
-    """Every picture has a place of its own, below the title of its group."""
+def test_images_wrap_into_rows_without_overlap(pictures):
+    """Each image has a cell of its own, below the title of its cluster."""
     labels = np.repeat([0, 1], 6)
 
     display = ClusterDisplay.from_predictions(pictures, labels).plot(n_columns=4)
@@ -172,8 +174,8 @@ def test_sheets_wrap_and_do_not_overlap(pictures):
 
 
 @pytest.mark.parametrize("n_images", [1, 12])
-def test_one_picture_is_a_sheet(n_images, pictures):
-    """Fewer images than places are no reason to fail."""
+def test_one_image_is_a_cluster(n_images, pictures):
+    """A cluster may have fewer images than the grid has columns."""
     display = ClusterDisplay.from_predictions(
         pictures[:1], [0], n_images=n_images
     ).plot()
@@ -182,7 +184,7 @@ def test_one_picture_is_a_sheet(n_images, pictures):
 
 
 def test_draws_on_given_axes(pictures):
-    """A figure of the caller's own."""
+    """The caller may place the display in an existing figure."""
     figure, ax = plt.subplots()
 
     display = ClusterDisplay.from_predictions(pictures, np.zeros(12, int)).plot(ax=ax)
@@ -191,7 +193,7 @@ def test_draws_on_given_axes(pictures):
     assert display.figure_ is figure
 
 
-def test_bad_parameters_are_refused(pictures):
+def test_invalid_parameters_raise_an_error(pictures):
     """The message names the parameter."""
     labels = np.zeros(12, int)
 
@@ -201,6 +203,8 @@ def test_bad_parameters_are_refused(pictures):
         ClusterDisplay.from_predictions(pictures, labels[:3])
     with pytest.raises(ValueError, match="labels must be integers"):
         ClusterDisplay.from_predictions(pictures, ["zebra"] * 12)
+    with pytest.raises(ValueError, match="images=None needs a Pipeline"):
+        ClusterDisplay.from_estimator(KMeans(2), np.eye(12))
     with pytest.raises(TypeError, match="use from_predictions"):
         ClusterDisplay.from_estimator(
             AgglomerativeClustering(2), np.eye(12), images=pictures

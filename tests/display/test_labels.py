@@ -1,4 +1,4 @@
-"""Tests of labels of groups and their names, as maps and galleries take them."""
+"""Tests of labels and their names, as maps and galleries take them."""
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,8 @@ from imgsim.display._labels import as_label_column, name_label
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, object, "Int64"], ids=str)
-def test_integers_are_integers_wherever_they_come_from(dtype):
-    """All below zero are in no group."""
+def test_integers_of_every_dtype_are_labels(dtype):
+    """Every negative label becomes -1, which means no cluster."""
     column = as_label_column(pd.Series([3, 0, -7], dtype=dtype))
 
     assert column.dtype.kind == "i"
@@ -18,13 +18,13 @@ def test_integers_are_integers_wherever_they_come_from(dtype):
 
 
 def test_unsigned_integers_keep_their_values():
-    """There is nothing below zero."""
+    """They must not be converted to signed integers."""
     assert_array_equal(as_label_column(np.array([2**63, 0], np.uint64)), [2**63, 0])
 
 
 @pytest.mark.parametrize("dtype", [str, object], ids=str)
 def test_names_are_strings(dtype):
-    """Of fixed width, whatever they were."""
+    """Objects and strings give the same column."""
     column = as_label_column(np.array(["zebra", "a"], dtype=dtype))
 
     assert column.dtype.kind == "U"
@@ -32,7 +32,7 @@ def test_names_are_strings(dtype):
 
 
 @pytest.mark.parametrize(
-    ("labels", "found"),
+    ("labels", "dtype"),
     [
         ([0.5, 1.0], "float64"),
         (["a", 1, None], "object"),
@@ -40,18 +40,19 @@ def test_names_are_strings(dtype):
     ],
     ids=str,
 )
-def test_other_labels_are_refused(labels, found):
-    """The message says what they are."""
+def test_other_labels_are_refused(labels, dtype):
+    """The message names their dtype."""
     labels = labels if isinstance(labels, pd.Series) else np.array(labels)
 
-    with pytest.raises(ValueError, match=f"integers or strings; got dtype {found}"):
+    with pytest.raises(ValueError, match=f"integers or strings; got dtype {dtype}"):
         as_label_column(labels)
 
 
 @pytest.mark.parametrize(
     "names", [["a", "b"], np.array(["a", "b"]), {0: "a", 9: "z"}], ids=str
 )
-def test_a_label_without_a_name_has_its_number(names):
-    """Whether names are listed or looked up."""
-    assert [name_label(n, names) for n in (0, 5, -1)] == ["a", "group 5", "no group"]
-    assert name_label(0, None) == "group 0"
+def test_a_label_without_a_name_is_numbered(names):
+    """Names may be a sequence or a mapping."""
+    expected = ["a", "cluster 5", "no cluster"]
+    assert [name_label(n, names) for n in (0, 5, -1)] == expected
+    assert name_label(0, None) == "cluster 0"

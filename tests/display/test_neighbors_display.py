@@ -1,8 +1,9 @@
-"""Tests of drawing neighbours, by what stands where."""
+"""Tests of drawing neighbors, by the positions of images and texts."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.pipeline import make_pipeline
 
 from imgsim import ColorHistogramEmbedder, SimilarityIndex
@@ -17,7 +18,7 @@ def _close_figures():
 
 @pytest.fixture
 def index():
-    """Return an index of five rows on a line, at 0, 1, 2, 3 and 9."""
+    """Return an index of five embeddings on a line, at 0, 1, 2, 3 and 9."""
     rows = np.array([[0.0], [1.0], [2.0], [3.0], [9.0]])
     ids = [f"id {i}" for i in range(5)]
     return SimilarityIndex(n_neighbors=3, metric="euclidean").fit(rows, ids=ids)
@@ -27,8 +28,8 @@ def _texts(display):
     return [text.get_text() for text in display.ax_.texts]
 
 
-def test_neighbours_stand_right_of_their_query_by_rank(index, pictures):
-    """With rank and distance; the query is on the left."""
+def test_neighbors_are_right_of_their_query_by_rank(index, pictures):
+    """Each has a caption with its rank and distance."""
     display = NeighborsDisplay.from_index(
         index, [[1.1]], query_images=pictures[5:6], images=pictures[:5]
     ).plot()
@@ -40,7 +41,7 @@ def test_neighbours_stand_right_of_their_query_by_rank(index, pictures):
 
 
 def test_the_right_pictures_are_drawn(index, pictures):
-    """By row of the index, whatever its ids are."""
+    """Images belong to rows of the index, whatever its ids are."""
     display = NeighborsDisplay.from_index(
         index, [[8.0]], query_images=pictures[5:6], images=pictures[:5], n_neighbors=2
     ).plot()
@@ -51,8 +52,8 @@ def test_the_right_pictures_are_drawn(index, pictures):
         np.testing.assert_array_equal(image.get_array(), expected)
 
 
-def test_an_empty_answer_is_given_in_words(index, pictures):
-    """Beside the query, not instead of the row."""
+def test_an_empty_result_is_stated_beside_the_query(index, pictures):
+    """The query is drawn even if it has no neighbors."""
     display = NeighborsDisplay.from_index(
         index,
         [[5.9], [1.0]],
@@ -70,8 +71,8 @@ def test_an_empty_answer_is_given_in_words(index, pictures):
     ]
 
 
-def test_what_the_threshold_leaves_out_is_shown_with_the_reason(index, pictures):
-    """Faded, right of the neighbours: of the three nearest of 2.2, one is too far."""
+def test_images_beyond_the_threshold_are_faded(index, pictures):
+    """One of the three nearest images of 2.2 is too far, and follows after a gap."""
     display = NeighborsDisplay.from_index(
         index,
         [[2.2]],
@@ -90,15 +91,15 @@ def test_what_the_threshold_leaves_out_is_shown_with_the_reason(index, pictures)
 
 
 def test_nothing_is_left_out_without_a_threshold(index, pictures):
-    """All of the nearest are neighbours."""
+    """All of the nearest images are neighbors."""
     display = NeighborsDisplay.from_index(index, images=pictures[:5])
 
     assert display.left_out_images == [[]] * 5
-    assert [len(found) for found in display.neighbor_images] == [3] * 5
+    assert [len(images) for images in display.neighbor_images] == [3] * 5
 
 
-def test_a_distance_just_beyond_the_threshold_is_told_from_it():
-    """0.350 > 0.350 would be a riddle."""
+def test_a_distance_just_beyond_the_threshold_has_a_special_caption():
+    """Rounded numbers would give the false statement 0.350 > 0.350."""
     display = NeighborsDisplay(
         query_images=[np.zeros((4, 4), np.uint8)],
         neighbor_images=[[]],
@@ -111,8 +112,8 @@ def test_a_distance_just_beyond_the_threshold_is_told_from_it():
     assert _texts(display)[1:3] == ["just > 0.350", "12.000 > 0.350"]
 
 
-def test_some_rows_of_the_collection_may_ask(index, pictures):
-    """Each without itself, whatever the ids are."""
+def test_some_rows_of_the_index_can_be_queries(index, pictures):
+    """Each is excluded from its own result, whatever the ids are."""
     display = NeighborsDisplay.from_index(
         index, images=pictures[:5], rows=[4, 0], n_neighbors=2
     )
@@ -121,7 +122,7 @@ def test_some_rows_of_the_collection_may_ask(index, pictures):
         id(pictures[4]),
         id(pictures[0]),
     ]
-    assert [[id(image) for image in found] for found in display.neighbor_images] == [
+    assert [[id(image) for image in images] for images in display.neighbor_images] == [
         [id(pictures[3]), id(pictures[2])],
         [id(pictures[1]), id(pictures[2])],
     ]
@@ -129,8 +130,8 @@ def test_some_rows_of_the_collection_may_ask(index, pictures):
         NeighborsDisplay.from_index(index, images=pictures[:5], rows=[5])
 
 
-def test_some_of_the_queries_may_be_shown(index, pictures):
-    """Chosen by the same parameter."""
+def test_some_rows_of_X_can_be_queries(index, pictures):
+    """The parameter `rows` selects them, too."""
     display = NeighborsDisplay.from_index(
         index,
         [[0.0], [9.0], [3.0]],
@@ -145,8 +146,8 @@ def test_some_of_the_queries_may_be_shown(index, pictures):
 
 
 @pytest.mark.parametrize("max_distance", [np.nan, "near", -1], ids=str)
-def test_a_threshold_that_is_none_is_refused(max_distance, index, pictures):
-    """With the value."""
+def test_an_invalid_threshold_is_refused(max_distance, index, pictures):
+    """The message contains the value."""
     with pytest.raises(ValueError, match=r"max_distance=.* must be a number"):
         NeighborsDisplay.from_index(
             index, images=pictures[:5], max_distance=max_distance
@@ -154,7 +155,7 @@ def test_a_threshold_that_is_none_is_refused(max_distance, index, pictures):
 
 
 def test_an_unreadable_query_was_not_searched(index, pictures):
-    """To say that nothing is similar would be false."""
+    """The statement that nothing is similar to it would be wrong."""
     display = NeighborsDisplay.from_index(
         index, [[np.nan]], query_images=["missing.jpg"], images=pictures[:5]
     ).plot()
@@ -163,12 +164,12 @@ def test_an_unreadable_query_was_not_searched(index, pictures):
     assert "no similar images" not in _texts(display)
 
 
-def test_without_queries_each_image_is_one(index, pictures):
-    """And none is its own neighbour."""
+def test_without_queries_each_image_is_a_query(index, pictures):
+    """No image is its own neighbor."""
     display = NeighborsDisplay.from_index(index, images=pictures[:5], n_neighbors=1)
 
     assert display.query_images is not None
-    assert [len(found) for found in display.neighbor_images] == [1] * 5
+    assert [len(images) for images in display.neighbor_images] == [1] * 5
     assert [distances.tolist() for distances in display.distances] == [
         [1.0],
         [1.0],
@@ -179,18 +180,18 @@ def test_without_queries_each_image_is_one(index, pictures):
 
 
 def test_from_estimator_embeds_and_searches(pictures):
-    """A pipeline from images to neighbours."""
-    finder = make_pipeline(ColorHistogramEmbedder(), SimilarityIndex(n_neighbors=1))
-    finder.fit(pictures)
+    """The estimator is a pipeline of an embedder and an index."""
+    pipeline = make_pipeline(ColorHistogramEmbedder(), SimilarityIndex(n_neighbors=1))
+    pipeline.fit(pictures)
 
-    display = NeighborsDisplay.from_estimator(finder, pictures[2:4], images=pictures)
+    display = NeighborsDisplay.from_estimator(pipeline, pictures[2:4], images=pictures)
 
     assert display.neighbor_images[0][0] is pictures[2]
     assert display.neighbor_images[1][0] is pictures[3]
 
 
-def test_from_estimator_wants_a_pipeline_with_an_index(pictures):
-    """The message names the other constructor."""
+def test_from_estimator_needs_a_pipeline_with_an_index(pictures):
+    """The message names the alternative."""
     with pytest.raises(TypeError, match="use from_index"):
         NeighborsDisplay.from_estimator(SimilarityIndex(), pictures, images=pictures)
 
@@ -202,8 +203,8 @@ def test_from_estimator_wants_a_pipeline_with_an_index(pictures):
         (slice(5), slice(2), "query_images holds 2 images for 1 rows of X"),
     ],
 )
-def test_lengths_have_to_agree(images, queries, message, index, pictures):
-    """A picture of another row would be a lie."""
+def test_lengths_must_agree(images, queries, message, index, pictures):
+    """Otherwise, images would be drawn for the wrong rows."""
     with pytest.raises(ValueError, match=message):
         NeighborsDisplay.from_index(
             index, [[0.0]], images=pictures[images], query_images=pictures[queries]
@@ -211,7 +212,7 @@ def test_lengths_have_to_agree(images, queries, message, index, pictures):
 
 
 def test_draws_on_given_axes(index, pictures):
-    """A figure of the caller's own, which is neither shown nor changed in size."""
+    """The caller may place the display in an existing figure."""
     figure, (left, _) = plt.subplots(1, 2)
 
     display = NeighborsDisplay.from_index(index, images=pictures[:5]).plot(ax=left)
@@ -221,10 +222,8 @@ def test_draws_on_given_axes(index, pictures):
     assert len(figure.axes) == 2
 
 
-def test_names_are_shown_as_they_are(pictures, tmp_path):
-    """Dollar signs are no formula, and a missing glyph is no warning."""
-    from PIL import Image
-
+def test_names_are_drawn_literally(pictures, tmp_path):
+    """Dollar signs do not start a formula, and a missing glyph does not warn."""
     path = tmp_path / "a$b$_{\N{HIRAGANA LETTER A}}.png"
     Image.fromarray(pictures[0]).save(path)
     display = NeighborsDisplay(
@@ -237,8 +236,8 @@ def test_names_are_shown_as_they_are(pictures, tmp_path):
 
 
 @pytest.mark.parametrize("inches", [0.3, 2, 5])
-def test_numbers_are_never_cut(inches, index, pictures):
-    """However small the axes are; names may be, numbers would turn false."""
+def test_numbers_are_never_shortened(inches, index, pictures):
+    """Names are shortened on small axes, but a shortened number would be wrong."""
     figure = plt.figure(figsize=(inches, inches))
     display = NeighborsDisplay(
         query_images=pictures[:9],
@@ -252,14 +251,14 @@ def test_numbers_are_never_cut(inches, index, pictures):
     figure.canvas.draw()
 
 
-def test_missing_pictures_of_queries_are_asked_for(index, pictures):
-    """By the name of the parameter."""
-    with pytest.raises(ValueError, match="query_images must be given"):
+def test_missing_images_of_queries_are_refused(index, pictures):
+    """The message names the parameter."""
+    with pytest.raises(ValueError, match="query_images=None needs X=None"):
         NeighborsDisplay.from_index(index, [[0.0]], images=pictures[:5])
 
 
 def test_an_unreadable_image_is_a_placeholder(index, pictures):
-    """With the reason, and the others where they belong."""
+    """It contains the reason, and the other images are drawn normally."""
     images = [*pictures[:4], "missing.jpg"]
 
     display = NeighborsDisplay.from_index(
@@ -271,7 +270,7 @@ def test_an_unreadable_image_is_a_placeholder(index, pictures):
 
 
 def test_large_photographs_are_drawn_as_thumbnails(index, pictures):
-    """A wall of photographs must fit into memory."""
+    """A figure with many photographs must fit into memory."""
     large = np.zeros((1200, 1600, 3), dtype=np.uint8)
 
     display = NeighborsDisplay.from_index(

@@ -1,4 +1,4 @@
-"""Tests of drawing silhouettes, by what stands where."""
+"""Tests of silhouette plots, by the positions of areas and texts."""
 
 from itertools import pairwise
 
@@ -21,15 +21,15 @@ def _close_figures():
     plt.close("all")
 
 
-def _knives(display):
-    """Return left, right, top and bottom of each knife, from the top down."""
-    outlines = [knife.get_paths()[0].vertices for knife in display.ax_.collections]
+def _outlines(display):
+    """Return left, right, top and bottom of each cluster, from top to bottom."""
+    vertices = [area.get_paths()[0].vertices for area in display.ax_.collections]
     return [
-        (*np.sort(v[:, 0])[[0, -1]], v[:, 1].min(), v[:, 1].max()) for v in outlines
+        (*np.sort(v[:, 0])[[0, -1]], v[:, 1].min(), v[:, 1].max()) for v in vertices
     ]
 
 
-def _named(display):
+def _labels(display):
     return [text.get_text() for text in display.ax_.get_yticklabels()]
 
 
@@ -39,35 +39,35 @@ def _random(sizes, seed=0):
     return {"silhouettes": rng.uniform(-0.4, 1, len(labels)), "labels": labels}
 
 
-def test_a_knife_is_as_thick_as_its_group_is_large():
-    """And as long as its silhouettes; the first group is on top."""
+def test_the_height_of_a_cluster_is_its_size():
+    """Its width is the range of its silhouettes, and the first cluster is on top."""
     display = SilhouetteDisplay(
         silhouettes=[0.2, 0.5, 0.9, -0.3, 0.4], labels=[1, 0, 0, 1, 0]
     ).plot()
 
-    first, second = _knives(display)
+    first, second = _outlines(display)
     assert_allclose(first[:2], [0, 0.9])
     assert_allclose(second[:2], [-0.3, 0.2])
     assert_allclose([first[3] - first[2], second[3] - second[2]], [3, 2])
     assert first[3] < second[2]
     assert display.ax_.yaxis_inverted()
-    assert _named(display) == ["0 (3)", "1 (2)"]
+    assert _labels(display) == ["0 (3)", "1 (2)"]
 
 
-def test_the_longest_silhouette_is_on_top_of_its_knife():
-    """Each image takes one row, at the length of its silhouette."""
+def test_the_largest_silhouette_is_on_top_of_its_cluster():
+    """Each image takes one row, whose width is its silhouette."""
     display = SilhouetteDisplay(silhouettes=[0.1, 0.8, 0.4], labels=[0, 0, 0]).plot()
 
-    outline = display.ax_.collections[0].get_paths()[0].vertices
-    top = outline[:, 1].min()
+    vertices = display.ax_.collections[0].get_paths()[0].vertices
+    top = vertices[:, 1].min()
     for row, silhouette in enumerate([0.8, 0.4, 0.1]):
-        at_row = np.isclose(outline[:, 0], silhouette)
-        ends = outline[at_row, 1]
+        at_row = np.isclose(vertices[:, 0], silhouette)
+        ends = vertices[at_row, 1]
         assert_allclose([ends.min() - top, ends.max() - top], [row, row + 1])
 
 
 def test_the_mean_is_a_dashed_line():
-    """Over the images drawn, each counted once."""
+    """It is the mean over all images that are drawn."""
     display = SilhouetteDisplay(
         silhouettes=[0.5, 0.7, 0.9, -0.1, np.nan], labels=[0, 0, 0, 1, -1]
     ).plot()
@@ -76,44 +76,47 @@ def test_the_mean_is_a_dashed_line():
     assert_allclose(mean.get_xdata(), 0.5)
     assert (
         display.ax_.get_title()
-        == "mean silhouette 0.50 (dashed)\nleft out: 1 in no group"
+        == "mean silhouette 0.50 (dashed)\nleft out: 1 in no cluster"
     )
 
 
-def test_what_is_left_out_is_counted():
-    """Noise has no silhouette, whatever number stands there."""
+def test_images_that_are_left_out_are_counted():
+    """Noise has no silhouette, even if it comes with a number."""
     display = SilhouetteDisplay(
         silhouettes=[0.5, np.nan, 0.9, 0.1, np.nan, np.nan],
         labels=[0, 0, 1, -1, -1, 1],
     ).plot()
 
     assert display.ax_.get_title() == (
-        "mean silhouette 0.70 (dashed)\nleft out: 2 in no group, 2 without a silhouette"
+        "mean silhouette 0.70 (dashed)\n"
+        "left out: 2 in no cluster, 2 without a silhouette"
     )
-    assert _named(display) == ["0 (1)", "1 (1)"]
+    assert _labels(display) == ["0 (1)", "1 (1)"]
 
 
-def test_noise_alone_is_told():
-    """A report that is drawn for every clustering must not fail on one."""
+def test_noise_alone_is_drawn():
+    """A clustering may consist of noise only."""
     display = SilhouetteDisplay(silhouettes=[np.nan] * 3, labels=[-1] * 3).plot()
 
     display.figure_.canvas.draw()
 
-    assert display.ax_.get_title() == "mean silhouette unknown\nleft out: 3 in no group"
+    assert (
+        display.ax_.get_title() == "mean silhouette unknown\nleft out: 3 in no cluster"
+    )
     assert not display.ax_.collections
 
 
 @pytest.mark.parametrize("low", [-1.0, -0.02, 0.6])
-def test_nothing_is_cut(low):
-    """The axis reaches from below the smallest silhouette, or 0, to the largest."""
+def test_nothing_is_cut_off(low):
+    """The x axis includes 0, the smallest silhouette and the largest."""
     display = SilhouetteDisplay(silhouettes=[low, 0.7, 1.0], labels=[0, 0, 1]).plot()
 
     left, right = display.ax_.get_xlim()
     bottom, top = display.ax_.get_ylim()
     assert left < min(low, 0)
     assert right > 1
-    assert top <= _knives(display)[0][2]
-    assert bottom >= _knives(display)[-1][3]
+    assert top <= _outlines(display)[0][2]
+    assert bottom >= _outlines(display)[-1][3]
 
 
 @pytest.mark.parametrize(
@@ -122,8 +125,8 @@ def test_nothing_is_cut(low):
     ids=["2", "3", "12", "40", "100 uneven"],
 )
 @pytest.mark.parametrize("own", [True, False], ids=["own axes", "given axes"])
-def test_names_of_groups_do_not_overlap(sizes, own):
-    """They are left out where there is no room."""
+def test_labels_of_clusters_do_not_overlap(sizes, own):
+    """Labels without room are left out."""
     ax = None if own else plt.figure(figsize=(4, 3)).add_subplot()
 
     display = SilhouetteDisplay(**_random(list(sizes))).plot(ax=ax)
@@ -136,49 +139,44 @@ def test_names_of_groups_do_not_overlap(sizes, own):
     assert len(display.ax_.collections) == len(sizes)
 
 
-def test_all_of_twelve_groups_are_named():
-    """The figure grows with the number of groups, up to a page."""
-    heights = [
-        SilhouetteDisplay(**_random([10] * n)).plot().figure_.get_figheight()
-        for n in (2, 12, 40, 300)
-    ]
+def test_the_figure_grows_with_the_number_of_clusters():
+    """Up to the height of a page, all clusters have labels."""
+    displays = [SilhouetteDisplay(**_random([10] * n)).plot() for n in (2, 12, 40, 100)]
 
-    assert len(_named(SilhouetteDisplay(**_random([10] * 12)).plot())) == 12
-    assert len(_named(SilhouetteDisplay(**_random([10] * 40)).plot())) == 40
-    assert heights == sorted(heights)
-    assert heights[0] < heights[1] < heights[2]
-    assert heights[-1] <= 12
+    heights = [display.figure_.get_figheight() for display in displays]
+    assert [len(_labels(display)) for display in displays[:3]] == [2, 12, 40]
+    assert heights[0] < heights[1] < heights[2] <= heights[3] <= 12
 
 
-def test_large_groups_are_drawn_with_few_points():
-    """A knife has no more steps than a figure has rows of pixels, nor fewer rows."""
+def test_large_clusters_are_drawn_with_few_points():
+    """An outline needs no more steps than a figure has rows of pixels."""
     values = _random([50_000])
 
     display = SilhouetteDisplay(**values).plot()
 
-    (knife,) = _knives(display)
+    (outline,) = _outlines(display)
     assert len(display.ax_.collections[0].get_paths()[0].vertices) < 10_000
     assert_allclose(
-        knife[:2], [values["silhouettes"].min(), values["silhouettes"].max()]
+        outline[:2], [values["silhouettes"].min(), values["silhouettes"].max()]
     )
-    assert_allclose(knife[3] - knife[2], 50_000)
+    assert_allclose(outline[3] - outline[2], 50_000)
 
 
 def test_from_predictions_computes_silhouettes(blobs):
-    """As scikit-learn does for the images in groups."""
+    """The reference is scikit-learn, for the images that are in a cluster."""
     X, y = blobs
     labels = np.where(np.arange(60) % 7 == 0, -1, y)
 
     display = SilhouetteDisplay.from_predictions(X, labels, metric="cosine")
 
-    grouped = labels >= 0
-    expected = silhouette_samples(X[grouped], labels[grouped], metric="cosine")
-    assert_allclose(display.silhouettes[grouped], expected, atol=1e-4)
-    assert np.isnan(display.silhouettes[~grouped]).all()
+    clustered = labels >= 0
+    expected = silhouette_samples(X[clustered], labels[clustered], metric="cosine")
+    assert_allclose(display.silhouettes[clustered], expected, atol=1e-4)
+    assert np.isnan(display.silhouettes[~clustered]).all()
 
 
 def test_from_estimator_shows_the_images_it_was_fitted_on(blobs):
-    """What the clusterer keeps; nothing is computed again."""
+    """The silhouettes of the clusterer are used, and not computed again."""
     X, y = blobs
     X = np.vstack([X, np.full((1, 8), np.nan, dtype=np.float32)])
     clusterer = ImageClusterer(3, random_state=0).fit(X)
@@ -188,11 +186,11 @@ def test_from_estimator_shows_the_images_it_was_fitted_on(blobs):
     assert display.silhouettes is clusterer.silhouette_samples_
     assert display.labels is clusterer.labels_
     assert_allclose(display.silhouettes[:-1], silhouette_samples(X[:-1], y), rtol=1e-3)
-    assert "left out: 1 in no group" in display.plot().ax_.get_title()
+    assert "left out: 1 in no cluster" in display.plot().ax_.get_title()
 
 
 def test_from_estimator_predicts_other_images(blobs):
-    """In the clusterer's own metric."""
+    """Silhouettes are computed with the metric of the clusterer."""
     X, _ = blobs
     clusterer = ImageClusterer(3, metric="cosine", random_state=0).fit(X[::2])
 
@@ -205,19 +203,21 @@ def test_from_estimator_predicts_other_images(blobs):
 
 
 def test_from_estimator_takes_a_pipeline_and_images(pictures):
-    """From files to knives, with and without embedding again."""
-    grouper = make_pipeline(ColorHistogramEmbedder(), ImageClusterer(2, random_state=0))
-    grouper.fit(pictures)
+    """The results with and without embedding the images again are equal."""
+    pipeline = make_pipeline(
+        ColorHistogramEmbedder(), ImageClusterer(2, random_state=0)
+    )
+    pipeline.fit(pictures)
 
-    kept = SilhouetteDisplay.from_estimator(grouper)
-    predicted = SilhouetteDisplay.from_estimator(grouper, pictures)
+    fitted = SilhouetteDisplay.from_estimator(pipeline)
+    predicted = SilhouetteDisplay.from_estimator(pipeline, pictures)
 
-    assert kept.labels.tolist() == predicted.labels.tolist()
-    assert_allclose(kept.silhouettes, predicted.silhouettes, atol=1e-4)
+    assert fitted.labels.tolist() == predicted.labels.tolist()
+    assert_allclose(fitted.silhouettes, predicted.silhouettes, atol=1e-4)
 
 
 def test_from_estimator_takes_clusterers_of_scikit_learn(blobs):
-    """Given rows; they keep no silhouettes."""
+    """They have no silhouettes of their own, so that X is needed."""
     X, y = blobs
     kmeans = KMeans(3, n_init=1, random_state=0).fit(X)
 
@@ -231,7 +231,7 @@ def test_from_estimator_takes_clusterers_of_scikit_learn(blobs):
 
 
 def test_draws_on_given_axes():
-    """A figure of the caller's own."""
+    """The caller may place the display in an existing figure."""
     figure, (left, _) = plt.subplots(1, 2)
 
     display = SilhouetteDisplay(**_random([3, 2])).plot(ax=left)
@@ -241,8 +241,8 @@ def test_draws_on_given_axes():
     assert len(figure.axes) == 2
 
 
-def test_bad_parameters_are_refused(blobs):
-    """The message tells which."""
+def test_invalid_parameters_raise_an_error(blobs):
+    """The message names the parameter."""
     X, y = blobs
 
     with pytest.raises(ValueError, match="labels must be integers"):

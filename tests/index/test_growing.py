@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from imgsim.index._growing import GrowingArray
+from imgsim.index._row_store import GrowingArray
 
 
 @pytest.mark.parametrize("copy", [True, False])
@@ -77,9 +77,9 @@ def test_it_takes_wider_types(first, more):
 def test_appending_costs_what_is_appended(monkeypatch):
     """All is moved a few times only, not each time."""
     moves = []
-    move_to = GrowingArray._move_to
+    reallocate = GrowingArray._reallocate
     monkeypatch.setattr(
-        GrowingArray, "_move_to", lambda *args: moves.append(1) or move_to(*args)
+        GrowingArray, "_reallocate", lambda *args: moves.append(1) or reallocate(*args)
     )
     array = GrowingArray(np.zeros(100))
 

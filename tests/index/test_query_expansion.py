@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from searching import make_search
 
-from imgsim.index._query_expansion import expand
+from imgsim.index._query_expansion import add_neighbors
 
 # Of unit length but the second, at 0, 60 and 120 degrees.
 X = np.array([[1, 0], [1, 3**0.5], [-0.5, 0.75**0.5]])
@@ -14,7 +14,7 @@ QUERY = np.array([[5.0, 0.0]])
 
 def _expanded(vectors, distances, positions, expansion_power):
     collection = make_search(X, vectors, "cosine")[1]
-    return expand(
+    return add_neighbors(
         vectors,
         np.array(distances, float),
         np.array(positions),

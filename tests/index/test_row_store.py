@@ -158,7 +158,7 @@ class ExactLife(_Life):
         """Add rows, named by the next numbers if all names are numbers."""
         rows = np.array(rows, dtype=self.dtype)
         if not all(isinstance(name, int) for name in self.known):
-            with pytest.raises(ValueError, match="ids must be given"):
+            with pytest.raises(ValueError, match="ids must be passed"):
                 self.index.add(rows, y=self.labels(rows))
             return
         self.index.add(rows, y=self.labels(rows))
@@ -186,7 +186,7 @@ class ExactLife(_Life):
             with pytest.raises(KeyError, match="no row with id"):
                 self.index.remove([*names, stranger])
         elif not self.is_readable(left):
-            with pytest.raises(ValueError, match="no row that can be read"):
+            with pytest.raises(ValueError, match="no readable row"):
                 self.index.remove(names)
         else:
             self.index.remove(names)
@@ -195,7 +195,7 @@ class ExactLife(_Life):
     @rule()
     def remove_all(self):
         """Remove no row when asked for all."""
-        with pytest.raises(ValueError, match="no row that can be read"):
+        with pytest.raises(ValueError, match="no readable row"):
             self.index.remove(list(self.known))
 
     @rule(

@@ -42,7 +42,7 @@ def test_coverage_holds_for_new_distances():
 
 def test_coverage_of_nothing_is_refused():
     """No neighbour bears the label of its query."""
-    with pytest.raises(ValueError, match="no limit"):
+    with pytest.raises(ValueError, match="no distance to choose"):
         threshold_by_coverage(np.empty(0), 0.9)
 
 
@@ -72,5 +72,7 @@ def test_a_precision_out_of_reach_is_refused():
     distances = np.array([[0.1, 0.2], [0.3, 0.4]])
     right = np.array([[False, True], [True, False]])
 
-    with pytest.raises(ValueError, match=r"precision=0\.9 .* the best is 0\.667"):
+    with pytest.raises(
+        ValueError, match=r"precision=0\.9 .* the highest precision is 0\.667"
+    ):
         threshold_by_precision(distances, right, 0.9)

@@ -17,7 +17,7 @@ from sklearn import get_config
 
 from imgsim._compute.threads import count_threads, map_in_threads
 from imgsim._distance.metric import ABSOLUTE, SQUARED, Metric
-from imgsim._distance.scores import make_scorer
+from imgsim._distance.scores import make_score_function
 from imgsim.cluster.algorithms._feature_space import unit_rows
 
 Ints = NDArray[np.int64]
@@ -355,12 +355,12 @@ class _Comparison:
 
     def _compare_pairs(self, i: Ints, j: Ints) -> Floats:
         """Compare pairs of what is given in double precision."""
-        from imgsim._distance.kernels import distances_of_pairs
+        from imgsim._distance.kernels import compare_pairs
 
         shift, scale = np.zeros(len(self.X)), np.full(len(self.X), 1 / self.unit)
         compared = np.empty(len(i))
         rows = self.X, shift, scale
-        distances_of_pairs(*rows, *rows, self.kind, i, j, compared)
+        compare_pairs(*rows, *rows, self.kind, i, j, compared)
         return compared if self.kind == SQUARED else compared / self.unit
 
 
@@ -371,6 +371,6 @@ def _manhattan(
     for start in range(0, left.shape[1], _N_FEATURES):
         part = slice(start, start + _N_FEATURES)
         some = np.ascontiguousarray(left[:, part])
-        score = make_scorer(Metric("manhattan"), some, "float32", "cpu")
+        score = make_score_function(Metric("manhattan"), some, "float32", "cpu")
         found -= score(right[:, part])
     return found

@@ -1,1 +1,1 @@
-"""A page of a collection: data, templates, styles and scripts in one HTML file."""
+"""A page for the browser: data, templates, styles and scripts in one HTML file."""

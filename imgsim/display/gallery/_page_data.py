@@ -1,9 +1,9 @@
-"""What a page of pictures shows of each image, as plain lists for JSON."""
+"""The data of a gallery page about each image, as plain lists for JSON."""
 
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,100 +15,101 @@ from numpy.typing import ArrayLike, NDArray
 from imgsim._distance.metric import JACCARD, make_metric
 from imgsim._html import as_text
 from imgsim._validation import find_readable_rows
-from imgsim.display._grid import check_length
-from imgsim.display._labels import as_label_column, name_label
-from imgsim.display._projection import check_embeddings
+from imgsim.display._checks import check_embeddings, check_length
+from imgsim.display._labels import LabelNames, as_label_column, name_label
 from imgsim.images._thumbnails import thumbnail_data_uris
 from imgsim.index import SimilarityIndex
 
 _QUOTED_PATH = re.compile(r"""(?<!\w)b?(['"])((?!\1).)*[/\\].*?\1""")
 
 
-class Groups(NamedTuple):
-    """The names of groups, and the position among them of each image's own.
+class PageClusters(NamedTuple):
+    """Names of clusters, and the position of the cluster of each image among them.
 
-    `outside` is the position of what stands for no group, or None.
+    `no_cluster` is the position of the entry for images in no cluster, or None.
     """
 
     names: list[str]
     of_image: NDArray[np.int64]
-    outside: int | None = None
+    no_cluster: int | None = None
 
 
-class Pictures(NamedTuple):
-    """Where a page finds each picture, and what is wrong with those it cannot show."""
+class PageImages(NamedTuple):
+    """Addresses of images, and the reasons why others cannot be shown, by position."""
 
     addresses: list[str | None]
     reasons: dict[int, str]
 
 
 def image_names(sources: Sequence[Any], what: str = "image") -> list[str]:
-    """Return the file names of paths, and a number for each image in memory."""
+    """Return the file names of paths, and numbered names for images in memory."""
     return [_file_name(s) or f"{what} {i}" for i, s in enumerate(sources)]
 
 
-def embedded_pictures(shown: Mapping[str, Sequence[Any]], size: int) -> Pictures:
-    """Return thumbnails that are their own addresses, and why others are missing."""
-    sources = [source for part in shown.values() for source in part]
-    addresses, failures = thumbnail_data_uris(sources, size)
+def embed_images(sources: Mapping[str, Sequence[Any]], size: int) -> PageImages:
+    """Return thumbnails as data URIs, and the reasons why others are missing."""
+    all_sources = [source for part in sources.values() for source in part]
+    addresses, failures = thumbnail_data_uris(all_sources, size)
     reasons = {
-        failure.row: as_text(_without_paths(failure.reason, sources[failure.row]))
+        failure.row: as_text(
+            _without_paths(failure.reason, all_sources[failure.row])
+        )
         for failure in failures
     }
-    return Pictures(addresses, reasons)
+    return PageImages(addresses, reasons)
 
 
-def linked_pictures(shown: Mapping[str, Sequence[Any]], page: Path) -> Pictures:
-    """Return the addresses of files as seen from a page."""
+def link_images(sources: Mapping[str, Sequence[Any]], page: Path) -> PageImages:
+    """Return the addresses of files relative to a page."""
     folder = page.absolute().parent
     addresses: list[str | None] = []
-    for name, sources in shown.items():
-        for i, source in enumerate(sources):
+    for name, part in sources.items():
+        for i, source in enumerate(part):
             if not isinstance(source, str | os.PathLike):
                 raise ValueError(
-                    f"thumbnails='link' refers to files, but {name}[{i}] is of type "
-                    f"{type(source).__name__}: pass paths, or thumbnails='embed'."
+                    f"thumbnails='link' needs paths, but {name}[{i}] is of type "
+                    f"{type(source).__name__}; pass paths, or thumbnails='embed'."
                 )
             addresses.append(_address(Path(os.fsdecode(source)), folder))
-    return Pictures(addresses, {})
+    return PageImages(addresses, {})
 
 
-def make_groups(
-    labels: ArrayLike | None,
-    names: Mapping[int, str] | Sequence[str] | None,
-    n_images: int,
-) -> Groups | None:
-    """Return the groups, sorted by label; those below 0, for no group, are the last."""
+def make_clusters(
+    labels: ArrayLike | None, names: LabelNames | None, n_images: int
+) -> PageClusters | None:
+    """Return the clusters in the order of their labels, images in no cluster last."""
     if labels is None:
         if names is not None:
-            raise ValueError("label_names name labels; pass labels, too.")
+            raise ValueError("label_names needs labels; pass labels, too.")
         return None
     column = as_label_column(labels)
     check_length("images", range(n_images), len(column), "labels")
-    found, group_of = np.unique(column, return_inverse=True)
+    present, cluster_of = np.unique(column, return_inverse=True)
     if column.dtype.kind == "U":
         if names is not None:
-            raise ValueError("label_names are for integers, but labels are strings.")
-        return Groups([as_text(label) for label in found], group_of)
-    order = np.argsort(found < 0, kind="stable")
+            raise ValueError(
+                "label_names is for integer labels, but labels are strings; pass "
+                "label_names=None."
+            )
+        return PageClusters([as_text(label) for label in present], cluster_of)
+    order = np.argsort(present < 0, kind="stable")
     rank = np.argsort(order, kind="stable")
-    named = [as_text(name_label(found[i].item(), names)) for i in order]
-    outside = len(found) - 1 if found[0] < 0 else None
-    return Groups(named, rank[group_of], outside)
+    ordered_names = [as_text(name_label(present[i].item(), names)) for i in order]
+    no_cluster = len(present) - 1 if present[0] < 0 else None
+    return PageClusters(ordered_names, rank[cluster_of], no_cluster)
 
 
 def make_index(
-    X: ArrayLike | None, metric: Any, n_images: int
+    X: ArrayLike | None, metric: str | Callable[..., float], n_images: int
 ) -> SimilarityIndex | None:
-    """Return an index of the rows, or None where no image has an embedding."""
+    """Return an index of the embeddings, or None if no image has an embedding."""
     if X is None:
         return None
     rows = check_embeddings("X", X)
     check_length("images", range(n_images), len(rows), "rows of X")
     if not find_readable_rows(rows).any():
         return None
-    index: SimilarityIndex = SimilarityIndex(metric=metric).fit(X)
-    return index
+    return SimilarityIndex(metric=metric).fit(X)
 
 
 def find_neighbors(
@@ -116,88 +117,95 @@ def find_neighbors(
     n_queries: int,
     queries: ArrayLike | None = None,
     *,
-    k: int,
+    n_neighbors: int,
     max_distance: float | None,
 ) -> list[list[list[Any]] | None]:
-    """Return rows and distances of the neighbours of each query, None if unreadable.
+    """Return rows and distances of the neighbors of each query, None if unreadable.
 
-    Without queries each row of the index is one, and not its own neighbour.
+    Without queries, each indexed row is used as a query and excluded from its own
+    result.
     """
     if index is None:
         return [None] * n_queries
     readable = index.readable_
     if queries is not None:
         readable = find_readable_rows(np.asarray(queries))
-    result = index.search(queries, k, max_distance)
+    result = index.search(queries, n_neighbors, max_distance)
     return [
-        [found.tolist(), rounded(away)] if known else None
-        for found, away, known in zip(
+        [rows.tolist(), round_values(distances)] if is_readable else None
+        for rows, distances, is_readable in zip(
             result.rows, result.distances, readable, strict=True
         )
     ]
 
 
 def center_distances(
-    X: ArrayLike | None, group_of: NDArray[np.int64], metric: Any
+    X: ArrayLike | None,
+    cluster_of: NDArray[np.int64],
+    metric: str | Callable[..., float],
 ) -> list[float | None] | None:
-    """Return the distance of each image from the mean of its group.
+    """Return the distance of each image to the mean of its cluster.
 
-    A mean says nothing by a metric of sets or of SciPy's; then there are none.
+    Metrics of sets and metrics of SciPy have no meaningful mean. The result is None
+    then.
     """
     if X is None:
         return None
     rows = np.asarray(X)
-    means = make_metric(metric, None, rows)
-    if means.kind is None or means.kind == JACCARD:
+    fitted_metric = make_metric(metric, None, rows)
+    if fitted_metric.kind is None or fitted_metric.kind == JACCARD:
         return None
     distances = np.full(len(rows), np.nan)
     readable = find_readable_rows(rows)
-    for group in np.unique(group_of[readable]):
-        members = np.flatnonzero(readable & (group_of == group))
-        inside, terms = rows[members], means.describe(rows[members])
-        center = means.seen(inside, terms).mean(axis=0, keepdims=True)
-        to_center = means.between(inside, terms, center, means.describe(center))
+    for cluster in np.unique(cluster_of[readable]):
+        members = np.flatnonzero(readable & (cluster_of == cluster))
+        inside, terms = rows[members], fitted_metric.compute_terms(rows[members])
+        center = fitted_metric.transform(inside, terms).mean(axis=0, keepdims=True)
+        center_terms = fitted_metric.compute_terms(center)
+        to_center = fitted_metric.pairwise_distances(
+            inside, terms, center, center_terms
+        )
         distances[members] = to_center[:, 0]
-    return rounded(distances)
+    return round_values(distances)
 
 
-def scaled_positions(
+def scale_positions(
     positions: ArrayLike | None, n_images: int
 ) -> list[list[float] | None] | None:
-    """Return places in the unit square, in proportion; None for images without one."""
+    """Fit positions into the unit square, in proportion. NaN becomes None."""
     if positions is None:
         return None
-    places = np.asarray(positions, dtype=np.float64)
-    if places.ndim != 2 or places.shape[1] != 2:
+    points = np.asarray(positions, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(
-            f"positions must have the shape (n_images, 2); got {places.shape}."
+            f"positions must have shape (n_images, 2); got {points.shape}."
         )
-    check_length("images", range(n_images), len(places), "positions")
-    placed = np.asarray(np.isfinite(places).all(axis=1))
-    known = places[placed]
+    check_length("images", range(n_images), len(points), "positions")
+    is_finite = np.asarray(np.isfinite(points).all(axis=1))
+    known = points[is_finite]
     if len(known):
         low, high = known.min(axis=0), known.max(axis=0)
         extent = (high - low).max()
-        places = (places - (low + high) / 2) / (extent if extent > 0 else 1) + 0.5
+        points = (points - (low + high) / 2) / (extent if extent > 0 else 1) + 0.5
     return [
-        [round(x, 4), round(y, 4)] if is_placed else None
-        for (x, y), is_placed in zip(places.tolist(), placed.tolist(), strict=True)
+        [round(x, 4), round(y, 4)] if is_known else None
+        for (x, y), is_known in zip(points.tolist(), is_finite.tolist(), strict=True)
     ]
 
 
-def rounded(values: NDArray[Any]) -> list[float | None]:
-    """Return numbers with five digits; None for what JSON has no word for."""
+def round_values(values: NDArray[Any]) -> list[float | None]:
+    """Round to five digits. NaN and infinity, which JSON lacks, become None."""
     return [float(f"{v:.5g}") if math.isfinite(v) else None for v in values.tolist()]
 
 
 def _without_paths(reason: str, source: Any) -> str:
-    """Return a reason that does not tell where the file was."""
+    """Remove paths from a reason, so that the page does not reveal folders."""
     if isinstance(source, str | os.PathLike):
         with suppress(TypeError):  # a path-like object that returns no path
             path = os.fsdecode(source)
             reason = reason.replace(repr(path), "")
-            for known in (os.path.realpath(path), os.path.abspath(path)):
-                reason = reason.replace(known, "")
+            for full_path in (os.path.realpath(path), os.path.abspath(path)):
+                reason = reason.replace(full_path, "")
     return _QUOTED_PATH.sub("", reason).rstrip(" :") or "the file could not be read"
 
 

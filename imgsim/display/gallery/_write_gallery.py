@@ -1,4 +1,4 @@
-"""A page of pictures for the browser, in one file."""
+"""A page to browse a collection of images, in one HTML file."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,18 +16,18 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._atomic_file import check_target, replace_file
 from imgsim._html import as_text, render_html
 from imgsim._validation import Interval, StrOptions, validate_params
-from imgsim.display._grid import check_length
-from imgsim.display._projection import check_embeddings
+from imgsim.display._checks import check_embeddings, check_length
+from imgsim.display._labels import LabelNames
 from imgsim.display.gallery._page_data import (
-    Pictures,
+    PageImages,
     center_distances,
-    embedded_pictures,
+    embed_images,
     find_neighbors,
     image_names,
-    linked_pictures,
-    make_groups,
+    link_images,
+    make_clusters,
     make_index,
-    scaled_positions,
+    scale_positions,
 )
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
@@ -37,10 +37,10 @@ _SCRIPTS = (
     "gallery_parts.js",
     "gallery_grid.js",
     "gallery_panel.js",
-    "gallery.js",  # which uses those before it
+    "gallery.js",  # uses the scripts before it
 )
 _PACKAGE = "imgsim.display.gallery"
-_BLOCK = 64  # pictures that the page decodes at a time
+_BLOCK_SIZE = 64  # number of addresses that the page parses at a time
 
 
 @validate_params(
@@ -63,111 +63,117 @@ def write_gallery(
     *,
     index: SimilarityIndex | None = None,
     labels: ArrayLike | None = None,
-    label_names: Mapping[int, str] | Sequence[str] | None = None,
+    label_names: LabelNames | None = None,
     positions: ArrayLike | None = None,
     queries: ArrayLike | None = None,
     query_images: Any = None,
     n_neighbors: int = 12,
     max_distance: float | None = None,
     metric: str | Callable[..., float] = "cosine",
-    thumbnails: str = "embed",
+    thumbnails: Literal["embed", "link"] = "embed",
     thumbnail_size: int = 128,
     title: str = "Images",
 ) -> Path:
-    """Write a page of pictures: neighbours, groups, a map and answers to queries.
+    """Write a page of images with their neighbors, clusters, a map and search results.
 
-    The page is one file, which any browser opens without a network. A picture that is
-    clicked shows its neighbours, and they theirs. Pictures are filtered by group and
-    searched by name; all of it works by keyboard and on a phone.
+    The page is a single file that any browser opens without a network. A click on an
+    image shows its neighbors, which can be clicked in turn. Images can be filtered by
+    cluster and searched by file name. Everything works with the keyboard and on a
+    phone.
 
     Parameters
     ----------
     path : str or path-like
-        The file, which ends in ".html" or ".htm". If it exists it is replaced, with
-        the same rights, and a link to it stays one; its folder must exist.
+        File to write, whose name ends in ".html" or ".htm". Its folder must exist. An
+        existing file is replaced and keeps its permissions; a symbolic link is
+        followed.
 
     images : sequence of image sources of length n_images
-        The pictures. Those given as paths bear their file names.
+        Images of the page. Images given as paths are shown with their file names.
 
     X : array-like of shape (n_images, n_features), default=None
-        Embeddings of the images, of which the neighbours are taken; a row of NaN has
-        none.
+        Embeddings of the images, which are searched for neighbors. A row of NaN has no
+        neighbors.
 
     index : SimilarityIndex, default=None
-        A fitted index of the same rows, instead of X.
+        Fitted index of the images, as an alternative to X.
 
     labels : array-like of shape (n_images,), default=None
-        Group of each image: integers, of which those below 0 stand for no group, or
-        strings.
+        Cluster or class of each image, as an integer or a string. A negative integer
+        means that the image is in no cluster.
 
     label_names : mapping of int to str or sequence of str, default=None
-        Name of each group, by its label, if labels are integers. None counts them.
+        Names of integer labels. None numbers the clusters.
 
     positions : array-like of shape (n_images, 2), default=None
-        Where each image is on a map, such as `positions` of an `EmbeddingMapDisplay`.
-        None draws no map; an image at NaN is left out of it.
+        Position of each image on a map, such as `positions` of an
+        `EmbeddingMapDisplay`. NaN leaves an image out of the map. None draws no map.
 
     queries : array-like of shape (n_queries, n_features), default=None
-        Embeddings that are looked up in X or `index`, each a row of answers.
+        Embeddings of queries to search for in X or `index`. The page shows the
+        neighbors of each query in a row.
 
     query_images : sequence of image sources of length n_queries, default=None
-        The queries as images.
+        Images of the queries.
 
     n_neighbors : int, default=12
-        Largest number of neighbours of an image or a query.
+        Maximum number of neighbors of an image or a query.
 
     max_distance : float, default=None
-        Largest distance of a neighbour, at least 0. None sets no limit.
+        Largest distance of a neighbor, at least 0. None sets no limit.
 
     metric : str or callable, default="cosine"
-        Distance between rows of X, as in :class:`~imgsim.SimilarityIndex`. An index
-        has its own.
+        Distance between rows of X, as in :class:`~imgsim.SimilarityIndex`. Not used if
+        `index` is given, which has its own metric.
 
     thumbnails : {"embed", "link"}, default="embed"
-        Whether the page holds small copies of the images, or refers to the files where
-        they are, relative to its folder. Images must be paths then, and are not read.
+        Whether the page contains thumbnails, or links to the image files relative to
+        its folder. Links require that all images are given as paths. The images are
+        not read then.
 
     thumbnail_size : int, default=128
-        Longer side of the copies in pixels, 16 to 1024.
+        Longer side of a thumbnail in pixels, 16 to 1024.
 
     title : str, default="Images"
-        Heading of the page.
+        Title of the page.
 
     Returns
     -------
     path : Path
-        The file.
+        Path of the file.
 
     Raises
     ------
     ValueError
-        If lengths differ, labels are neither integers nor strings or some are missing,
-        names come without labels, X and `index` are both given, or neither while there
-        are queries or a `max_distance`, queries come without images, X or queries have
-        another shape, or images are linked to that are no paths.
+        If arguments differ in length or number of features, if labels are missing or
+        neither integers nor strings, if `label_names` is given without labels, if both
+        X and `index` are given, if `queries` or `max_distance` are given without X or
+        `index`, if `queries` and `query_images` are not given together, or if
+        `thumbnails="link"` and an image is not a path.
 
     TypeError
-        If X or queries are sparse.
+        If X or `queries` is sparse.
 
     OSError
-        If the file cannot be written. Then the old one stays as it is.
+        If the file cannot be written. An existing file is left unchanged.
 
     See Also
     --------
-    NeighborsDisplay : Queries and their neighbours as a figure.
-    ClusterDisplay : Groups of images as a figure.
+    NeighborsDisplay : Queries with their nearest neighbors, as a figure.
+    ClusterDisplay : The most typical images of each cluster, as a figure.
 
     Notes
     -----
-    An unreadable image is a grey card that says why; in a page of links, one that the
-    browser cannot show. Names and labels are text, whatever they hold, and the page
-    forbids itself scripts and addresses other than its own. A page of copies holds no
-    paths and no link to the originals, so that it can be given away alone.
+    An unreadable image is shown as a gray card with the reason; with links, the browser
+    reports only that it cannot show the file. Names and labels are shown as text, even
+    if they contain HTML. The content security policy of the page forbids other scripts
+    and, except for linked images, all requests. A page with embedded thumbnails
+    contains neither paths of files nor links to them, so that it can be shared.
 
-    Every image is read once, and its copies take about 5 KB each at 128 pixels; the
-    page is made in memory. Images are sorted by distance from the mean of their group,
-    where X and labels are given and the metric has means; from an open picture only
-    its `n_neighbors` neighbours have a distance, and come first.
+    Each image is read once. A thumbnail of 128 pixels takes about 5 KB, and the page is
+    assembled in memory. Images can be sorted by their distance to the mean of their
+    cluster, if X and labels are given and the metric has a mean. While an image is
+    open, its neighbors come first instead, as only their distances are known.
 
     Examples
     --------
@@ -187,39 +193,42 @@ def write_gallery(
     ('photos.html', True)
     """
     target, images = _checked_target(path), check_image_sources(images)
-    groups = make_groups(labels, label_names, len(images))
-    if X is None and index is None and max_distance is not None:
-        raise ValueError("max_distance is of neighbours in X or index; pass one.")
-    if index is None:
-        index = make_index(X, metric, len(images))
-    elif X is not None:
-        raise ValueError("X and index are both given; pass one of them.")
-    else:
-        check_is_fitted(index)
-        check_length("images", images, index.n_samples_fit_, "rows of the index")
-    search = partial(find_neighbors, index, k=n_neighbors, max_distance=max_distance)
-    data = {
+    clusters = make_clusters(labels, label_names, len(images))
+    has_neighbors = X is not None or index is not None
+    if max_distance is not None and not has_neighbors:
+        raise ValueError(
+            f"max_distance={max_distance} needs X or index to find neighbors; pass one."
+        )
+    search = partial(
+        find_neighbors,
+        _checked_index(X, index, metric, images),
+        n_neighbors=n_neighbors,
+        max_distance=max_distance,
+    )
+    data: dict[str, Any] = {
         "names": image_names(images),
-        "groups": groups and groups.names,
-        "groupOf": groups and groups.of_image.tolist(),
-        "outside": groups and groups.outside,
-        "centers": groups and center_distances(X, groups.of_image, metric),
-        "positions": scaled_positions(positions, len(images)),
-        "neighbors": None if X is None and index is None else search(len(images)),
+        "clusters": clusters and clusters.names,
+        "clusterOf": clusters and clusters.of_image.tolist(),
+        "noCluster": clusters and clusters.no_cluster,
+        "centerDistances": clusters and center_distances(X, clusters.of_image, metric),
+        "positions": scale_positions(positions, len(images)),
+        "neighbors": search(len(images)) if has_neighbors else None,
         "queries": None,
-        "blockSize": _BLOCK,
+        "blockSize": _BLOCK_SIZE,
     }
-    shown = {"images": images}
+    sources = {"images": images}
     if queries is not None or query_images is not None:
-        asked = _checked_queries(queries, query_images, has_rows=data["neighbors"])
-        answers = search(len(asked), queries)
-        data["queries"] = {"names": image_names(asked, "query"), "answers": answers}
-        shown["query_images"] = asked
+        query_images = _checked_query_images(queries, query_images, has_neighbors)
+        data["queries"] = {
+            "names": image_names(query_images, "query"),
+            "results": search(len(query_images), queries),
+        }
+        sources["query_images"] = query_images
     if thumbnails == "link":
-        pictures = linked_pictures(shown, target)
+        page_images = link_images(sources, target)
     else:
-        pictures = embedded_pictures(shown, thumbnail_size)
-    page = _rendered(data, pictures, title, is_linked=thumbnails == "link")
+        page_images = embed_images(sources, thumbnail_size)
+    page = _render_page(data, page_images, title, is_linked=thumbnails == "link")
     with replace_file(target) as file:
         file.write(page.encode("utf-8"))
     return target
@@ -233,28 +242,47 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _checked_queries(queries: Any, query_images: Any, has_rows: Any) -> Sequence[Any]:
+def _checked_index(
+    X: ArrayLike | None,
+    index: SimilarityIndex | None,
+    metric: str | Callable[..., float],
+    images: Sequence[Any],
+) -> SimilarityIndex | None:
+    """Return the index of the images, or None if there are no embeddings."""
+    if index is None:
+        return make_index(X, metric, len(images))
+    if X is not None:
+        raise ValueError("X and index are both given; pass one of them.")
+    check_is_fitted(index)
+    check_length("images", images, index.n_samples_fit_, "rows of the index")
+    return index
+
+
+def _checked_query_images(
+    queries: ArrayLike | None, query_images: Any, has_neighbors: bool
+) -> Sequence[Any]:
     if queries is None or query_images is None:
         raise ValueError("queries and query_images must be given together.")
-    if has_rows is None:
-        raise ValueError("queries are looked up in X or index; pass one of them.")
-    asked = check_image_sources(query_images)
+    if not has_neighbors:
+        raise ValueError("queries needs X or index to search in; pass one of them.")
+    sources = check_image_sources(query_images)
     n_queries = len(check_embeddings("queries", queries))
-    check_length("query_images", asked, n_queries, "queries")
-    return asked
+    check_length("query_images", sources, n_queries, "queries")
+    return sources
 
 
-def _rendered(
-    data: Mapping[str, Any], pictures: Pictures, title: str, *, is_linked: bool
+def _render_page(
+    data: Mapping[str, Any], images: PageImages, title: str, *, is_linked: bool
 ) -> str:
-    n_pictures = len(pictures.addresses)
+    addresses = images.addresses
     return render_html(
         _PACKAGE,
         "gallery.html",
         title=as_text(title),
-        data={**data, "reasons": pictures.reasons},
+        data={**data, "reasons": images.reasons},
         blocks=[
-            pictures.addresses[i : i + _BLOCK] for i in range(0, n_pictures, _BLOCK)
+            addresses[i : i + _BLOCK_SIZE]
+            for i in range(0, len(addresses), _BLOCK_SIZE)
         ],
         scripts=_SCRIPTS,
         script_hashes=[_hash(name) for name in _SCRIPTS],
@@ -264,6 +292,6 @@ def _rendered(
 
 
 def _hash(template: str) -> str:
-    """Return what tells the browser that a part of the page is ours."""
+    """Return the hash with which the content security policy allows a template."""
     digest = hashlib.sha256(render_html(_PACKAGE, template).encode("utf-8")).digest()
     return "sha256-" + base64.b64encode(digest).decode("ascii")

@@ -1,1 +1,1 @@
-"""A map of a collection: layout, scene, drawing and legend."""
+"""A map of a collection: projection, layout, drawing and legend."""

@@ -1,36 +1,35 @@
-"""Points, pictures and names on the axes of a map."""
+"""Points, thumbnails and names on the axes of a map."""
 
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from imgsim.display._grid import (
-    BOX_GREY,
-    CHARACTER_WIDTH,
-    THUMBNAIL_PIXELS,
-    drawable,
-    shortened,
-    source_name,
+from imgsim._typing import PixelArray
+from imgsim.display._grid import BOX_GRAY, THUMBNAIL_PIXELS
+from imgsim.display._text import CHARACTER_WIDTH, drawable, shortened, source_name
+from imgsim.display.map._label_groups import LabelGroup
+from imgsim.display.map._layout import (
+    Positions,
+    View,
+    central_position,
+    place_names,
 )
-from imgsim.display.map._groups import Group
-from imgsim.display.map._layout import Places, View, place_names, typical_place
 from imgsim.images._thumbnails import stream_thumbnails
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 QUERY_COLOR = "#F0E442"
-_PICTURE_SHARE = 0.86  # of the side of its cell
-_NAME_LENGTH = 20  # characters
-# From below: what is in no group, points, pictures, their markers, queries, names.
-_NO_GROUP, _POINTS, _PICTURES, _MARKS, _QUERIES, _NAMES = range(1, 7)
+_THUMBNAIL_SHARE = 0.86  # of the side of its cell
+_MAX_NAME_LENGTH = 20  # characters
+# The zorder of artists, from the back to the front.
+_UNLABELED, _POINTS, _THUMBNAILS, _MARKERS, _QUERIES, _NAMES = range(1, 7)
 
 
-class Picture(NamedTuple):
-    """What is drawn in the middle of a cell, in a frame."""
+class MapThumbnail(NamedTuple):
+    """An image in a frame, centered at (x, y)."""
 
     source: Any
     x: float
@@ -40,33 +39,38 @@ class Picture(NamedTuple):
 
 
 def point_area(n_points: int, width: float, height: float) -> float:
-    """Return the area of a point, in square points of print as that of the map is."""
+    """Return the area of a marker in square points, from the size of the map."""
     return float(np.clip(0.1 * width * height / n_points, 4, 60))
 
 
 def draw_points(
-    ax: "Axes", places: Places, groups: Sequence[Group], area: float, *, on_top: bool
+    ax: "Axes",
+    positions: Positions,
+    groups: Sequence[LabelGroup],
+    area: float,
+    *,
+    on_top: bool,
 ) -> None:
-    """Draw the marker of its group at each place; NaN is no place."""
+    """Draw images as markers in the style of their group. NaN is not drawn."""
     for group in groups:
-        below = _POINTS if group.is_group else _NO_GROUP
+        below = _POINTS if group.has_label else _UNLABELED
         ax.scatter(
-            places[group.rows, 0],
-            places[group.rows, 1],
+            positions[group.rows, 0],
+            positions[group.rows, 1],
             s=area,
             marker=group.marker,
             color=group.color,
             edgecolors="white",
             linewidths=0.4,
-            zorder=_MARKS if on_top else below,
+            zorder=_MARKERS if on_top else below,
         )
 
 
-def draw_queries(ax: "Axes", places: Places, area: float) -> None:
-    """Draw a star at each place."""
+def draw_queries(ax: "Axes", positions: Positions, area: float) -> None:
+    """Draw queries as stars. NaN is not drawn."""
     ax.scatter(
-        places[:, 0],
-        places[:, 1],
+        positions[:, 0],
+        positions[:, 1],
         s=area,
         marker="*",
         color=QUERY_COLOR,
@@ -76,50 +80,53 @@ def draw_queries(ax: "Axes", places: Places, area: float) -> None:
     )
 
 
-def draw_pictures(
-    ax: "Axes", pictures: Sequence[Picture], side: float, points: float
-) -> Places:
-    """Draw pictures in cells of `side` units, which are `points` points in print.
+def draw_thumbnails(
+    ax: "Axes", thumbnails: Sequence[MapThumbnail], side: float, points: float
+) -> Positions:
+    """Draw images in cells with a side of `side` data units, or `points` points.
 
     Returns
     -------
-    corners : ndarray of shape (n_pictures, 2)
-        The upper left corner of each.
+    corners : ndarray of shape (n_thumbnails, 2)
+        Upper left corner of each thumbnail.
     """
-    side, points = side * _PICTURE_SHARE, points * _PICTURE_SHARE
-    corners = np.zeros((len(pictures), 2))
-    for batch in stream_thumbnails([p.source for p in pictures], THUMBNAIL_PIXELS):
-        for i, thumbnail in zip(batch.rows, batch.images, strict=True):
-            corners[i] = _draw_thumbnail(ax, thumbnail, pictures[i], side)
+    side, points = side * _THUMBNAIL_SHARE, points * _THUMBNAIL_SHARE
+    corners = np.zeros((len(thumbnails), 2))
+    sources = [thumbnail.source for thumbnail in thumbnails]
+    for batch in stream_thumbnails(sources, THUMBNAIL_PIXELS):
+        for i, pixels in zip(batch.rows, batch.images, strict=True):
+            corners[i] = _draw_pixels(ax, pixels, thumbnails[i], side)
         for failure in batch.failures:
-            picture = pictures[failure.row]
-            text = f"{source_name(picture.source)} unreadable: {failure.reason}"
-            corners[failure.row] = _draw_reason(ax, text.strip(), picture, side, points)
+            thumbnail = thumbnails[failure.row]
+            text = f"{source_name(thumbnail.source)} unreadable: {failure.reason}"
+            corners[failure.row] = _draw_placeholder(
+                ax, text.strip(), thumbnail, side, points
+            )
     return corners
 
 
-def _draw_thumbnail(
-    ax: "Axes", thumbnail: NDArray[np.uint8], picture: Picture, side: float
+def _draw_pixels(
+    ax: "Axes", pixels: PixelArray, thumbnail: MapThumbnail, side: float
 ) -> tuple[float, float]:
-    longest = max(thumbnail.shape[:2])
-    height, width = (side * n / longest for n in thumbnail.shape[:2])
-    left, top = picture.x - width / 2, picture.y + height / 2
+    longest = max(pixels.shape[:2])
+    height, width = (side * n / longest for n in pixels.shape[:2])
+    left, top = thumbnail.x - width / 2, thumbnail.y + height / 2
     ax.imshow(
-        thumbnail,
+        pixels,
         extent=(left, left + width, top - height, top),
-        zorder=_PICTURES,
+        zorder=_THUMBNAILS,
         interpolation="antialiased",
         origin="upper",
     )
-    _draw_frame(ax, picture, width, height, "none")
+    _draw_frame(ax, thumbnail, width, height, "none")
     return left, top
 
 
-def _draw_reason(
-    ax: "Axes", text: str, picture: Picture, side: float, points: float
+def _draw_placeholder(
+    ax: "Axes", text: str, thumbnail: MapThumbnail, side: float, points: float
 ) -> tuple[float, float]:
-    """Draw a grey box that says why there is no picture, as much as fits."""
-    _draw_frame(ax, picture, side, side, BOX_GREY)
+    """Draw a gray box with as much of the text as fits."""
+    _draw_frame(ax, thumbnail, side, side, BOX_GRAY)
     size = min(max(points / 13, 3), 8)
     n_characters = max(int(points / (size * CHARACTER_WIDTH)), 4)
     n_lines = max(int(points / (1.35 * size)), 1)
@@ -127,54 +134,56 @@ def _draw_reason(
         drawable(text), n_characters, max_lines=n_lines, placeholder=" …"
     )
     ax.text(
-        picture.x,
-        picture.y,
+        thumbnail.x,
+        thumbnail.y,
         text,
         size=size,
         color="black",
         ha="center",
         va="center",
-        zorder=_PICTURES,
+        zorder=_THUMBNAILS,
         parse_math=False,
     )
-    return picture.x - side / 2, picture.y + side / 2
+    return thumbnail.x - side / 2, thumbnail.y + side / 2
 
 
 def _draw_frame(
-    ax: "Axes", picture: Picture, width: float, height: float, facecolor: str
+    ax: "Axes", thumbnail: MapThumbnail, width: float, height: float, facecolor: str
 ) -> None:
     from matplotlib.patches import Rectangle
 
     ax.add_patch(
         Rectangle(
-            (picture.x - width / 2, picture.y - height / 2),
+            (thumbnail.x - width / 2, thumbnail.y - height / 2),
             width,
             height,
             facecolor=facecolor,
-            edgecolor=picture.color,
-            linewidth=2.5 if picture.is_query else 1.5,
-            zorder=_PICTURES,
+            edgecolor=thumbnail.color,
+            linewidth=2.5 if thumbnail.is_query else 1.5,
+            zorder=_THUMBNAILS,
         )
     )
 
 
-def draw_names(ax: "Axes", places: Places, groups: Sequence[Group], view: View) -> None:
-    """Write the name of each group where it is, the largest groups first.
+def draw_names(
+    ax: "Axes", positions: Positions, groups: Sequence[LabelGroup], view: View
+) -> None:
+    """Write the name of each group in the middle of its images, largest groups first.
 
-    A name that would cover another is left out.
+    A name that would cover another name is left out.
     """
     from matplotlib.patheffects import withStroke
 
-    named = sorted((g for g in groups if g.short), key=lambda group: -len(group.rows))
-    anchors = np.array([typical_place(places[group.rows]) for group in named])
+    named = sorted((g for g in groups if g.short_name), key=lambda g: -len(g.rows))
+    anchors = np.array([central_position(positions[g.rows]) for g in named])
     area = view.box
-    most = 12 if len(named) <= 12 else 10 if len(named) <= 25 else 8
-    size = min(max(area.width * view.scale / 40, 7), most)
+    largest = 12 if len(named) <= 12 else 10 if len(named) <= 25 else 8
+    size = min(max(area.width * view.scale / 40, 7), largest)
     texts = [
         ax.text(
             anchor[0],
             anchor[1],
-            drawable(shortened(group.short, _NAME_LENGTH), weight="bold"),
+            drawable(shortened(group.short_name, _MAX_NAME_LENGTH), weight="bold"),
             size=size,
             weight="bold",
             color="black",
@@ -186,9 +195,11 @@ def draw_names(ax: "Axes", places: Places, groups: Sequence[Group], view: View) 
         )
         for anchor, group in zip(anchors, named, strict=True)
     ]
-    pixels = view.scale * ax.figure.dpi / 72
+    pixels_per_unit = view.scale * ax.figure.dpi / 72
     boxes = [text.get_window_extent() for text in texts]
-    sizes = [(box.width / pixels, box.height / pixels) for box in boxes]
+    sizes = [
+        (box.width / pixels_per_unit, box.height / pixels_per_unit) for box in boxes
+    ]
     for text, center in zip(texts, place_names(anchors, sizes, area), strict=True):
         if center is None:
             text.remove()

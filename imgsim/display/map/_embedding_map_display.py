@@ -1,6 +1,5 @@
-"""A collection on a plane."""
+"""A map of a collection of images in two dimensions."""
 
-from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,15 +8,18 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
 from imgsim.cluster.selection._select_k import RandomState, as_seed
-from imgsim.display._projection import (
+from imgsim.display._checks import check_embeddings
+from imgsim.display._labels import LabelNames
+from imgsim.display.map._label_groups import number_labels
+from imgsim.display.map._projection import (
     METHODS,
     METRICS,
-    check_embeddings,
-    check_places,
+    ProjectionMethod,
+    ProjectionMetric,
+    check_positions,
     project,
 )
-from imgsim.display.map._groups import name_labels
-from imgsim.display.map._scene import Scene, check_attached, draw_scene
+from imgsim.display.map._scene import Scene, check_images, draw_scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,57 +27,59 @@ if TYPE_CHECKING:
 
 
 class EmbeddingMapDisplay:
-    """A map of the collection: similar images are near each other.
+    """A map of a collection, on which similar images are near each other.
 
-    Each image is a point in the colour and with the marker of its group. Given images,
-    some are drawn as pictures, as many as fit without hiding each other: the map is
-    cut into cells, and the image nearest to the centre of a cell stands for it, in a
-    frame of its colour and with its marker at a corner. Queries are stars. Images
-    without an embedding have no place: they are left out and counted in the title.
-    Create it by :meth:`from_estimator` or :meth:`from_predictions`.
+    Each image is a point with the color and the marker of its cluster. If `images` are
+    given, some points are replaced by thumbnails, as many as fit without overlap: the
+    map is divided into cells, and the image nearest to the center of a cell is drawn
+    there, in a frame with the color of its cluster and with its marker at a corner.
+    Queries are stars. Images without an embedding have no position. They are left out
+    and counted in the title. Create the display with :meth:`from_estimator` or
+    :meth:`from_predictions`.
 
     Parameters
     ----------
     positions : array-like of shape (n_samples, 2)
-        Place of each image; NaN for none.
+        Position of each image; NaN for an image without a position.
 
     images : sequence of image sources of length n_samples, default=None
-        The pictures. None draws points only.
+        Images to draw as thumbnails. None draws points only.
 
     labels : array-like of shape (n_samples,), dtype int or str, default=None
-        Group of each image, as a number, negative for none, or as a name. None draws
-        all alike.
+        Cluster or class of each image, as a number or a name. A negative number means
+        that an image is in no cluster. None draws all images alike.
 
     label_names : mapping of int to str or sequence of str, default=None
-        Name of each number in `labels`.
+        Names of the numbers in `labels`.
 
     query_positions : array-like of shape (n_queries, 2), default=None
-        Place of each query; NaN for none.
+        Position of each query; NaN for a query without a position.
 
     query_images : sequence of image sources of length n_queries, default=None
-        The queries as pictures. None draws only stars.
+        Images of the queries, to draw as thumbnails. None draws only stars.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn on.
+        Axes of the plot.
 
     figure_ : matplotlib Figure
-        The figure that holds them.
+        Figure that contains the axes.
 
     See Also
     --------
-    ClusterDisplay : The most typical images of each group.
-    SilhouetteDisplay : How far each group stands apart.
+    ClusterDisplay : The most typical images of each cluster.
+    SilhouetteDisplay : The silhouettes of each cluster.
 
     Notes
     -----
-    A map in two dimensions cannot keep all distances. t-SNE and UMAP keep neighbours
-    together: that two groups touch or are far apart, and how large they are, says
-    little. PCA keeps the directions in which the collection differs most, and mixes
-    what differs in others.
+    A map in two dimensions cannot preserve all distances. t-SNE and UMAP preserve
+    neighborhoods, but the size of a cluster and its distance from other clusters mean
+    little. PCA preserves the directions in which the collection varies most, and images
+    that differ only in other directions overlap.
 
-    Of more than 49 groups, the smallest are drawn alike. Both axes have one scale.
+    If there are more than 49 clusters, the smallest ones share one color and marker.
+    Both axes have the same scale.
 
     Examples
     --------
@@ -88,7 +92,7 @@ class EmbeddingMapDisplay:
     ...     X, photos.target, images=photos.images, method="pca"
     ... )
     >>> [text.get_text() for text in display.plot().ax_.get_legend().get_texts()]
-    ['group 0 (4)', 'group 1 (4)', 'group 2 (4)', 'group 3 (4)']
+    ['cluster 0 (4)', 'cluster 1 (4)', 'cluster 2 (4)', 'cluster 3 (4)']
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class EmbeddingMapDisplay:
         positions: ArrayLike,
         images: Any = None,
         labels: ArrayLike | None = None,
-        label_names: Mapping[int, str] | Sequence[str] | None = None,
+        label_names: LabelNames | None = None,
         query_positions: ArrayLike | None = None,
         query_images: Any = None,
     ) -> None:
@@ -115,68 +119,72 @@ class EmbeddingMapDisplay:
         X: Any,
         *,
         images: Any = None,
-        label_names: Mapping[int, str] | Sequence[str] | None = None,
+        label_names: LabelNames | None = None,
         queries: Any = None,
         query_images: Any = None,
-        method: str | ArrayLike = "tsne",
-        metric: str | None = None,
+        method: ProjectionMethod | ArrayLike = "tsne",
+        metric: ProjectionMetric | None = None,
         perplexity: float = 30.0,
         random_state: RandomState = None,
     ) -> Self:
-        """Assign images to groups and place them on a plane.
+        """Predict the clusters of images and compute their positions.
 
         Parameters
         ----------
         estimator : ImageClusterer or Pipeline
-            Fitted; a pipeline ends in an :class:`~imgsim.ImageClusterer`. Any other
-            estimator of scikit-learn serves that has `predict`, a classifier too.
+            Fitted clusterer, or pipeline that ends in an
+            :class:`~imgsim.ImageClusterer`. Any other scikit-learn estimator with
+            `predict` is accepted, including classifiers.
 
         X : array-like of shape (n_samples, n_features), or sequence of image sources
-            What the estimator takes: embeddings, or images if it embeds them itself.
+            Input of the estimator: embeddings, or images if its first step is an
+            embedder.
 
         images : sequence of image sources of length n_samples, default=None
-            The pictures. None takes X, if the estimator is a pipeline, and otherwise
-            draws points only.
+            Images to draw as thumbnails. None means X if the estimator is a pipeline,
+            and otherwise draws points only.
 
         label_names : mapping of int to str or sequence of str, default=None
-            Name of each group. None calls them by their number.
+            Names of the clusters. None numbers them.
 
         queries : array-like of shape (n_queries, n_features), or sequence of image \
 sources, default=None
-            Images to be marked among the others, as X; places, if `method` is an array.
+            Queries to mark on the map, in the same form as X. If `method` is an array,
+            the positions of the queries.
 
         query_images : sequence of image sources of length n_queries, default=None
-            The queries as pictures. None takes `queries` as `images` takes X.
+            Images of the queries, to draw as thumbnails. None means `queries` if the
+            estimator is a pipeline, and otherwise draws only stars.
 
         method : {"tsne", "pca", "umap"} or array-like of shape (n_samples, 2), \
 default="tsne"
             See :meth:`from_predictions`.
 
         metric : {"cosine", "euclidean"}, default=None
-            Distance between rows. None takes the `metric` of the estimator, or cosine
-            if it has none.
+            Distance between embeddings. None means the `metric` of the estimator, or
+            cosine if it has none.
 
         perplexity : float, default=30.0
             See :meth:`from_predictions`.
 
         random_state : int, RandomState instance or None, default=None
-            Seeds t-SNE and UMAP.
+            Controls the randomness of t-SNE and UMAP.
 
         Returns
         -------
         display : EmbeddingMapDisplay
-            To be drawn by :meth:`plot`.
+            Display, to be drawn with :meth:`plot`.
 
         Raises
         ------
         ValueError
-            As :meth:`from_predictions`.
+            Under the same conditions as :meth:`from_predictions`.
 
         TypeError
             If the estimator has no `predict`.
 
         ModuleNotFoundError
-            If umap-learn is missing for "umap".
+            If `method="umap"` and umap-learn is not installed.
         """
         if isinstance(estimator, Pipeline):
             images = X if images is None else images
@@ -191,7 +199,7 @@ default="tsne"
                 f"use from_predictions(X, labels)."
             )
         own_metric = getattr(estimator, "metric", None)
-        usual = own_metric if own_metric in METRICS else "cosine"
+        default: ProjectionMetric = own_metric if own_metric in METRICS else "cosine"
         return cls.from_predictions(
             X,
             estimator.predict(X),
@@ -200,7 +208,7 @@ default="tsne"
             queries=queries,
             query_images=query_images,
             method=method,
-            metric=usual if metric is None else metric,
+            metric=default if metric is None else metric,
             perplexity=perplexity,
             random_state=random_state,
         )
@@ -212,73 +220,76 @@ default="tsne"
         labels: ArrayLike | None = None,
         *,
         images: Any = None,
-        label_names: Mapping[int, str] | Sequence[str] | None = None,
+        label_names: LabelNames | None = None,
         queries: ArrayLike | None = None,
         query_images: Any = None,
-        method: str | ArrayLike = "tsne",
-        metric: str = "cosine",
+        method: ProjectionMethod | ArrayLike = "tsne",
+        metric: ProjectionMetric = "cosine",
         perplexity: float = 30.0,
         random_state: RandomState = None,
     ) -> Self:
-        """Place images on a plane.
+        """Compute the positions of images.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings. A row that holds NaN gets no place.
+            Embeddings. A row that holds NaN gets no position.
 
         labels : array-like of shape (n_samples,), dtype int or str, default=None
-            Group of each image, as a number, negative for none, or as a name. None
-            draws all alike.
+            Cluster or class of each image, as a number or a name. A negative number
+            means that an image is in no cluster. None draws all images alike.
 
         images : sequence of image sources of length n_samples, default=None
-            The pictures. None draws points only.
+            Images to draw as thumbnails. None draws points only.
 
         label_names : mapping of int to str or sequence of str, default=None
-            Name of each number in `labels`. None calls groups by their number.
+            Names of the numbers in `labels`. None numbers the clusters.
 
         queries : array-like of shape (n_queries, n_features), default=None
-            Embeddings to be marked among the others; places of shape (n_queries, 2),
-            if `method` is an array.
+            Embeddings of queries to mark on the map. If `method` is an array, the
+            positions of the queries, of shape (n_queries, 2).
 
         query_images : sequence of image sources of length n_queries, default=None
-            The queries as pictures. None draws only stars.
+            Images of the queries, to draw as thumbnails. None draws only stars.
 
         method : {"tsne", "pca", "umap"} or array-like of shape (n_samples, 2), \
 default="tsne"
-            How rows are placed: t-SNE of at most 50 principal components [1]_; the
-            first two principal components; UMAP [2]_ (`pip install umap-learn`); or
-            places found by something else, NaN for none.
+            How positions are computed: t-SNE of at most 50 principal components [1]_;
+            the first two principal components; or UMAP [2]_ (`pip install
+            umap-learn`). An array contains positions that were computed otherwise, NaN
+            for an image without a position.
 
         metric : {"cosine", "euclidean"}, default="cosine"
-            Distance between rows. For cosine, rows are scaled to unit length first.
+            Distance between embeddings. For cosine, embeddings are first scaled to unit
+            length.
 
         perplexity : float, default=30.0
-            About how many neighbours t-SNE keeps near each row, at least 1; a third of
-            the other rows, if that is less.
+            Approximate number of neighbors that t-SNE preserves, at least 1. It is
+            limited to a third of the number of other images.
 
         random_state : int, RandomState instance or None, default=None
-            Seeds t-SNE and UMAP.
+            Controls the randomness of t-SNE and UMAP.
 
         Returns
         -------
         display : EmbeddingMapDisplay
-            To be drawn by :meth:`plot`.
+            Display, to be drawn with :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If lengths or widths differ, a parameter has none of its values, every row
-            holds NaN, or labels are neither integers nor strings.
+            If arguments differ in length or number of features, if a parameter has an
+            invalid value, if every row holds NaN, or if labels are neither integers nor
+            strings.
 
         ModuleNotFoundError
-            If umap-learn is missing for "umap".
+            If `method="umap"` and umap-learn is not installed.
 
         Notes
         -----
-        t-SNE places queries together with X, and so moves the others a little; PCA and
-        UMAP learn from X alone. Fewer than four rows are placed by PCA, whatever the
-        method, and rows that are all equal in one place.
+        t-SNE projects queries together with X, which moves the other images a little.
+        PCA and UMAP are fitted on X alone. Fewer than four embeddings are projected by
+        PCA, whatever the method. Embeddings that are all equal have the same position.
 
         References
         ----------
@@ -290,12 +301,12 @@ default="tsne"
         """
         _check_choices(method, metric, perplexity)
         rows = check_embeddings("X", X)
-        _check_attached(len(rows), labels, label_names, images)
+        _check_labels(labels, label_names, len(rows))
+        check_images("images", images, len(rows), "rows of X")
         if isinstance(method, str):
-            asked = None if queries is None else check_embeddings("queries", queries)
             positions, query_positions = project(
                 rows,
-                asked,
+                None if queries is None else check_embeddings("queries", queries),
                 method=method,
                 metric=metric,
                 perplexity=perplexity,
@@ -303,12 +314,13 @@ default="tsne"
                 caller=f"{cls.__name__} with method='umap'",
             )
         else:
-            positions = check_places("method", method, len(rows))
+            positions = check_positions("method", method, len(rows))
             positions[np.isnan(rows).any(axis=1)] = np.nan
             query_positions = (
-                None if queries is None else check_places("queries", queries)
+                None if queries is None else check_positions("queries", queries)
             )
-        _check_queries(query_positions, query_images)
+        n_queries = 0 if query_positions is None else len(query_positions)
+        check_images("query_images", query_images, n_queries, "queries")
         return cls(
             positions=positions,
             images=images,
@@ -325,56 +337,61 @@ default="tsne"
         n_thumbnails: int = 250,
         show_names: bool = True,
     ) -> Self:
-        """Draw the map, with a legend to its right if there are groups or queries.
+        """Draw the map, with a legend to its right if there are labels or queries.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; map and legend share their area. None makes a figure, wider
-            for longer names.
+            Axes to draw on. They contain both the map and the legend. None creates a
+            figure, whose width depends on the length of the names.
 
         n_thumbnails : int, default=250
-            Largest number of pictures. The fewer, the larger. 0 draws points only.
+            Maximum number of thumbnails. Fewer thumbnails are larger. 0 draws points
+            only.
 
         show_names : bool, default=True
-            Whether a map without pictures names each group where most of it is, as far
-            as names fit without covering each other. Groups without names are called
-            by their number.
+            Whether the names of clusters are written on a map without thumbnails, near
+            the median position of each cluster. Names that would overlap are left out.
+            Clusters without a name are numbered.
 
         Returns
         -------
         display : EmbeddingMapDisplay
-            With `ax_` and `figure_` set.
+            The display itself, with `ax_` and `figure_` set.
 
         Raises
         ------
         ModuleNotFoundError
-            If matplotlib is missing.
+            If matplotlib is not installed.
 
         ValueError
             If `n_thumbnails` is negative.
         """
         if not isinstance(n_thumbnails, int | np.integer) or n_thumbnails < 0:
             raise ValueError(f"n_thumbnails={n_thumbnails!r} must be at least 0.")
-        asked = self.query_positions
+        query_positions = self.query_positions
+        if query_positions is not None:
+            query_positions = check_positions("query_positions", query_positions)
         scene = Scene.of(
-            check_places("positions", self.positions),
+            check_positions("positions", self.positions),
             self.images,
             self.labels,
             self.label_names,
-            None if asked is None else check_places("query_positions", asked),
+            query_positions,
             self.query_images,
         )
         caller = f"{type(self).__name__}.plot"
         self.ax_ = draw_scene(scene, ax, n_thumbnails, show_names, caller)
-        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
+        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or SubFigure
         return self
 
 
-def _check_choices(method: str | ArrayLike, metric: str, perplexity: float) -> None:
+def _check_choices(
+    method: ProjectionMethod | ArrayLike, metric: str, perplexity: float
+) -> None:
     if isinstance(method, str) and method not in METHODS:
         raise ValueError(
-            f"method={method!r} must be one of {METHODS}, or an array of places."
+            f"method={method!r} must be one of {METHODS}, or an array of positions."
         )
     if metric not in METRICS:
         raise ValueError(f"metric={metric!r} must be one of {METRICS}.")
@@ -382,19 +399,13 @@ def _check_choices(method: str | ArrayLike, metric: str, perplexity: float) -> N
         raise ValueError(f"perplexity={perplexity!r} must be a number, at least 1.")
 
 
-def _check_attached(
-    n_rows: int, labels: ArrayLike | None, label_names: Any, images: Any
+def _check_labels(
+    labels: ArrayLike | None, label_names: LabelNames | None, n_rows: int
 ) -> None:
-    """Raise an error that names what does not go with the rows."""
-    if labels is None and label_names is not None:
-        raise ValueError("label_names are given without labels.")
-    if labels is not None:
-        n_labels = len(name_labels(labels, label_names)[0])
-        if n_labels != n_rows:
-            raise ValueError(f"labels holds {n_labels} labels for {n_rows} rows of X.")
-    check_attached("images", images, n_rows, "rows of X")
-
-
-def _check_queries(query_positions: Any, query_images: Any) -> None:
-    n_queries = 0 if query_positions is None else len(query_positions)
-    check_attached("query_images", query_images, n_queries, "queries")
+    if labels is None:
+        if label_names is not None:
+            raise ValueError("label_names needs labels; pass labels, too.")
+        return
+    n_labels = len(number_labels(labels, label_names).numbers)
+    if n_labels != n_rows:
+        raise ValueError(f"labels holds {n_labels} labels for {n_rows} rows of X.")

@@ -4,65 +4,72 @@ from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from imgsim.display._grid import drawable, shortened, size_in_points
+from imgsim.display._grid import size_in_points
+from imgsim.display._text import drawable, shortened
 from imgsim.display.map._drawing import QUERY_COLOR
-from imgsim.display.map._groups import Group
+from imgsim.display.map._label_groups import LabelGroup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
 
-_SIZES = ((10, 30), (9, 26), (8, 22), (7, 18), (6, 14), (5, 10))  # font, characters
+# Font sizes and numbers of characters of a name, which are tried in this order.
+_SIZES = ((10, 30), (9, 26), (8, 22), (7, 18), (6, 14), (5, 10))
 _LINE_HEIGHT = 1.65  # in font sizes
 _PADDING = 0.8  # font sizes between the legend and the edge
 _GAP = 10.0  # points between the map and its legend
 
 
-class Entry(NamedTuple):
+class LegendEntry(NamedTuple):
     """A line of a legend."""
 
     name: str
     n_images: int
     color: str
     marker: str
-    edge: str = "white"
+    edge_color: str = "white"
     is_query: bool = False
 
 
-def make_entries(groups: Sequence[Group], n_queries: int) -> list[Entry]:
-    """Return a line for each group, and one for the queries if there are any."""
-    entries = [Entry(g.name, len(g.rows), g.color, g.marker) for g in groups]
+def make_entries(groups: Sequence[LabelGroup], n_queries: int) -> list[LegendEntry]:
+    """Return an entry for each group, and one for the queries if there are any."""
+    entries = [LegendEntry(g.name, len(g.rows), g.color, g.marker) for g in groups]
     if n_queries:
         name = "queries" if n_queries > 1 else "query"
-        entries.append(Entry(name, n_queries, QUERY_COLOR, "*", "black", is_query=True))
+        entries.append(
+            LegendEntry(name, n_queries, QUERY_COLOR, "*", "black", is_query=True)
+        )
     return entries
 
 
-def draw_legend(ax: "Axes", entries: list[Entry], width: float, height: float) -> float:
-    """Draw a legend at the right edge, of at most `width` by `height` points.
+def draw_legend(
+    ax: "Axes", entries: list[LegendEntry], max_width: float, max_height: float
+) -> float:
+    """Draw a legend of limited size, in points, at the right edge.
 
-    The font shrinks until it fits; then the smallest groups are left out, and counted.
+    The font is reduced until the legend fits. If it does not fit in the smallest font,
+    the smallest groups are merged into one entry.
 
     Returns
     -------
     width : float
-        What it takes of the axes, in points; 0 if there is no room for it at all.
+        Width of the legend and its margins in points, or 0 if it does not fit at all.
     """
-    shown = entries
-    while shown:
-        for size, n_characters in _SIZES if shown is entries else _SIZES[-1:]:
-            legend = _make_legend(ax, shown, size, n_characters, height)
-            taken, high = size_in_points(ax, legend)
-            taken += _GAP + _PADDING * size
-            if taken <= width and high <= height:
-                return taken
+    drawn = entries
+    while drawn:
+        for size, n_characters in _SIZES if drawn is entries else _SIZES[-1:]:
+            legend = _make_legend(ax, drawn, size, n_characters, max_height)
+            width, height = size_in_points(ax, legend)
+            width += _GAP + _PADDING * size
+            if width <= max_width and height <= max_height:
+                return width
             legend.remove()
-        shown = _without_smallest(entries, int(0.8 * len(shown)))
+        drawn = _merge_smallest(entries, int(0.8 * len(drawn)))
     return 0.0
 
 
-def _without_smallest(entries: list[Entry], n_left: int) -> list[Entry]:
-    """Return `n_left` lines, one of which counts the groups left out."""
+def _merge_smallest(entries: list[LegendEntry], n_left: int) -> list[LegendEntry]:
+    """Return `n_left` entries, one of which counts the groups that are left out."""
     if n_left < 2:
         return []
     groups = [entry for entry in entries if not entry.is_query]
@@ -71,12 +78,16 @@ def _without_smallest(entries: list[Entry], n_left: int) -> list[Entry]:
     n_kept = max(n_left - 1 - len(queries), 0)
     largest, others = by_size[:n_kept], by_size[n_kept:]
     n_images = sum(entry.n_images for entry in others)
-    more = Entry(f"{len(others)} more", n_images, "none", "o", "none")
-    return [*(entry for entry in groups if entry in largest), more, *queries]
+    merged = LegendEntry(f"{len(others)} more", n_images, "none", "o", "none")
+    return [*(entry for entry in groups if entry in largest), merged, *queries]
 
 
 def _make_legend(
-    ax: "Axes", entries: list[Entry], size: float, n_characters: int, height: float
+    ax: "Axes",
+    entries: list[LegendEntry],
+    size: float,
+    n_characters: int,
+    max_height: float,
 ) -> "Legend":
     from matplotlib.lines import Line2D
 
@@ -87,13 +98,13 @@ def _make_legend(
             linestyle="",
             marker=entry.marker,
             color=entry.color,
-            markeredgecolor=entry.edge,
+            markeredgecolor=entry.edge_color,
             markeredgewidth=0.9 if entry.marker == "*" else 0.4,
             markersize=size * (1.1 if entry.marker == "*" else 0.75),
         )
         for entry in entries
     ]
-    n_rows = max(int(height / (_LINE_HEIGHT * size)), 1)
+    n_rows = max(int(max_height / (_LINE_HEIGHT * size)), 1)
     legend = ax.legend(
         handles,
         [str(i) for i in range(len(entries))],
@@ -108,12 +119,13 @@ def _make_legend(
         columnspacing=1.2,
         labelspacing=0.4,
     )
+    # Set afterwards, because a legend drops labels that begin with an underscore.
     for text, entry in zip(legend.get_texts(), entries, strict=True):
         text.set_parse_math(False)
-        text.set_text(_line(entry, n_characters))
+        text.set_text(_label(entry, n_characters))
     return legend
 
 
-def _line(entry: Entry, n_characters: int) -> str:
+def _label(entry: LegendEntry, n_characters: int) -> str:
     name = shortened(" ".join(entry.name.split()), n_characters)
     return drawable(f"{name} ({entry.n_images:,})")

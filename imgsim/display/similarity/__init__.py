@@ -1,1 +1,1 @@
-"""Why two images are similar: contributions of their parts, drawn as heat."""
+"""Similarity maps: the contribution of each location to a cosine similarity."""

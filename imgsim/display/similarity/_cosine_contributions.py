@@ -1,71 +1,71 @@
-"""The cosine of two pooled embeddings, split into what each place adds to it."""
+"""Decomposition of a cosine similarity into the contributions of locations."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Places = NDArray[np.float64]
-
 
 class Contributions(NamedTuple):
-    """What the places of two images add to their cosine; each map sums to it."""
+    """Contributions of the locations of two images. Each map sums to `similarity`."""
 
-    first: Places
-    second: Places
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
     similarity: float
 
 
 def split_cosine(first: ArrayLike, second: ArrayLike, *, pooling: str) -> Contributions:
-    """Split the cosine of two images into contributions of places.
+    """Split the cosine similarity of two images into contributions of locations.
 
-    A pooled row is a sum over places, and a dot product is linear: what a place adds
-    is its part of one row, times the whole other row, over the length of both.
+    A pooled embedding is a sum of one term per location, and the dot product is linear.
+    The contribution of a location is therefore the dot product of its term with the
+    other embedding, divided by the norms of both embeddings.
 
     Parameters
     ----------
     first, second : array-like of shape (height, width, n_features)
-        Their feature maps.
+        Feature maps of the two images.
 
     pooling : {"avg", "token_avg", "max"}
-        How a map becomes a row.
+        How a feature map is pooled into an embedding.
 
     Returns
     -------
     contributions : Contributions
-        Two float64 maps of (height, width), and the cosine. All are zero if a row has
-        no direction.
+        Two float64 arrays of shape (height, width), and the cosine similarity. All are
+        zero if an embedding is zero.
     """
-    parts = [_parts_of_row(np.asarray(one, float), pooling) for one in (first, second)]
-    rows = [part.sum(axis=(0, 1)) for part in parts]
-    # Each by its own length first, as the product of both may overflow.
-    units = [_unit(row) for row in rows]
-    lengths = [np.linalg.norm(row) or 1.0 for row in rows]
+    terms = [_terms(np.asarray(one, float), pooling) for one in (first, second)]
+    embeddings = [term.sum(axis=(0, 1)) for term in terms]
+    # The product of the two norms may overflow, so each is divided by separately.
+    units = [_unit(embedding) for embedding in embeddings]
+    norms = [np.linalg.norm(embedding) or 1.0 for embedding in embeddings]
     return Contributions(
-        (parts[0] / lengths[0]) @ units[1],
-        (parts[1] / lengths[1]) @ units[0],
+        (terms[0] / norms[0]) @ units[1],
+        (terms[1] / norms[1]) @ units[0],
         float(units[0] @ units[1]),
     )
 
 
 def pool(maps: ArrayLike, pooling: str) -> NDArray[np.float64]:
-    """Pool maps of (..., height, width, n_features) to rows, in float64."""
-    places = np.asarray(maps, dtype=np.float64)
-    take = np.max if pooling == "max" else np.mean
-    rows: NDArray[np.float64] = take(places, axis=(-3, -2))
-    return rows
+    """Pool feature maps of shape (..., height, width, n_features), in float64."""
+    values = np.asarray(maps, dtype=np.float64)
+    reduce = np.max if pooling == "max" else np.mean
+    embeddings: NDArray[np.float64] = reduce(values, axis=(-3, -2))
+    return embeddings
 
 
-def _parts_of_row(features: Places, pooling: str) -> Places:
-    """Return what each place adds to the row; the parts sum to it."""
+def _terms(features: NDArray[np.float64], pooling: str) -> NDArray[np.float64]:
+    """Return the terms of the locations, which sum to the embedding."""
     if pooling != "max":
-        mean_parts: Places = features / (features.shape[0] * features.shape[1])
-        return mean_parts
+        shares: NDArray[np.float64] = features / (features.shape[0] * features.shape[1])
+        return shares
+    # Locations that tie for the maximum share it equally.
     is_largest = features == pool(features, pooling)
-    parts: Places = features * is_largest / is_largest.sum(axis=(0, 1))
-    return parts
+    terms: NDArray[np.float64] = features * is_largest / is_largest.sum(axis=(0, 1))
+    return terms
 
 
-def _unit(row: Places) -> Places:
-    unit: Places = row / (np.linalg.norm(row) or 1.0)
+def _unit(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
+    unit: NDArray[np.float64] = embedding / (np.linalg.norm(embedding) or 1.0)
     return unit

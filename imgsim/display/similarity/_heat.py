@@ -1,64 +1,69 @@
-"""Numbers at places, painted over a picture."""
+"""A heat map of numbers, blended over a gray image."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-RGB = NDArray[np.uint8]
+from imgsim._typing import PixelArray
 
-_MOST_OPAQUE = 0.75
-_GREY = 128
+_LARGEST_OPACITY = 0.75
+_GRAY = 128
+# Smaller negative values, relative to the largest, would not be visible.
+_VISIBLE = 0.02
 
 
 class HeatScale(NamedTuple):
-    """The largest amount there is a colour for, and whether there is one for less."""
+    """The absolute value with the most intense color, and whether some are negative."""
 
     largest: float
     has_negative: bool
 
     @classmethod
-    def of(cls, *amounts: ArrayLike) -> "HeatScale":
-        """Return the scale that all of these fit on."""
+    def of(cls, *amounts: ArrayLike) -> Self:
+        """Return the scale that fits all of these arrays."""
         values = np.concatenate([np.ravel(one) for one in amounts])
         largest = float(np.abs(values).max())
-        # What is hardly below zero would not be seen.
-        return cls(largest, bool(values.min() < -0.02 * largest))
+        return cls(largest, bool(values.min() < -_VISIBLE * largest))
 
 
-def paint(picture: RGB, amounts: ArrayLike, scale: HeatScale) -> RGB:
-    """Paint amounts over a picture turned grey, the more opaque the larger.
+def paint(image: PixelArray, amounts: ArrayLike, scale: HeatScale) -> PixelArray:
+    """Blend a heat map over an image in gray. Larger amounts are more opaque.
 
     Parameters
     ----------
-    picture : ndarray of shape (height, width, 3), dtype uint8
-        The picture.
+    image : ndarray of shape (height, width, 3), dtype uint8
+        The image.
 
     amounts : array-like of shape (n_rows, n_columns)
-        Numbers at places that tile the picture, interpolated between their middles.
+        Values of the cells of a grid over the image. They are interpolated linearly
+        between the centers of the cells.
 
     scale : HeatScale
-        Which colour stands for how much.
+        Color scale of the amounts.
 
     Returns
     -------
     painted : ndarray of shape (height, width, 3), dtype uint8
+        The image with the heat map.
     """
     small = Image.fromarray(np.asarray(amounts, dtype=np.float32))
-    smooth = small.resize(picture.shape[1::-1], Image.Resampling.BILINEAR)
-    grey = np.asarray(Image.fromarray(picture).convert("L"))
-    return _blend(grey, np.asarray(smooth), scale)
+    smooth = small.resize(image.shape[1::-1], Image.Resampling.BILINEAR)
+    gray = np.asarray(Image.fromarray(image).convert("L"))
+    return _blend(gray, np.asarray(smooth), scale)
 
 
-def color_bar(scale: HeatScale, n_pixels: int = 256) -> RGB:
-    """Return one row of pixels with the colours of a scale, on grey, the least left."""
-    least = -scale.largest if scale.has_negative else 0.0
-    amounts = np.linspace(least, scale.largest, n_pixels)[np.newaxis]
-    return _blend(np.full(amounts.shape, _GREY, dtype=np.uint8), amounts, scale)
+def color_bar(scale: HeatScale, n_pixels: int = 256) -> PixelArray:
+    """Return one row of pixels with the colors of a scale, increasing to the right."""
+    lowest = -scale.largest if scale.has_negative else 0.0
+    amounts = np.linspace(lowest, scale.largest, n_pixels)[np.newaxis]
+    return _blend(np.full(amounts.shape, _GRAY, dtype=np.uint8), amounts, scale)
 
 
-def _blend(grey: RGB, amounts: NDArray[np.floating], scale: HeatScale) -> RGB:
+def _blend(
+    gray: PixelArray, amounts: NDArray[np.floating], scale: HeatScale
+) -> PixelArray:
     from matplotlib import colormaps
 
     shares = np.clip(amounts / (scale.largest or 1.0), -1, 1)
@@ -67,7 +72,7 @@ def _blend(grey: RGB, amounts: NDArray[np.floating], scale: HeatScale) -> RGB:
     else:
         shares = shares.clip(0)
         colors = colormaps["inferno"](shares)
-    opacity = (_MOST_OPAQUE * np.abs(shares) ** 0.8)[..., np.newaxis]
-    blended = (1 - opacity) * grey[..., np.newaxis] + opacity * 255 * colors[..., :3]
-    pixels: RGB = np.rint(blended).astype(np.uint8)
+    opacity = (_LARGEST_OPACITY * np.abs(shares) ** 0.8)[..., np.newaxis]
+    blended = (1 - opacity) * gray[..., np.newaxis] + opacity * 255 * colors[..., :3]
+    pixels: PixelArray = np.rint(blended).astype(np.uint8)
     return pixels

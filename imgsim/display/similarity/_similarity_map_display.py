@@ -1,23 +1,17 @@
-"""Pairs of images, and the places that make them alike."""
+"""Pairs of images, with the contribution of each location to their similarity."""
 
 import reprlib
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from imgsim._optional import import_optional
-from imgsim.display._grid import (
-    GAP,
-    LINE_HEIGHT,
-    Line,
-    Tile,
-    check_length,
-    draw_grid,
-    source_name,
-)
+from imgsim._typing import EmbeddingArray
+from imgsim.display._checks import check_length, check_n_columns
+from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
+from imgsim.display._text import source_name
 from imgsim.display.similarity._cosine_contributions import (
     Contributions,
     pool,
@@ -25,86 +19,78 @@ from imgsim.display.similarity._cosine_contributions import (
 )
 from imgsim.display.similarity._heat import HeatScale, color_bar, paint
 from imgsim.embedding import ImageEmbedder
-from imgsim.embedding._feature_maps import MappedBatch
-from imgsim.images import ImageFailure
-from imgsim.images._warn_of_failures import warn_of_failures
+from imgsim.embedding.pretrained._resize_and_crop import make_loader, make_transform
+from imgsim.images import ImageStream
+from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SPLIT_BY_PLACES = ("avg", "token_avg", "max")
+_POOLINGS = ("avg", "token_avg", "max")
 _CELL_INCHES = 2.0
 _HEADER = 1.2 * LINE_HEIGHT
 _GUTTER = 0.35  # cells between pairs
-_BAR = (1 + GAP / 2, 1.4)  # the columns it begins and ends at
+_BAR = (1 + GAP / 2, 1.4)  # left and right end, in columns
 _BAR_HEIGHT = 0.08
-# Of the length of a row: what summing in another order may change, with room.
+# Relative to the norm of an embedding. Summation in another order changes it by less.
 _LARGEST_GAP = 1e-3
 
 
-class _Place(NamedTuple):
-    """Where a pair stands: its left edge, the top of its pictures, the line above."""
+class _PairOrigin(NamedTuple):
+    """Where a pair is drawn: left edge, top of its images, and the line above them."""
 
     column: float
     top: float
     line: float
 
 
-class _Image(NamedTuple):
-    pixels: NDArray[np.uint8]
-    features: NDArray[np.float32]
-
-
-class _Pair(NamedTuple):
-    images: tuple[Any, Any]
-    split: Contributions | None
-
-
 class SimilarityMapDisplay:
-    """Pairs of pictures, bright where they are alike to the network.
+    """Pairs of images, bright where they are similar to the network.
 
-    The cosine of two pooled embeddings is a sum over the places of either image [1]_.
-    What each place adds is painted over the pictures, which are drawn grey, as the
-    network saw them: resized and cropped. Both pictures of a pair share their colours;
-    where a place takes away, purple stands for that and orange for what adds. Create it
-    by :meth:`from_estimator`.
+    The cosine similarity of two pooled embeddings is a sum over the locations of either
+    feature map [1]_. The contribution of each location is painted over the images,
+    which are drawn in gray and as the network received them: resized and cropped. Both
+    images of a pair have the same color scale. If there are negative contributions,
+    they are purple and positive ones are orange. Create the display with
+    :meth:`from_estimator`.
 
     Parameters
     ----------
     images : sequence of n_pairs pairs of ndarray or image sources
-        The pictures as the network saw them, (height, width, 3) uint8. An unreadable
-        one is there as the source it was.
+        The images as the network received them, (height, width, 3) uint8. An unreadable
+        image is given by its source.
 
     contributions : sequence of n_pairs pairs of array-like
-        What each place adds to the similarity, of shape (height, width), from top to
-        bottom and from left to right. Each of the two sums to the similarity. None in
-        place of a pair says that an image is unreadable.
+        For each image of a pair, the contributions of its locations to the similarity,
+        of shape (height, width), from top to bottom and from left to right. Each of the
+        two arrays sums to the similarity. None instead of a pair means that one of the
+        images is unreadable.
 
     similarities : array-like of shape (n_pairs,)
         Cosine similarities, in [-1, 1], or NaN.
 
     names : sequence of n_pairs pairs of str, default=None
-        What to call the pictures. None leaves them unnamed.
+        Captions of the images. None draws no captions.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn on.
+        Axes of the plot.
 
     figure_ : matplotlib Figure
-        The figure that holds them.
+        Figure that contains the axes.
 
     See Also
     --------
-    imgsim.ImageEmbedder.feature_maps : The maps that are compared.
-    NeighborsDisplay : Queries with their nearest images.
+    imgsim.ImageEmbedder.feature_maps : The feature maps that are compared.
+    NeighborsDisplay : Queries with their nearest neighbors.
 
     Notes
     -----
-    The maps are exact: they split the cosine, and nothing of it is left over. They are
-    coarse: a place stands for the part of the picture in its middle, but the network
-    saw more than that, for most networks nearly all of the picture.
+    The contributions are exact: they sum to the cosine similarity. They are coarse: a
+    location is drawn over the corresponding part of the image, but its receptive field
+    is larger, and covers nearly the whole image in most networks.
 
     References
     ----------
@@ -113,7 +99,7 @@ class SimilarityMapDisplay:
 
     Examples
     --------
-    An untrained network, so that the example needs no download:
+    The network is untrained, so that the example needs no download:
 
     >>> from imgsim import ImageEmbedder
     >>> from imgsim.datasets import load_sample_photos
@@ -125,7 +111,7 @@ class SimilarityMapDisplay:
     >>> first.shape, bool(abs(first.sum() - display.similarities[0]) < 1e-9)
     ((4, 4), True)
     >>> display.plot().ax_.texts[0].get_text()
-    'what places add to the cosine'
+    'contributions to the cosine'
     """
 
     def __init__(
@@ -143,24 +129,24 @@ class SimilarityMapDisplay:
 
     @classmethod
     def from_estimator(cls, embedder: ImageEmbedder, X: Any, Y: Any) -> Self:
-        """Compare images in pairs, place by place.
+        """Compare images in pairs, location by location.
 
         Parameters
         ----------
         embedder : ImageEmbedder
-            With `pooling` "avg", "token_avg" or "max", at most one `layer`, and no
-            `flip`.
+            Embedder with `pooling` "avg", "token_avg" or "max", at most one `layer`,
+            and `flip=False`.
 
         X : sequence of image sources of length n_pairs
             The first image of each pair.
 
         Y : sequence of image sources of length n_pairs
-            The second of each.
+            The second image of each pair.
 
         Returns
         -------
         display : SimilarityMapDisplay
-            To be drawn by :meth:`plot`.
+            Display, to be drawn with :meth:`plot`.
 
         Raises
         ------
@@ -168,102 +154,109 @@ class SimilarityMapDisplay:
             If an image cannot be read and the embedder has `on_error="raise"`.
 
         TypeError
-            If `embedder` is no ImageEmbedder.
+            If `embedder` is not an ImageEmbedder.
 
         ValueError
-            If X and Y differ in length, or the similarity is no sum over places: for
-            another pooling, several layers, `flip`, or a model that does more to a row
-            than pool it. That is tried on the images.
+            If X and Y differ in length, or if the similarity is not a sum over
+            locations: for other poolings, for several layers, for `flip=True`, and for
+            a model that computes more than the pooled feature map. The last condition
+            is checked on the embeddings of the images.
 
         Warns
         -----
         ImageReadWarning
             Once, if images could not be read and the embedder has `on_error="nan"`.
-            Its `failures_` then lists those of X, and after them those of Y.
+            Its `failures_` then lists them by their position in X followed by Y.
 
         Notes
         -----
-        Each image goes through the network twice, and its crop is kept: 0.15 MB at
-        224 pixels. Similarities and contributions are computed in float64 from the
-        maps, whatever the `precision` of the embedder, and nothing is compiled.
+        Each image is read three times and passes through the network twice. The feature
+        maps of all images are in memory at the same time, as in
+        :meth:`~imgsim.ImageEmbedder.feature_maps`. The display keeps the cropped
+        images, 0.15 MB each at 224 pixels. Similarities and contributions are computed
+        in float64 from the feature maps, whatever the `precision` of the embedder, and
+        the network is not compiled.
         """
-        _check_splits_by_places(embedder)
-        first, failures = embedder._checked_sources(X)
-        second, more_failures = embedder._checked_sources(Y)
-        check_length("Y", second, len(first), "images in X")
-        pairs = list(_compared(embedder, (first, second), (failures, more_failures)))
-        failures += more_failures
-        embedder.failures_ = failures
-        consequence = "their pairs have no similarity"
-        warn_of_failures(failures, 2 * len(first), consequence)
+        _check_is_sum_over_locations(embedder)
+        first, second = check_image_sources(X), check_image_sources(Y)
+        n_pairs = len(first)
+        check_length("Y", second, n_pairs, "images in X")
+        sources = [*first, *second]
+        maps = embedder.feature_maps(sources)
+        _check_embeddings_are_pooled(embedder, sources, maps)
+        crops = _read_crops(embedder, sources)
+        pooling = str(embedder.pooling)
+        splits = [_split(maps[i], maps[n_pairs + i], pooling) for i in range(n_pairs)]
+        names = [source_name(source) for source in sources]
         return cls(
-            images=[pair.images for pair in pairs],
-            contributions=[pair.split and pair.split[:2] for pair in pairs],
-            similarities=np.array(
-                [np.nan if p.split is None else p.split.similarity for p in pairs]
-            ),
-            names=[
-                (source_name(one), source_name(other))
-                for one, other in zip(first, second, strict=True)
+            images=[(crops[i], crops[n_pairs + i]) for i in range(n_pairs)],
+            contributions=[
+                None if split is None else (split.first, split.second)
+                for split in splits
             ],
+            similarities=np.array(
+                [np.nan if split is None else split.similarity for split in splits]
+            ),
+            names=[(names[i], names[n_pairs + i]) for i in range(n_pairs)],
         )
 
     def plot(self, *, ax: "Axes | None" = None, n_columns: int = 1) -> Self:
-        """Draw the pairs, and above each its cosine and what its colours mean.
+        """Draw the pairs, each below its similarity and its color scale.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure of a fitting size.
+            Axes to draw on. None creates a figure of suitable size.
 
         n_columns : int, default=1
-            Number of pairs beside each other.
+            Number of pairs side by side.
 
         Returns
         -------
         display : SimilarityMapDisplay
-            With `ax_` and `figure_` set.
+            The display itself, with `ax_` and `figure_` set.
 
         Raises
         ------
         ModuleNotFoundError
-            If matplotlib is missing.
+            If matplotlib is not installed.
 
         ValueError
-            If `n_columns` is less than 1, or lengths differ.
+            If `n_columns` is less than 1, or if `images`, `contributions` and
+            `similarities` differ in length.
         """
-        if n_columns < 1:
-            raise ValueError(f"n_columns={n_columns} must be at least 1.")
+        check_n_columns(n_columns)
         n_pairs = len(np.asarray(self.similarities))
         check_length("images", self.images, n_pairs, "similarities")
         check_length("contributions", self.contributions, n_pairs, "similarities")
         caller = f"{type(self).__name__}.plot"
-        import_optional("matplotlib", caller=caller)  # for the colours
+        import_optional("matplotlib", caller=caller)  # for the colors
+        title = "contributions to the cosine"
         tiles: list[Tile] = []
-        lines = [Line("what places add to the cosine", GAP / 2, LINE_HEIGHT / 2)]
-        places = self._places(n_pairs, n_columns)
-        for i, place in enumerate(places):
-            tiles += self._tiles(i, place)
-            lines += self._lines(i, place)
+        lines = [TextLine(title, GAP / 2, LINE_HEIGHT / 2)]
+        origins = self._origins(n_pairs, n_columns)
+        for i, origin in enumerate(origins):
+            tiles += self._tiles(i, origin)
+            lines += self._lines(i, origin)
         self.ax_ = draw_grid(
             tiles,
             lines,
-            n_columns=max(place.column for place in places) + 2,
-            n_rows=places[-1].top + 1,
+            n_columns=max(origin.column for origin in origins) + 2,
+            n_rows=origins[-1].top + 1,
             ax=ax,
             caller=caller,
             cell_inches=_CELL_INCHES,
         )
-        for i, place in enumerate(places):
-            self._draw_bar(i, place)
-        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
+        for i, origin in enumerate(origins):
+            self._draw_color_bar(i, origin)
+        self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or SubFigure
         return self
 
-    def _places(self, n_pairs: int, n_columns: int) -> list[_Place]:
+    def _origins(self, n_pairs: int, n_columns: int) -> list[_PairOrigin]:
         has_names = any(name for pair in self.names or () for name in pair)
-        above = (3 if has_names else 2) * LINE_HEIGHT  # of a pair of pictures
+        above = (3 if has_names else 2) * LINE_HEIGHT  # text above a pair of images
         return [
-            _Place(
+            _PairOrigin(
                 i % n_columns * (2 + _GUTTER),
                 _HEADER + i // n_columns * (1 + above) + above,
                 _HEADER + i // n_columns * (1 + above) + LINE_HEIGHT,
@@ -275,104 +268,103 @@ class SimilarityMapDisplay:
         contributions = self.contributions[i]
         return None if contributions is None else HeatScale.of(*contributions)
 
-    def _tiles(self, i: int, place: _Place) -> list[Tile]:
-        shown, maps = list(self.images[i]), self.contributions[i]
+    def _tiles(self, i: int, origin: _PairOrigin) -> list[Tile]:
+        images, contributions = list(self.images[i]), self.contributions[i]
         scale = self._scale(i)
-        if maps is not None and scale is not None:
-            both = zip(shown, maps, strict=True)
-            shown = [paint(image, one, scale) for image, one in both]
+        if contributions is not None and scale is not None:
+            both = zip(images, contributions, strict=True)
+            images = [paint(image, amounts, scale) for image, amounts in both]
         names = self.names[i] if self.names is not None else ("", "")
         return [
-            Tile(image, name, place.column + side, place.top)
-            for side, (image, name) in enumerate(zip(shown, names, strict=True))
+            Tile(image, name, origin.column + side, origin.top)
+            for side, (image, name) in enumerate(zip(images, names, strict=True))
         ]
 
-    def _lines(self, i: int, place: _Place) -> list[Line]:
-        scale, left = self._scale(i), place.column + GAP / 2
+    def _lines(self, i: int, origin: _PairOrigin) -> list[TextLine]:
+        scale, left = self._scale(i), origin.column + GAP / 2
         if scale is None:
-            return [Line("no similarity", left, place.line)]
-        words = f"cosine {np.asarray(self.similarities)[i]:.3f}"
-        signed = "±" if scale.has_negative else "0 to "
-        most = f"{signed}{scale.largest:#.2g}"
-        right = place.column + _BAR[1] + GAP / 2
-        return [Line(words, left, place.line), Line(most, right, place.line)]
+            return [TextLine("no similarity", left, origin.line)]
+        similarity = f"cosine {np.asarray(self.similarities)[i]:.3f}"
+        sign = "±" if scale.has_negative else "0 to "
+        limits = f"{sign}{scale.largest:#.2g}"
+        right = origin.column + _BAR[1] + GAP / 2
+        return [
+            TextLine(similarity, left, origin.line),
+            TextLine(limits, right, origin.line),
+        ]
 
-    def _draw_bar(self, i: int, place: _Place) -> None:
+    def _draw_color_bar(self, i: int, origin: _PairOrigin) -> None:
         scale = self._scale(i)
         if scale is None:
             return
-        left, right = (place.column + edge for edge in _BAR)
-        top, bottom = (place.line + side * _BAR_HEIGHT / 2 for side in (-1, 1))
+        left, right = (origin.column + edge for edge in _BAR)
+        top, bottom = (origin.line + side * _BAR_HEIGHT / 2 for side in (-1, 1))
         extent = (left, right, bottom, top)
         self.ax_.imshow(color_bar(scale), extent=extent, aspect="equal", origin="upper")
 
 
-def _check_splits_by_places(embedder: Any) -> None:
-    """Refuse what is known not to be a sum over places before an image is read."""
+def _check_is_sum_over_locations(embedder: Any) -> None:
+    """Raise an error for parameters with which the cosine is not such a sum."""
     if not isinstance(embedder, ImageEmbedder):
         raise TypeError(
-            f"embedder must be an ImageEmbedder; got {type(embedder).__name__}. Of a "
-            f"Pipeline that begins with one, pass pipeline[0]."
+            f"embedder must be an ImageEmbedder; got {type(embedder).__name__}. If it "
+            f"is the first step of a Pipeline, pass pipeline[0]."
         )
-    if embedder.pooling not in _SPLIT_BY_PLACES:
+    if embedder.pooling not in _POOLINGS:
         raise ValueError(
-            f"pooling={embedder.pooling!r}: the cosine is no sum over places; set "
-            f"pooling to one of {_SPLIT_BY_PLACES}."
+            f"pooling={embedder.pooling!r} does not make the cosine similarity a sum "
+            f"over locations; set pooling to one of {_POOLINGS}."
         )
     if embedder.flip:
         raise ValueError(
-            "flip=True: a row mixes an image with its mirror image; set flip=False."
+            "flip=True averages the embeddings of an image and its mirror image, so "
+            "that the similarity is not a sum over locations; set flip=False."
         )
 
 
-def _compared(
-    embedder: ImageEmbedder,
-    sources: tuple[Sequence[Any], Sequence[Any]],
-    failures: tuple[list[ImageFailure], list[ImageFailure]],
-) -> Iterator[_Pair]:
-    """Yield pairs, reading and embedding two batches of images at a time."""
-    pooling = str(embedder.pooling)
-    with ExitStack() as opened:
-        batches = [
-            opened.enter_context(closing(embedder._mapped(*collection)))
-            for collection in zip(sources, failures, strict=True)
-        ]
-        start = 0
-        for both in zip(*batches, strict=True):
-            first, second = (_images_by_index(embedder, batch) for batch in both)
-            stop = min(start + embedder.batch_size, len(sources[0]))
-            for i in range(start, stop):
-                pair = (sources[0][i], sources[1][i])
-                yield _split((first.get(i), second.get(i)), pair, pooling)
-            start = stop
+def _check_embeddings_are_pooled(
+    embedder: ImageEmbedder, sources: Sequence[Any], maps: EmbeddingArray
+) -> None:
+    """Raise ValueError if an embedding differs from its pooled feature map."""
+    readable = np.flatnonzero(np.isfinite(maps).all(axis=(1, 2, 3)))
+    if not len(readable):
+        return
+    # Not `clone`, which would copy the network of an embedder made from a module.
+    overrides = {"normalize": None, "compile": False, "cache": None, "verbose": 0}
+    plain = type(embedder)(**{**embedder.get_params(deep=False), **overrides})
+    embeddings = np.asarray(plain.transform([sources[i] for i in readable.tolist()]))
+    pooled = pool(maps[readable], str(embedder.pooling))
+    gaps = np.linalg.norm(embeddings - pooled, axis=1)
+    if not (gaps <= _LARGEST_GAP * np.linalg.norm(pooled, axis=1)).all():
+        raise ValueError(
+            f"pooling={embedder.pooling!r}: model={reprlib.repr(embedder.model)} "
+            f"computes more than the pooled feature map, such as a normalization, so "
+            f"that the cosine similarity is not a sum over locations; set layer=-1, "
+            f"whose feature map is only pooled."
+        )
+
+
+def _read_crops(embedder: ImageEmbedder, sources: Sequence[Any]) -> list[Any]:
+    """Return images as the network receives them, and unreadable ones as sources."""
+    config, decoder = embedder.preprocessing_, embedder.decoder
+    stream = ImageStream(
+        sources,
+        loader=make_loader(config, decoder),
+        transform=make_transform(config, decoder),
+        batch_size=embedder.batch_size,
+        n_jobs=embedder.n_jobs,
+    )
+    crops = list(sources)
+    for batch in stream:
+        for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
+            crops[row] = image
+    return crops
 
 
 def _split(
-    images: tuple[_Image | None, _Image | None], sources: tuple[Any, Any], pooling: str
-) -> _Pair:
-    """Compare two images, if both are readable."""
-    one, other = images
-    shown = (
-        sources[0] if one is None else one.pixels,
-        sources[1] if other is None else other.pixels,
-    )
-    if one is None or other is None:
-        return _Pair(shown, None)
-    return _Pair(shown, split_cosine(one.features, other.features, pooling=pooling))
-
-
-def _images_by_index(embedder: ImageEmbedder, batch: MappedBatch) -> dict[int, _Image]:
-    """Return the readable images, after a check that their rows are pooled maps."""
-    if batch.pixels:
-        rows = embedder._pooled(batch.pixels)
-        pooled = pool(batch.maps, str(embedder.pooling))
-        gaps = np.linalg.norm(rows - pooled, axis=1)
-        if not (gaps <= _LARGEST_GAP * np.linalg.norm(pooled, axis=1)).all():
-            raise ValueError(
-                f"pooling={embedder.pooling!r}: model="
-                f"{reprlib.repr(embedder.model)} does more to a row than pool it, "
-                f"such as a norm, and the cosine is no sum over places; set layer=-1, "
-                f"whose map is pooled and no more."
-            )
-    images = zip(batch.indices.tolist(), batch.pixels, batch.maps, strict=True)
-    return {index: _Image(pixels, features) for index, pixels, features in images}
+    first: EmbeddingArray, second: EmbeddingArray, pooling: str
+) -> Contributions | None:
+    """Return the contributions to a similarity, or None if an image is unreadable."""
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return None
+    return split_cosine(first, second, pooling=pooling)

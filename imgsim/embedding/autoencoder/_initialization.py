@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from imgsim._compute.torch_random import building
+from imgsim._compute.torch_random import seeded_initialization
 from imgsim._typing import PixelArray
 from imgsim.embedding.autoencoder._augmentation import Augmentation, random_warp
 
@@ -59,7 +59,7 @@ def initialize_network(
     if augment == "auto":
         augmentation = choose_augmentation(x, architecture.latent_dim, seed)
     has_linear_path = init == "pca" or (init == "auto" and not augmentation.warp)
-    with building(seed):
+    with seeded_initialization(seed):
         network = ConvAutoencoder(
             replace(architecture, has_linear_path=has_linear_path)
         )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim._compute.precision import computing_in
-from imgsim._compute.torch_settings import ProcessSwitch
+from imgsim._compute.precision import use_precision
+from imgsim._compute.torch_settings import ProcessSettings
 from imgsim._typing import PixelArray
 from imgsim.embedding.autoencoder._augmentation import (
     Augmentation,
@@ -144,7 +144,7 @@ class Trainer:
         generator = self._make_generator(int(seeds.generate_state(1)[0]))
         n_seen, losses, validation_losses = 0, [], []
         self.network.train()
-        with _deterministic_cudnn, computing_in("float32", self._device.type):
+        with _deterministic_cudnn, use_precision("float32", self._device.type):
             for batch in images.batches(order):
                 midpoint = (n_seen + len(batch) / 2) / len(order)
                 self._set_learning_rate(self.n_epochs + midpoint)
@@ -256,7 +256,7 @@ class Trainer:
         )
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return computing_in(self._precision, self._device.type)
+        return use_precision(self._precision, self._device.type)
 
     def _make_generator(self, seed: int) -> "Generator":
         import torch
@@ -331,16 +331,16 @@ def _make_optimizer(network: "ConvAutoencoder", params: SimpleNamespace) -> "Opt
 
 
 def _use_deterministic_cudnn() -> Callable[[], None]:
-    """Make cuDNN deterministic, and return a function that resets it."""
+    """Make cuDNN deterministic, and return a function that restores its settings."""
     from torch.backends import cudnn
 
     before = cudnn.benchmark, cudnn.deterministic
     cudnn.benchmark, cudnn.deterministic = False, True
 
-    def reset() -> None:
+    def restore() -> None:
         cudnn.benchmark, cudnn.deterministic = before
 
-    return reset
+    return restore
 
 
-_deterministic_cudnn = ProcessSwitch(_use_deterministic_cudnn)
+_deterministic_cudnn = ProcessSettings(_use_deterministic_cudnn)

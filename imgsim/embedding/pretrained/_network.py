@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
-from imgsim._compute.precision import computing_in
+from imgsim._compute.precision import use_precision
 from imgsim.embedding.pretrained._pooling import (
     Pooling,
     last_features,
@@ -37,7 +37,7 @@ class Network(ABC):
         import torch
 
         forward = compile_network(self) if self.compile else self.forward
-        with torch.inference_mode(), computing_in(self.precision, pixels.device.type):
+        with torch.inference_mode(), use_precision(self.precision, pixels.device.type):
             return forward(pixels)
 
     def forward(self, pixels: "Tensor") -> "Tensor":

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from imgsim._compute.precision import lower_weights
-from imgsim._compute.torch_random import building
+from imgsim._compute.precision import round_weights
+from imgsim._compute.torch_random import seeded_initialization
 from imgsim.embedding.pretrained._batch_norm_folding import fold_batch_norms
 from imgsim.embedding.pretrained._preprocessing import check_image_size
 from imgsim.embedding.pretrained._weights_file import (
@@ -95,7 +95,7 @@ def clear_backbones() -> None:
 def load_module(spec: BackboneSpec) -> "nn.Module":
     """Return a network without its classifier, as timm creates it."""
     check_model_name(spec.model)
-    with building(seed=0):
+    with seeded_initialization(seed=0):
         module = _create_model(spec)
     if spec.weights_file is not None:
         load_weights(module, spec.weights_file.path, model=spec.model)
@@ -126,7 +126,7 @@ def make_backbone(
         example = torch.rand(shape, generator=random, dtype=torch.float32, device="cpu")
         module = fold_batch_norms(module, example)
     if precision != "float32":
-        lower_weights(module, getattr(torch, precision))
+        round_weights(module, getattr(torch, precision))
     module = module.eval().to(device).to(memory_format=torch.channels_last)
     return Backbone(module, config, digest)
 

@@ -1,1 +1,1 @@
-"""Exact neighbors: every row is compared, or ruled out by a bound."""
+"""Exact nearest neighbors: by brute force, or by a scan with an error bound."""

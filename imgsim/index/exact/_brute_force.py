@@ -1,4 +1,4 @@
-"""Exact search by comparing all pairs in double precision: any metric, few rows."""
+"""Exact search by brute force: all pairs are compared in double precision."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 from sklearn import get_config
 
 from imgsim._distance.rows import Collection, DistanceRows
+from imgsim.index.exact._scan import Pairs, concatenate_pairs
 
 _N_ROWS = 4096
-_N_ARRAYS = 6  # of the size of a block of distances, while it is worked on
+_N_ARRAYS = 6  # of the size of a block of distances, at the same time
 
 
-def compare_nearest(
+def brute_force_nearest(
     queries: DistanceRows, collection: Collection, n_neighbors: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the nearest rows of each query: distances and positions.
@@ -20,89 +21,84 @@ def compare_nearest(
     Parameters
     ----------
     queries : DistanceRows
-        What to look for.
+        The queries.
 
     collection : Collection
-        Where to look.
+        The rows to search among.
 
     n_neighbors : int
-        How many rows to find for each query.
+        Number of neighbors of each query.
 
     Returns
     -------
     distances : ndarray of shape (n_queries, n_neighbors)
-        Increasing along each row; infinite where there are not as many rows.
+        Distances, increasing along each row; infinite where there are too few rows.
 
     positions : ndarray of shape (n_queries, n_neighbors), dtype int64
-        Among equal distances the lowest comes first; -1 where there is no row.
+        Positions in the collection, in increasing order for equal distances; -1 where
+        there are too few rows.
     """
     distances = np.full((len(queries), n_neighbors), np.inf)
     positions = np.full((len(queries), n_neighbors), -1, dtype=np.int64)
-    for part, first, block in _blocks(queries, collection):
-        found = np.arange(first, first + block.shape[1])
-        known = distances[part], positions[part]
-        joined = np.concatenate([known[0], block], axis=1)
-        names = np.concatenate([known[1], np.broadcast_to(found, block.shape)], axis=1)
-        nearest = _smallest(joined, n_neighbors)
-        distances[part] = np.take_along_axis(joined, nearest, axis=1)
-        positions[part] = np.take_along_axis(names, nearest, axis=1)
+    for part, first, block in _distance_blocks(queries, collection):
+        columns = np.arange(first, first + block.shape[1])
+        candidates = np.concatenate(
+            [positions[part], np.broadcast_to(columns, block.shape)], axis=1
+        )
+        candidate_distances = np.concatenate([distances[part], block], axis=1)
+        nearest = _smallest(candidate_distances, n_neighbors)
+        distances[part] = np.take_along_axis(candidate_distances, nearest, axis=1)
+        positions[part] = np.take_along_axis(candidates, nearest, axis=1)
     positions[np.isinf(distances)] = -1
     return distances, positions
 
 
-def compare_within(
+def brute_force_within(
     queries: DistanceRows, collection: Collection, radius: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return the pairs of a query and a row that are not further apart than `radius`.
+) -> Pairs:
+    """Return the pairs of a query and a row with distances of at most `radius`.
 
     Parameters
     ----------
     queries : DistanceRows
-        What to look for.
+        The queries.
 
     collection : Collection
-        Where to look.
+        The rows to search among.
 
     radius : float
         Largest distance.
 
     Returns
     -------
-    query_of_pair : ndarray of shape (n_pairs,), dtype int64
-        Positions in `queries`.
-
-    row_of_pair : ndarray of shape (n_pairs,), dtype int64
-        Positions in the collection.
-
-    distances : ndarray of shape (n_pairs,)
-        Their distances.
+    pairs : Pairs
+        The pairs, in no particular order.
     """
-    none = np.empty(0, dtype=np.int64)
-    found = [(none, none, np.empty(0))]
-    for part, first, block in _blocks(queries, collection):
-        i, j = np.nonzero((block <= radius) & np.isfinite(block))
-        found.append((i + part.start, j + first, block[i, j]))
-    query_of_pair, row_of_pair, distances = map(
-        np.concatenate, zip(*found, strict=True)
-    )
-    return query_of_pair, row_of_pair, distances
+    parts = [Pairs.empty()]
+    for part, first, block in _distance_blocks(queries, collection):
+        query, row = np.nonzero((block <= radius) & np.isfinite(block))
+        parts.append(Pairs(query + part.start, row + first, block[query, row]))
+    return concatenate_pairs(parts)
 
 
-def _blocks(
+def _distance_blocks(
     queries: DistanceRows, collection: Collection
 ) -> Iterator[tuple[slice, int, NDArray[np.float64]]]:
-    """Yield the distances of some queries to some rows, infinite to those ruled out."""
+    """Yield a slice of queries, the first of some rows, and all their distances.
+
+    Distances to rows that are not allowed are infinite.
+    """
     n_rows = min(_N_ROWS, len(collection.rows))
     limit = get_config()["working_memory"] * 2**20 / 8 / _N_ARRAYS
     n_queries = max(1, int(limit / (n_rows + queries.values.shape[1])))
-    for start, some in queries.blocks(n_queries):
-        part = slice(start, start + len(some))
+    for start, query_block in queries.blocks(n_queries):
+        part = slice(start, start + len(query_block))
         for first, rows in collection.rows.blocks(n_rows):
-            block = collection.metric.between(
-                some.values, some.terms, rows.values, rows.terms
+            distances = collection.metric.pairwise_distances(
+                query_block.values, query_block.terms, rows.values, rows.terms
             )
-            block[:, ~collection.allowed[first : first + len(rows)]] = np.inf
-            yield part, first, block
+            distances[:, ~collection.allowed[first : first + len(rows)]] = np.inf
+            yield part, first, distances
 
 
 def _smallest(distances: NDArray[np.float64], k: int) -> NDArray[np.int64]:
@@ -111,7 +107,7 @@ def _smallest(distances: NDArray[np.float64], k: int) -> NDArray[np.int64]:
         return np.argsort(distances, axis=1, kind="stable")[:, :k]
     columns = np.argpartition(distances, k - 1, axis=1)[:, :k]
     largest_kept = np.take_along_axis(distances, columns, axis=1).max(axis=1)
-    # Of several entries equal to the k-th, argpartition keeps any.
+    # Among entries equal to the k-th smallest, argpartition keeps arbitrary ones.
     n_candidates = (distances <= largest_kept[:, np.newaxis]).sum(axis=1)
     for i in np.flatnonzero(n_candidates > k):
         columns[i] = np.argsort(distances[i], kind="stable")[:k]

@@ -8,59 +8,59 @@ from sklearn import get_config
 from imgsim._distance.metric import Metric
 from imgsim._distance.rows import Collection, DistanceRows
 from imgsim.index.exact._nearest import find_within
-from imgsim.index.exact._scan import Pairs
+from imgsim.index.exact._scan import Pairs, concatenate_pairs
 
-_BYTES_PER_PAIR = 128  # while pairs are looked for, and while they are grouped
+_BYTES_PER_PAIR = 128  # while pairs are found, and while they are grouped
 
 
 def find_near_pairs(rows: DistanceRows, metric: Metric, max_distance: float) -> Pairs:
-    """Return the pairs of rows that are not further apart than `max_distance`.
+    """Return the pairs of rows with distances of at most `max_distance`.
 
     Parameters
     ----------
     rows : DistanceRows
-        What to compare with each other.
+        The rows to compare with each other.
 
     metric : Metric
-        How they are compared.
+        Distance between rows.
 
     max_distance : float
         Largest distance.
 
     Returns
     -------
-    i, j : ndarray of shape (n_pairs,), dtype int64
-        Positions in `rows`, `i` less than `j`.
-
-    distances : ndarray of shape (n_pairs,)
-        Their distances.
+    pairs : Pairs
+        Positions in `rows` and distances. The position in `queries` is always less than
+        the position in `rows`.
 
     Raises
     ------
     ValueError
-        If there are more pairs than should be kept in scikit-learn's `working_memory`.
+        If there are more pairs than fit into scikit-learn's `working_memory`.
     """
     memory = get_config()["working_memory"]
-    most = max(1, int(memory * 2**20 / _BYTES_PER_PAIR))
-    found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
-    n_found = 0
+    max_pairs = max(1, int(memory * 2**20 / _BYTES_PER_PAIR))
+    parts, n_pairs = [Pairs.empty()], 0
     n_operations = rows.values.size * len(rows) / 2
-    n_at_once = isqrt(most)  # so that all pairs of two blocks may be near
-    for start, block in rows.blocks(n_at_once):
-        for offset, others in rows[start:].blocks(n_at_once):
-            everywhere = np.ones(len(others), dtype=bool)
-            collection = Collection(others, everywhere, metric)
-            i, j, distances = find_within(block, collection, max_distance, n_operations)
-            j += offset
-            once = i < j
-            found.append((i[once] + start, j[once] + start, distances[once]))
-            n_found += int(once.sum())
-            if n_found > most:
-                raise ValueError(
-                    f"max_distance={max_distance} joins {n_found:,} pairs or more "
-                    f"among {len(rows):,} distinct rows; {most:,} fit into "
-                    f"working_memory={memory} MiB. Take a smaller max_distance, or "
-                    f"raise the limit by sklearn.set_config(working_memory=...)."
+    block_length = isqrt(max_pairs)  # so that all pairs of two blocks may be near
+    for start, block in rows.blocks(block_length):
+        for offset, others in rows[start:].blocks(block_length):
+            allowed = np.ones(len(others), dtype=bool)
+            collection = Collection(others, allowed, metric)
+            pairs = find_within(block, collection, max_distance, n_operations)
+            pairs = pairs.select(pairs.queries < pairs.rows + offset)
+            parts.append(
+                Pairs(
+                    pairs.queries + start, pairs.rows + offset + start, pairs.distances
                 )
-    i, j, distances = map(np.concatenate, zip(*found, strict=True))
-    return i, j, distances
+            )
+            n_pairs += len(pairs.distances)
+            if n_pairs > max_pairs:
+                raise ValueError(
+                    f"max_distance={max_distance} joins {n_pairs:,} pairs or more "
+                    f"among {len(rows):,} distinct rows, but only {max_pairs:,} pairs "
+                    f"fit into working_memory={memory} MiB: pass a smaller "
+                    f"max_distance, or raise the limit by "
+                    f"sklearn.set_config(working_memory=...)."
+                )
+    return concatenate_pairs(parts)

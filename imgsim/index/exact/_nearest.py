@@ -1,4 +1,4 @@
-"""Exact nearest rows: by a fast scan where that pays, else by comparing all pairs."""
+"""Exact nearest rows: by a fast scan where that pays, else by brute force."""
 
 import sys
 
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from imgsim._compute.precision import resolve_precision
 from imgsim._distance.rows import Collection, DistanceRows
-from imgsim.index.exact._brute_force import compare_nearest, compare_within
+from imgsim.index.exact._brute_force import brute_force_nearest, brute_force_within
 from imgsim.index.exact._scan import Pairs, scan_nearest, scan_within
 
-# Operations, and numbers in the collection, up to which all pairs are compared at once:
-# it takes less time than to load the compiled loops.
-_FEW_OPERATIONS = 3e8
-_FEW_NUMBERS = 4e6
-# Operations from which bfloat16 pays, where torch is loaded and where it is not.
-_MIN_FOR_BFLOAT16 = {True: 2e9, False: 5e10}
+# Number of operations, and of values in the collection, up to which brute force takes
+# less time than loading the compiled loops.
+_MAX_BRUTE_FORCE_OPERATIONS = 3e8
+_MAX_BRUTE_FORCE_VALUES = 4e6
+# Number of operations above which bfloat16 pays, if torch is loaded and if it is not.
+_MIN_BFLOAT16_OPERATIONS = {True: 2e9, False: 5e10}
 
 
 def find_nearest(
@@ -26,35 +26,37 @@ def find_nearest(
     Parameters
     ----------
     queries : DistanceRows
-        What to look for.
+        The queries.
 
     collection : Collection
-        Where to look.
+        The rows to search among.
 
     n_neighbors : int
-        How many rows to find for each query.
+        Number of neighbors of each query.
 
     Returns
     -------
     distances : ndarray of shape (n_queries, n_neighbors)
-        Increasing along each row; infinite where there are not as many rows.
+        Distances, increasing along each row; infinite where there are too few rows.
 
     positions : ndarray of shape (n_queries, n_neighbors), dtype int64
-        Among equal distances the lowest comes first; -1 where there is no row.
+        Positions in the collection, in increasing order for equal distances; -1 where
+        there are too few rows.
     """
-    if not len(queries) or _is_compared(queries, collection):
-        return compare_nearest(queries, collection, n_neighbors)
+    if not len(queries) or _prefers_brute_force(queries, collection):
+        return brute_force_nearest(queries, collection, n_neighbors)
     distances = np.full((len(queries), n_neighbors), np.inf)
     positions = np.full((len(queries), n_neighbors), -1, dtype=np.int64)
-    open_queries = np.arange(len(queries))
+    uncertain = np.arange(len(queries))
     for precision in _precisions(queries, collection):
-        found = scan_nearest(queries[open_queries], collection, n_neighbors, precision)
-        distances[open_queries], positions[open_queries], done = found
-        open_queries = open_queries[~done]
-        if not len(open_queries):
+        distances[uncertain], positions[uncertain], is_certain = scan_nearest(
+            queries[uncertain], collection, n_neighbors, precision
+        )
+        uncertain = uncertain[~is_certain]
+        if not len(uncertain):
             return distances, positions
-    distances[open_queries], positions[open_queries] = compare_nearest(
-        queries[open_queries], collection, n_neighbors
+    distances[uncertain], positions[uncertain] = brute_force_nearest(
+        queries[uncertain], collection, n_neighbors
     )
     return distances, positions
 
@@ -65,46 +67,42 @@ def find_within(
     radius: float,
     n_operations: float | None = None,
 ) -> Pairs:
-    """Return the pairs of a query and a row that are not further apart than `radius`.
+    """Return the pairs of a query and a row with distances of at most `radius`.
 
     Parameters
     ----------
     queries : DistanceRows
-        What to look for.
+        The queries.
 
     collection : Collection
-        Where to look.
+        The rows to search among.
 
     radius : float
         Largest distance.
 
     n_operations : float, default=None
-        Of the whole search, if this is a part of one.
+        Number of operations of the whole search, if this call is a part of it.
 
     Returns
     -------
-    query_of_pair : ndarray of shape (n_pairs,), dtype int64
-        Positions in `queries`, increasing.
-
-    row_of_pair : ndarray of shape (n_pairs,), dtype int64
-        Positions in the collection, increasing for each query.
-
-    distances : ndarray of shape (n_pairs,)
-        Their distances.
+    pairs : Pairs
+        The pairs, sorted by query and by row.
     """
-    if not len(queries) or _is_compared(queries, collection, n_operations):
-        pairs = compare_within(queries, collection, radius)
+    if not len(queries) or _prefers_brute_force(queries, collection, n_operations):
+        pairs = brute_force_within(queries, collection, radius)
     else:
         precision = _precisions(queries, collection, n_operations)[0]
         pairs = scan_within(queries, collection, radius, precision)
-    order = np.lexsort((pairs[1], pairs[0]))
-    return pairs[0][order], pairs[1][order], pairs[2][order]
+    return pairs.select(np.lexsort((pairs.rows, pairs.queries)))
 
 
-def _is_compared(
+def _prefers_brute_force(
     queries: DistanceRows, collection: Collection, n_operations: float | None = None
 ) -> bool:
-    """Tell whether all pairs are compared at once: few, odd, or of no fast metric."""
+    """Return whether a scan is impossible, or slower than brute force.
+
+    It is impossible for slow metrics and rows outside the range of single precision.
+    """
     metric, rows = collection.metric, collection.rows
     sizes = (queries.terms.size, rows.terms.size[collection.allowed])
     if metric.kind is None or not all(np.isfinite(size).all() for size in sizes):
@@ -113,17 +111,20 @@ def _is_compared(
         return False
     if n_operations is None:
         n_operations = float(rows.values.size) * len(queries)
-    return rows.values.size <= _FEW_NUMBERS and n_operations <= _FEW_OPERATIONS
+    return (
+        rows.values.size <= _MAX_BRUTE_FORCE_VALUES
+        and n_operations <= _MAX_BRUTE_FORCE_OPERATIONS
+    )
 
 
 def _precisions(
     queries: DistanceRows, collection: Collection, n_operations: float | None = None
 ) -> list[str]:
-    """Return the formats to scan in, one after the other."""
+    """Return the precisions of scores to try, one after the other."""
     if n_operations is None:
         n_operations = float(collection.rows.values.size) * len(queries)
-    is_here = collection.metric.is_linear and collection.device == "cpu"
-    if not is_here or n_operations < _MIN_FOR_BFLOAT16["torch" in sys.modules]:
+    can_lower = collection.metric.is_linear and collection.device == "cpu"
+    if not can_lower or n_operations < _MIN_BFLOAT16_OPERATIONS["torch" in sys.modules]:
         return ["float32"]
     fastest = resolve_precision("auto", "cpu")
     return ["float32"] if fastest == "float32" else [fastest, "float32"]

@@ -1,14 +1,13 @@
-"""Exact search by a fast scan: score all rows, then compare exactly those in question.
+"""Exact search by a fast scan: all rows are scored, and some are compared exactly.
 
-Scores are computed in single precision or in bfloat16, and are wrong by a bound that
-is known beforehand. Every row whose score may, within that bound, belong to the answer
-is compared once more in double precision.
+Scores are computed in single precision or in bfloat16, with a known error bound. Each
+row that may be a result according to its score is compared in double precision.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,131 +16,162 @@ from sklearn import get_config
 from imgsim._compute.threads import count_threads, map_in_threads
 from imgsim._distance.metric import JACCARD, PRODUCT, SQUARED
 from imgsim._distance.rows import Collection, DistanceRows
-from imgsim._distance.scores import make_scorer, relative_error, slack
+from imgsim._distance.scores import (
+    absolute_error_bound,
+    make_score_function,
+    relative_error_bound,
+)
 
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+Result = TypeVar("Result")
 
-_N_SCORES = 2**19  # of a block, which stays in the cache of the processor
+_N_SCORES = 2**19  # in a block, which then stays in the cache of the processor
 _N_QUERIES = 512
-_N_BYTES = 64  # of a candidate, while pairs are compared and sorted
-_LOWEST = np.float32(-3e38)
+_N_BYTES = 64  # for each candidate, while pairs are compared and sorted
+_LOWEST_SCORE = np.float32(-3e38)
+
+
+class Pairs(NamedTuple):
+    """Pairs of a query and a row: positions of the queries and rows, and distances."""
+
+    queries: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    distances: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return no pairs."""
+        none = np.empty(0, dtype=np.int64)
+        return cls(none, none, np.empty(0))
+
+    def select(self, key: NDArray[np.bool_] | NDArray[np.int64]) -> "Pairs":
+        """Return the pairs at positions, or where a mask is true."""
+        return Pairs(self.queries[key], self.rows[key], self.distances[key])
+
+
+def concatenate_pairs(parts: Sequence[Pairs]) -> Pairs:
+    """Return all pairs of the parts."""
+    queries, rows, distances = zip(*parts, strict=True)
+    return Pairs(*map(np.concatenate, (queries, rows, distances)))
 
 
 def scan_nearest(
     queries: DistanceRows, collection: Collection, n_neighbors: int, precision: str
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the nearest rows of each query: distances, positions, and who is done.
+    """Return the nearest rows of each query, and for which queries they are certain.
 
     Parameters
     ----------
     queries : DistanceRows
-        What to look for.
+        The queries.
 
     collection : Collection
-        Where to look.
+        The rows to search among.
 
     n_neighbors : int
-        How many rows to find for each query.
+        Number of neighbors of each query.
 
     precision : {"float32", "bfloat16"}
-        Format of the scan.
+        Precision of the scores.
 
     Returns
     -------
     distances : ndarray of shape (n_queries, n_neighbors)
-        Increasing along each row; infinite where there are not as many rows.
+        Distances, increasing along each row; infinite where there are too few rows.
 
     positions : ndarray of shape (n_queries, n_neighbors), dtype int64
-        Among equal distances the lowest comes first; -1 where there is no row.
+        Positions in the collection, in increasing order for equal distances; -1 where
+        there are too few rows.
 
-    done : ndarray of shape (n_queries,), dtype bool
-        False for a query that too many rows might be nearest to, so far as the
-        precision tells.
+    is_certain : ndarray of shape (n_queries,), dtype bool
+        False for a query with more candidates than are compared, for which the
+        precision is too low.
     """
     capacity = min(4 * n_neighbors + 256, len(collection.rows))
 
-    def find(part: slice) -> tuple[NDArray[Any], ...]:
+    def search(
+        part: slice,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
         candidates = Candidates(len(queries[part]), n_neighbors, capacity)
-        for block in _scored(queries[part], collection, precision):
-            candidates.keep(block)
-        pairs = compare_pairs(queries[part], collection, *candidates.pairs())
-        return *sorted_pairs(
-            pairs, len(candidates.rows), n_neighbors
-        ), candidates.n_kept >= 0
+        for block in _score_blocks(queries[part], collection, precision):
+            candidates.update(block)
+        pairs = compute_distances(queries[part], collection, *candidates.pairs())
+        distances, positions = nearest_of_pairs(pairs, len(candidates), n_neighbors)
+        return distances, positions, candidates.n_kept >= 0
 
-    n_threads = _n_threads(collection, precision)
-    n_bytes, lowered = _N_BYTES * capacity, precision == "bfloat16"
-    found = shared_out(find, len(queries), n_threads, n_bytes, lowered)
-    distances, positions, done = map(np.concatenate, zip(*found, strict=True))
-    return distances, positions, done
+    results = map_query_parts(
+        search,
+        len(queries),
+        _count_threads(collection, precision),
+        n_bytes=_N_BYTES * capacity,
+        divide_pools=precision == "bfloat16",
+    )
+    distances, positions, is_certain = zip(*results, strict=True)
+    return (
+        np.concatenate(distances),
+        np.concatenate(positions),
+        np.concatenate(is_certain),
+    )
 
 
 def scan_within(
     queries: DistanceRows, collection: Collection, radius: float, precision: str
 ) -> Pairs:
-    """Return the pairs of a query and a row that are not further apart than `radius`.
+    """Return the pairs of a query and a row with distances of at most `radius`.
 
     Parameters
     ----------
     queries : DistanceRows
-        What to look for.
+        The queries.
 
     collection : Collection
-        Where to look.
+        The rows to search among.
 
     radius : float
         Largest distance.
 
     precision : {"float32", "bfloat16"}
-        Format of the scan.
+        Precision of the scores.
 
     Returns
     -------
-    query_of_pair : ndarray of shape (n_pairs,), dtype int64
-        Positions in `queries`.
-
-    row_of_pair : ndarray of shape (n_pairs,), dtype int64
-        Positions in the collection.
-
-    distances : ndarray of shape (n_pairs,)
-        Their distances.
+    pairs : Pairs
+        The pairs, in no particular order.
     """
 
-    def find(part: slice) -> Pairs:
+    def search(part: slice) -> Pairs:
         some = queries[part]
-        exact = collection.metric.score_at(
+        min_score = collection.metric.score_at_distance(
             radius, some.terms.size, some.values.shape[1]
         )
-        found = [
-            compare_pairs(some, collection, *_reaching(block, exact))
-            for block in _scored(some, collection, precision)
+        candidates = [
+            compute_distances(some, collection, *_pairs_with_score(block, min_score))
+            for block in _score_blocks(some, collection, precision)
         ]
-        i, j, d = map(np.concatenate, zip(*found, strict=True))
-        near = d <= radius
-        return i[near] + part.start, j[near], d[near]
+        pairs = concatenate_pairs(candidates)
+        pairs = pairs.select(pairs.distances <= radius)
+        return pairs._replace(queries=pairs.queries + part.start)
 
-    n_threads = _n_threads(collection, precision)
-    shares = shared_out(
-        find, len(queries), n_threads, limits_openmp=precision == "bfloat16"
+    parts = map_query_parts(
+        search,
+        len(queries),
+        _count_threads(collection, precision),
+        divide_pools=precision == "bfloat16",
     )
-    query_of_pair, row_of_pair, distances = map(
-        np.concatenate, zip(*shares, strict=True)
-    )
-    return query_of_pair, row_of_pair, distances
+    return concatenate_pairs(parts)
 
 
-def compare_pairs(
+def compute_distances(
     queries: DistanceRows,
     collection: Collection,
     query_of_pair: NDArray[np.int64],
     row_of_pair: NDArray[np.int64],
 ) -> Pairs:
-    """Return the pairs with their distances, computed in double precision."""
-    from imgsim._distance.kernels import distances_of_pairs
+    """Return pairs with their distances, computed in double precision."""
+    from imgsim._distance.kernels import compare_pairs
 
     rows, metric = collection.rows, collection.metric
     compared = np.empty(len(row_of_pair))
-    distances_of_pairs(
+    compare_pairs(
         queries.values,
         queries.terms.shift,
         queries.terms.scale,
@@ -159,46 +189,53 @@ def compare_pairs(
         rows.terms.scale[row_of_pair],
         rows.values.shape[1],
     )
-    return query_of_pair, row_of_pair, distances
+    return Pairs(query_of_pair, row_of_pair, distances)
 
 
 @dataclass(frozen=True)
-class Block:
-    """Scores of a block of rows, `scores * scale + bias`, wrong by `wrong` at most."""
+class ScoreBlock:
+    """Scores of a block of rows, `scores * scale + bias`, and a bound of their errors.
 
-    first: int
+    `scores` has a row for each query, and `error` an entry for each query.
+    """
+
+    first_row: int
     scores: NDArray[np.float32]
     scale: NDArray[np.float32]
     bias: NDArray[np.float32]
-    wrong: NDArray[np.float32]
+    error: NDArray[np.float32]
 
 
 class Candidates:
-    """The rows that may be among the nearest of each query, so far."""
+    """Rows that may be among the nearest of each query, given the scores so far."""
 
     def __init__(self, n_queries: int, n_neighbors: int, capacity: int) -> None:
-        self.best = np.full((n_queries, n_neighbors), _LOWEST)
+        self.best = np.full((n_queries, n_neighbors), _LOWEST_SCORE)
         self.scores = np.empty((n_queries, capacity), dtype=np.float32)
         self.rows = np.empty((n_queries, capacity), dtype=np.int64)
         self.n_kept = np.zeros(n_queries, dtype=np.int64)
 
-    def __getitem__(self, part: slice) -> "Candidates":
-        """Return those of some queries; what is kept there is kept here."""
-        some = copy(self)
-        for name in ("best", "scores", "rows", "n_kept"):
-            setattr(some, name, getattr(self, name)[part])
-        return some
+    def __len__(self) -> int:
+        """Return the number of queries."""
+        return len(self.rows)
 
-    def keep(self, block: Block) -> None:
-        """Look through the scores of a block of rows."""
+    def __getitem__(self, part: slice) -> "Candidates":
+        """Return a view of the candidates of some queries."""
+        view = copy(self)
+        for name in ("best", "scores", "rows", "n_kept"):
+            setattr(view, name, getattr(self, name)[part])
+        return view
+
+    def update(self, block: ScoreBlock) -> None:
+        """Add the candidates of a block of rows, and drop those that it rules out."""
         from imgsim._distance.kernels import keep_candidates
 
         keep_candidates(
             block.scores,
             block.scale,
             block.bias,
-            block.wrong,
-            block.first,
+            block.error,
+            block.first_row,
             self.best,
             self.scores,
             self.rows,
@@ -206,92 +243,128 @@ class Candidates:
         )
 
     def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return queries and rows to compare exactly, in the order of queries."""
-        kept = np.arange(self.rows.shape[1]) < self.n_kept[:, np.newaxis]
-        kept &= self.scores >= self.best[:, :1]
-        return np.nonzero(kept)[0], self.rows[kept]
+        """Return the queries and rows to compare exactly, sorted by query."""
+        is_kept = np.arange(self.rows.shape[1]) < self.n_kept[:, np.newaxis]
+        is_kept &= self.scores >= self.best[:, :1]
+        return np.nonzero(is_kept)[0], self.rows[is_kept]
 
 
-def _reaching(
-    block: Block, exact: NDArray[np.float64]
+def _pairs_with_score(
+    block: ScoreBlock, min_score: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return queries and rows whose score may be as large as it should be."""
-    from imgsim._distance.kernels import collect_reaching, count_reaching
+    """Return the queries and rows whose scores may be at least `min_score`."""
+    from imgsim._distance.kernels import collect_at_least, count_at_least_per_query
 
-    # To write the score to be reached in single precision rounds it, too.
-    needed = np.maximum(exact - block.wrong - 1e-6 * np.abs(exact), _LOWEST)
-    needed = needed.astype(np.float32)
-    counts = count_reaching(block.scores, block.scale, block.bias, needed)
+    # Rounding the minimum to single precision adds an error of its own.
+    minimum = np.maximum(
+        min_score - block.error - 1e-6 * np.abs(min_score), _LOWEST_SCORE
+    ).astype(np.float32)
+    counts = count_at_least_per_query(block.scores, block.scale, block.bias, minimum)
     rows = np.empty(counts.sum(), dtype=np.int64)
-    collect_reaching(block.scores, block.scale, block.bias, needed, block.first, rows)
+    collect_at_least(
+        block.scores, block.scale, block.bias, minimum, block.first_row, rows
+    )
     return np.repeat(np.arange(len(counts)), counts), rows
 
 
-def _scored(
+def _score_blocks(
     queries: DistanceRows, collection: Collection, precision: str
-) -> Iterator[Block]:
-    """Yield the rows of the collection, block by block, with their scores."""
+) -> Iterator[ScoreBlock]:
+    """Yield the scores of all rows of the collection, block by block."""
     metric = collection.metric
-    seen = metric.seen_singly(queries.values, queries.terms)
-    error = relative_error(metric, seen.shape[1], precision)
-    size = metric.size_seen(queries.terms)
-    score = make_scorer(metric, seen, precision, collection.device)
+    transformed = metric.transform_to_float32(queries.values, queries.terms)
+    relative_error = relative_error_bound(metric, transformed.shape[1], precision)
+    query_size = metric.transformed_size(queries.terms)
+    score = make_score_function(metric, transformed, precision, collection.device)
     for first, rows in collection.rows.blocks(max(1024, _N_SCORES // len(queries))):
         allowed = collection.allowed[first : first + len(rows)]
         values, scale, bias = rows.values, rows.terms.scale, rows.terms.bias
         row_size = rows.terms.size[allowed].max(initial=0)
         row_bias = np.abs(bias[allowed]).max(initial=0)
-        is_odd = np.isinf(rows.terms.size)
-        if is_odd.any():  # none is allowed, and no score may be NaN
-            values = np.where(is_odd[:, np.newaxis], values.dtype.type(0), values)
-            scale = np.where(is_odd, 0, scale)
-        yield Block(
+        is_out_of_range = np.isinf(rows.terms.size)
+        if is_out_of_range.any():
+            # These rows are not allowed, but their scores could be NaN.
+            zero = values.dtype.type(0)
+            values = np.where(is_out_of_range[:, np.newaxis], zero, values)
+            scale = np.where(is_out_of_range, 0, scale)
+        yield ScoreBlock(
             first,
             score(values),
             scale.astype(np.float32),
             np.where(allowed, bias, -np.inf).astype(np.float32),
-            slack(metric, error, size, row_size, row_bias),
+            absolute_error_bound(
+                metric, relative_error, query_size, row_size, row_bias
+            ),
         )
 
 
-def sorted_pairs(
+def nearest_of_pairs(
     pairs: Pairs, n_queries: int, n_neighbors: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the nearest of pairs that are given in the order of queries."""
-    query_of_pair, row_of_pair, compared = pairs
+    """Return the distances and rows of the nearest pairs of each query.
+
+    The pairs must be sorted by query.
+    """
     distances = np.full((n_queries, n_neighbors), np.inf)
     positions = np.full((n_queries, n_neighbors), -1, dtype=np.int64)
-    order = np.lexsort((row_of_pair, compared, query_of_pair))
-    first = np.searchsorted(query_of_pair, np.arange(n_queries))
-    rank = np.arange(len(order)) - first[query_of_pair]
+    order = np.lexsort((pairs.rows, pairs.distances, pairs.queries))
+    first = np.searchsorted(pairs.queries, np.arange(n_queries))
+    rank = np.arange(len(order)) - first[pairs.queries]
     kept = rank < n_neighbors
-    i, rank, order = query_of_pair[kept], rank[kept], order[kept]
-    distances[i, rank] = compared[order]
-    positions[i, rank] = row_of_pair[order]
+    query, rank, order = pairs.queries[kept], rank[kept], order[kept]
+    distances[query, rank] = pairs.distances[order]
+    positions[query, rank] = pairs.rows[order]
     return distances, positions
 
 
-def _n_threads(collection: Collection, precision: str) -> int:
-    """Return into how many threads to divide what does not divide itself."""
-    is_divided = collection.metric.kind in (SQUARED, PRODUCT, JACCARD)
-    is_divided &= precision == "float32" or collection.device != "cpu"
-    return 1 if is_divided else count_threads()
+def _count_threads(collection: Collection, precision: str) -> int:
+    """Return into how many threads to divide the queries.
+
+    1 where BLAS or the device divides the work itself.
+    """
+    divides_itself = collection.metric.kind in (SQUARED, PRODUCT, JACCARD)
+    divides_itself &= precision == "float32" or collection.device != "cpu"
+    return 1 if divides_itself else count_threads()
 
 
-def shared_out(
-    find: Callable[[slice], Any],
+def map_query_parts(
+    work: Callable[[slice], Result],
     n_queries: int,
     n_threads: int,
+    *,
     n_bytes: int = 1,
-    limits_openmp: bool = False,
-) -> list[Any]:
-    """Call a function for shares of the queries, each in a thread of its own.
+    divide_pools: bool = False,
+) -> list[Result]:
+    """Call a function for slices of the queries, in several threads.
 
-    Products are shared among threads by the queries, and each is computed by the
-    thread that looks through it: threads that share a product would wait for each
-    other, and go on waiting while it is looked through. A query takes `n_bytes`.
+    Each product of matrices is computed by the thread that uses it. Threads that share
+    a product would wait for each other while it is used.
+
+    Parameters
+    ----------
+    work : callable
+        Called with a slice.
+
+    n_queries : int
+        Number of queries.
+
+    n_threads : int
+        Number of threads.
+
+    n_bytes : int, default=1
+        Memory that each query takes, which limits the length of the slices.
+
+    divide_pools : bool, default=False
+        Whether to divide the threads of BLAS and OpenMP among the threads.
+
+    Returns
+    -------
+    results : list
+        The result for each slice, in order.
     """
-    n_fitting = int(get_config()["working_memory"] * 2**20 / n_bytes / n_threads)
-    n_at_once = max(1, min(_N_QUERIES, n_fitting, -(-n_queries // n_threads)))
-    shares = [slice(a, a + n_at_once) for a in range(0, n_queries, n_at_once)]
-    return list(map_in_threads(find, shares, n_threads, divide_pools=limits_openmp))
+    memory = get_config()["working_memory"] * 2**20
+    n_fitting = int(memory / n_bytes / n_threads)
+    length = max(1, min(_N_QUERIES, n_fitting, -(-n_queries // n_threads)))
+    parts = [slice(a, a + length) for a in range(0, n_queries, length)]
+    n_threads = min(n_threads, max(1, len(parts)))
+    return list(map_in_threads(work, parts, n_threads, divide_pools=divide_pools))

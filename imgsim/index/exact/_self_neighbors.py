@@ -2,31 +2,30 @@
 
 from itertools import combinations_with_replacement
 from threading import Lock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from imgsim._compute.precision import computing_in, resolve_precision
+from imgsim._compute.precision import use_precision, resolve_precision
 from imgsim._compute.threads import count_threads
 from imgsim._distance.rows import Collection
-from imgsim._distance.scores import relative_error, slack
+from imgsim._distance.scores import absolute_error_bound, relative_error_bound
 from imgsim.index.exact._nearest import find_nearest
 from imgsim.index.exact._scan import (
-    Block,
     Candidates,
-    compare_pairs,
-    shared_out,
-    sorted_pairs,
+    ScoreBlock,
+    compute_distances,
+    map_query_parts,
+    nearest_of_pairs,
 )
 
-_N_ROWS = 1024  # of a block
-_N_BYTES = 12  # of a candidate
+_N_ROWS = 1024  # in a block
+_N_BYTES = 12  # for each candidate
 
 
-def find_own_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.int64]:
-    """Return the nearest other rows of every row, by a metric that products rank.
+def find_self_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.int64]:
+    """Return the nearest other rows of every row, for a linear metric.
 
     Parameters
     ----------
@@ -34,34 +33,36 @@ def find_own_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.i
         The rows.
 
     n_neighbors : int
-        How many rows to find for each, fewer than there are.
+        Number of neighbors of each row, less than the number of rows.
 
     Returns
     -------
     positions : ndarray of shape (n_rows, n_neighbors), dtype int64
-        The nearest first; no row is its own neighbour.
+        Positions of the neighbors, the nearest first. A row is not a neighbor of
+        itself.
     """
-    tiles = _Tiles(collection, n_neighbors)
+    scores = _TiledScores(collection, n_neighbors)
     blocks = range(0, len(collection.rows), _N_ROWS)
-    pairs = list(combinations_with_replacement(blocks, 2))
+    tiles = list(combinations_with_replacement(blocks, 2))
     n_threads = count_threads()
 
-    def look(part: slice) -> None:
-        for first, second in pairs[part]:
-            tiles.look(first, second)
+    def update(part: slice) -> None:
+        for first, second in tiles[part]:
+            scores.update(first, second)
 
-    shared_out(look, len(pairs), n_threads, limits_openmp=True)
-    nearest = shared_out(tiles.nearest, len(collection.rows), n_threads)
+    map_query_parts(update, len(tiles), n_threads, divide_pools=True)
+    nearest = map_query_parts(scores.nearest, len(collection.rows), n_threads)
     positions = np.concatenate(nearest)
-    missed = np.flatnonzero(tiles.candidates.n_kept < 0)
-    if len(missed):
-        found = find_nearest(collection.rows[missed], collection, n_neighbors + 1)[1]
-        positions[missed] = drop_own(found, missed, n_neighbors)
+    uncertain = np.flatnonzero(scores.candidates.n_kept < 0)
+    if len(uncertain):
+        queries = collection.rows[uncertain]
+        _, found = find_nearest(queries, collection, n_neighbors + 1)
+        positions[uncertain] = drop_self(found, uncertain, n_neighbors)
     return positions
 
 
 def fits_memory(n_rows: int, n_neighbors: int) -> bool:
-    """Tell whether the candidates of all rows fit into `working_memory`."""
+    """Return whether the candidates of all rows fit into `working_memory`."""
     n_bytes = n_rows * (_capacity(n_neighbors) * _N_BYTES + 4 * n_neighbors)
     return bool(n_bytes < get_config()["working_memory"] * 2**20)
 
@@ -70,23 +71,24 @@ def _capacity(n_neighbors: int) -> int:
     return 4 * n_neighbors + 64
 
 
-def drop_own(
-    found: NDArray[Any], own: NDArray[np.int64], n_neighbors: int
-) -> NDArray[Any]:
-    """Return the first rows found for each query that are not its own."""
-    return np.take_along_axis(found, order_without_own(found, own, n_neighbors), axis=1)
+def drop_self(
+    positions: NDArray[np.integer], own: NDArray[np.int64], n_neighbors: int
+) -> NDArray[np.integer]:
+    """Return the first neighbors of each query, without its own position."""
+    order = order_without_self(positions, own, n_neighbors)
+    return np.take_along_axis(positions, order, axis=1)
 
 
-def order_without_own(
-    found: NDArray[Any], own: NDArray[np.int64], n_neighbors: int
+def order_without_self(
+    positions: NDArray[np.integer], own: NDArray[np.int64], n_neighbors: int
 ) -> NDArray[np.int64]:
-    """Return the columns of the first rows found for each query but for its own."""
-    is_own = found == own[:, np.newaxis]
-    return np.argsort(is_own, axis=1, kind="stable")[:, :n_neighbors]
+    """Return the columns of the first neighbors that are not at `own` positions."""
+    is_self = positions == own[:, np.newaxis]
+    return np.argsort(is_self, axis=1, kind="stable")[:, :n_neighbors]
 
 
-class _Tiles:
-    """Scores of a block of rows with another, looked through for both."""
+class _TiledScores:
+    """Scores of pairs of blocks of rows, each used for the neighbors of both blocks."""
 
     def __init__(self, collection: Collection, n_neighbors: int) -> None:
         import torch
@@ -99,47 +101,50 @@ class _Tiles:
         self.locks = [Lock() for _ in range(0, n_rows, _N_ROWS)]
         precision = resolve_precision("auto", "cpu")
         width = collection.rows.values.shape[1]
-        self.seen = torch.empty((n_rows, width), dtype=getattr(torch, precision))
+        metric = collection.metric
+        self.transformed = torch.empty((n_rows, width), dtype=getattr(torch, precision))
         for first, rows in collection.rows.blocks(_N_ROWS):
-            seen = collection.metric.seen_singly(rows.values, rows.terms)
-            self.seen[first : first + len(rows)] = torch.from_numpy(seen)
-        self.size = collection.metric.size_seen(collection.rows.terms)
-        self.error = relative_error(collection.metric, width, precision)
+            transformed = metric.transform_to_float32(rows.values, rows.terms)
+            self.transformed[first : first + len(rows)] = torch.from_numpy(transformed)
+        self.size = metric.transformed_size(collection.rows.terms)
+        self.relative_error = relative_error_bound(metric, width, precision)
         bias = np.where(collection.allowed, collection.rows.terms.bias, -np.inf)
         self.bias = bias.astype(np.float32)
 
-    def look(self, first: int, second: int) -> None:
-        """Look for neighbours among two blocks, which begin at these rows."""
+    def update(self, first: int, second: int) -> None:
+        """Update the candidates of two blocks, given the first rows of both."""
         one, other = self._block(first), self._block(second)
-        with computing_in("float32", "cpu"):
-            product = self.seen[one] @ self.seen[other].T
+        with use_precision("float32", "cpu"):
+            product = self.transformed[one] @ self.transformed[other].T
         scores = product.float().numpy()
         if first == second:
             np.fill_diagonal(scores, -np.inf)
-        self._keep(one, other, scores)
+        self._update_one(one, other, scores)
         if first != second:
-            self._keep(other, one, np.ascontiguousarray(scores.T))
+            self._update_one(other, one, np.ascontiguousarray(scores.T))
 
     def nearest(self, part: slice) -> NDArray[np.int64]:
-        """Return the nearest of the candidates of some rows."""
+        """Return the nearest candidates of some rows."""
         queries = self.collection.rows[part]
-        pairs = self.candidates[part].pairs()
-        compared = compare_pairs(queries, self.collection, *pairs)
-        return sorted_pairs(compared, len(queries), self.n_neighbors)[1]
+        candidates = self.candidates[part].pairs()
+        pairs = compute_distances(queries, self.collection, *candidates)
+        return nearest_of_pairs(pairs, len(queries), self.n_neighbors)[1]
 
-    def _keep(self, asking: slice, asked: slice, scores: NDArray[np.float32]) -> None:
+    def _update_one(
+        self, queries: slice, rows: slice, scores: NDArray[np.float32]
+    ) -> None:
         terms = self.collection.rows.terms
-        wrong = slack(
+        error = absolute_error_bound(
             self.collection.metric,
-            self.error,
-            self.size[asking],
-            self.size[asked].max(),
-            np.abs(terms.bias[asked]).max(),
+            self.relative_error,
+            self.size[queries],
+            self.size[rows].max(),
+            np.abs(terms.bias[rows]).max(),
         )
-        bias = self.bias[asked]
-        block = Block(asked.start, scores, np.ones_like(bias), bias, wrong)
-        with self.locks[asking.start // _N_ROWS]:
-            self.candidates[asking].keep(block)
+        bias = self.bias[rows]
+        block = ScoreBlock(rows.start, scores, np.ones_like(bias), bias, error)
+        with self.locks[queries.start // _N_ROWS]:
+            self.candidates[queries].update(block)
 
     def _block(self, first: int) -> slice:
         return slice(first, min(first + _N_ROWS, len(self.collection.rows)))

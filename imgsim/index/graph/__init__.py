@@ -1,1 +1,1 @@
-"""Approximate neighbors: a walk over a graph of neighbors."""
+"""Approximate nearest neighbors: a beam search on a graph of neighbors."""

@@ -1,11 +1,11 @@
-"""Compiled loops of the walk over a graph of neighbours; loaded late."""
+"""Compiled loops that build and search a neighbor graph; imported in functions."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim._distance.kernels import N_AT_ONCE, compiled, n_reaching
+from imgsim._distance.kernels import BLOCK_LENGTH, compiled, count_at_least
 
 
 @compiled
@@ -14,78 +14,79 @@ def choose_links(
     rows: NDArray[Any],
     scale: NDArray[np.float32],
     bias: NDArray[np.float32],
-    is_left_out: NDArray[np.bool_],
+    is_excluded: NDArray[np.bool_],
     first: int,
     links: NDArray[np.int32],
 ) -> None:
-    """Choose the links of some rows, from `first` on, to walk on.
+    """Choose the links of some rows, of which the first is row `first`.
 
-    Of the neighbours of a row, nearest first, one is passed over where a neighbour
-    chosen before is nearer to it than the row is: a walk reaches it by that one. Half
-    of the places stay free, -1, for the way back.
+    The neighbors of a row are visited from the nearest to the farthest. A neighbor is
+    not linked if it is nearer to a linked neighbor than to the row, because a search
+    reaches it over that neighbor. Half of the links of each row stay free, -1, for
+    reverse links.
     """
     n_rows, n_links = links.shape
     for r in range(n_rows):
         i = first + r
         n = 0
-        if is_left_out[i]:
+        if is_excluded[i]:
             continue
         for j in neighbors[r]:
             if n == n_links // 2:
                 break
-            if is_left_out[j]:
+            if is_excluded[j]:
                 continue
             to_row = _score(rows[i], rows[j]) * scale[i] * scale[j] + bias[i]
-            is_near_another = False
+            is_reached = False
             for c in links[r, :n]:
                 between = _score(rows[c], rows[j]) * scale[c] * scale[j] + bias[c]
                 if between > to_row:
-                    is_near_another = True
+                    is_reached = True
                     break
-            if not is_near_another:
+            if not is_reached:
                 links[r, n] = j
                 n += 1
 
 
 @compiled
-def add_ways_back(links: NDArray[np.int32]) -> None:
-    """Make links lead both ways, as far as there are free places."""
+def add_reverse_links(links: NDArray[np.int32]) -> None:
+    """Add the reverse of each link, as long as the other row has a free place."""
     n_rows, n_links = links.shape
-    n_chosen = (links >= 0).sum(axis=1)
-    n_forward = n_chosen.copy()
+    n_filled = (links >= 0).sum(axis=1)
+    n_forward = n_filled.copy()
     for u in range(n_links // 2):
         for i in range(n_rows):
             if u < n_forward[i]:
                 j = links[i, u]
-                if n_chosen[j] < n_links and i not in links[j, : n_forward[j]]:
-                    links[j, n_chosen[j]] = i
-                    n_chosen[j] += 1
+                if n_filled[j] < n_links and i not in links[j, : n_forward[j]]:
+                    links[j, n_filled[j]] = i
+                    n_filled[j] += 1
 
 
 @compiled
-def best_of_each(
-    scores: NDArray[np.float32], bias: NDArray[np.float32], best: NDArray[np.int64]
+def largest_per_row(
+    scores: NDArray[np.float32], bias: NDArray[np.float32], columns: NDArray[np.int64]
 ) -> None:
-    """Write the columns of the largest scores of each line, in no order."""
-    width = best.shape[1]
+    """Write the columns of the largest scores of each row, in no particular order."""
+    width = columns.shape[1]
     values = np.empty(width, dtype=np.float32)
     scale = np.ones_like(bias)
     for i in range(len(scores)):
         values[:] = -np.inf
-        best[i] = 0
-        worst = 0
-        for start in range(0, scores.shape[1], N_AT_ONCE):
-            stop = min(start + N_AT_ONCE, scores.shape[1])
-            least = values[worst]
-            if not n_reaching(
-                scores[i, start:stop], scale[start:stop], bias[start:stop], least
+        columns[i] = 0
+        smallest = 0
+        for start in range(0, scores.shape[1], BLOCK_LENGTH):
+            stop = min(start + BLOCK_LENGTH, scores.shape[1])
+            minimum = values[smallest]
+            if not count_at_least(
+                scores[i, start:stop], scale[start:stop], bias[start:stop], minimum
             ):
                 continue
             for j in range(start, stop):
-                if scores[i, j] + bias[j] > values[worst]:
-                    values[worst] = scores[i, j] + bias[j]
-                    best[i, worst] = j
-                    worst = int(values.argmin())
+                if scores[i, j] + bias[j] > values[smallest]:
+                    values[smallest] = scores[i, j] + bias[j]
+                    columns[i, smallest] = j
+                    smallest = int(values.argmin())
 
 
 @compiled
@@ -103,7 +104,7 @@ def _score_all(
     chosen: NDArray[np.int64],
     scores: NDArray[np.float32],
 ) -> None:
-    """Score rows, four together: reading one from memory takes longer than that."""
+    """Score rows four at a time, because memory is read faster in parallel."""
     n = len(chosen)
     for u in range(0, n - 3, 4):
         first, second = rows[chosen[u]], rows[chosen[u + 1]]
@@ -121,63 +122,67 @@ def _score_all(
 
 
 @compiled
-def walk(
+def search_graph(
     queries: NDArray[np.float32],
     rows: NDArray[Any],
     scale: NDArray[np.float32],
     bias: NDArray[np.float32],
     links: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    n_left: int,
-    found: NDArray[np.int64],
+    entries: NDArray[np.int64],
+    beam_width: int,
+    nearest: NDArray[np.int64],
 ) -> None:
-    """Walk over the links to the rows of the largest scores, from `starts` on.
+    """Follow the links to the rows with the largest scores: a beam search.
 
-    `found` takes the best rows met, -1 where there are none. The walk ends when all
-    links of the `n_left` best have been followed.
+    The search for query i starts at `entries[i]` and writes the best rows that it meets
+    to `nearest[i]`, -1 where there are none. It ends when the links of the `beam_width`
+    best rows have been followed.
     """
-    n_queries, width = found.shape
-    visited = np.full(len(rows), -1, dtype=np.int32)
-    best = np.empty(width, dtype=np.float32)
-    is_open = np.empty(width, dtype=np.bool_)
-    n_at_once = max(links.shape[1], starts.shape[1])
-    met = np.empty(n_at_once, dtype=np.int64)
-    scores = np.empty(n_at_once, dtype=np.float32)
+    n_queries, n_kept = nearest.shape
+    last_query = np.full(len(rows), -1, dtype=np.int32)  # that has met each row
+    best = np.empty(n_kept, dtype=np.float32)
+    is_open = np.empty(n_kept, dtype=np.bool_)
+    capacity = max(links.shape[1], entries.shape[1])
+    new_rows = np.empty(capacity, dtype=np.int64)
+    scores = np.empty(capacity, dtype=np.float32)
     for i in range(n_queries):
-        n_found, at, row = 0, 0, -1
+        n_met, position, row = 0, 0, -1
         while True:
             if row < 0:
-                n_met = _new_ones(starts[i], visited, i, met)
+                n_new = _collect_new(entries[i], last_query, i, new_rows)
             else:
-                n_met = _new_ones(links[row], visited, i, met)
-            _score_all(queries[i], rows, met[:n_met], scores)
-            for u in range(n_met):
-                score = scores[u] * scale[met[u]] + bias[met[u]]
-                if n_found < width or score > best[n_found - 1]:
-                    n_found, place = _insert(
-                        best, found[i], is_open, n_found, score, met[u]
+                n_new = _collect_new(links[row], last_query, i, new_rows)
+            _score_all(queries[i], rows, new_rows[:n_new], scores)
+            for u in range(n_new):
+                score = scores[u] * scale[new_rows[u]] + bias[new_rows[u]]
+                if n_met < n_kept or score > best[n_met - 1]:
+                    n_met, inserted = _insert(
+                        best, nearest[i], is_open, n_met, score, new_rows[u]
                     )
-                    at = min(at, place)
-            while at < min(n_found, n_left) and not is_open[at]:
-                at += 1
-            if at >= min(n_found, n_left):
+                    position = min(position, inserted)
+            while position < min(n_met, beam_width) and not is_open[position]:
+                position += 1
+            if position >= min(n_met, beam_width):
                 break
-            is_open[at] = False
-            row = found[i, at]
+            is_open[position] = False
+            row = nearest[i, position]
 
 
 @compiled
-def _new_ones(
-    rows: NDArray[Any], visited: NDArray[np.int32], query: int, met: NDArray[np.int64]
+def _collect_new(
+    rows: NDArray[Any],
+    last_query: NDArray[np.int32],
+    query: int,
+    new_rows: NDArray[np.int64],
 ) -> int:
-    """Write the rows that this query has not met before; return how many."""
+    """Write the rows that this query has not met before, and return their number."""
     n = 0
     for row in rows:
         if row < 0:
             break
-        if visited[row] != query:
-            visited[row] = query
-            met[n] = row
+        if last_query[row] != query:
+            last_query[row] = query
+            new_rows[n] = row
             n += 1
     return n
 
@@ -191,15 +196,15 @@ def _insert(
     score: float,
     row: int,
 ) -> tuple[int, int]:
-    """Put a row among those found, the best first; return how many, and its place."""
-    width = len(scores)
-    place = min(n, width - 1)
-    while place > 0 and scores[place - 1] < score:
-        scores[place] = scores[place - 1]
-        rows[place] = rows[place - 1]
-        is_open[place] = is_open[place - 1]
-        place -= 1
-    scores[place] = score
-    rows[place] = row
-    is_open[place] = True
-    return min(n + 1, width), place
+    """Insert a row into rows sorted by score; return their number and its position."""
+    capacity = len(scores)
+    position = min(n, capacity - 1)
+    while position > 0 and scores[position - 1] < score:
+        scores[position] = scores[position - 1]
+        rows[position] = rows[position - 1]
+        is_open[position] = is_open[position - 1]
+        position -= 1
+    scores[position] = score
+    rows[position] = row
+    is_open[position] = True
+    return min(n + 1, capacity), position

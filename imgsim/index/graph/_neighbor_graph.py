@@ -1,4 +1,4 @@
-"""Approximate search: a walk over a graph of neighbours, made by pynndescent."""
+"""Approximate search: a beam search on a graph of nearest neighbors."""
 
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -10,14 +10,22 @@ from sklearn.decomposition import PCA
 from imgsim._compute.threads import count_threads
 from imgsim._distance.rows import Collection, DistanceRows
 from imgsim.index.exact._nearest import find_nearest
-from imgsim.index.exact._scan import compare_pairs, shared_out, sorted_pairs
-from imgsim.index.exact._self_neighbors import drop_own, find_own_neighbors, fits_memory
+from imgsim.index.exact._scan import (
+    compute_distances,
+    map_query_parts,
+    nearest_of_pairs,
+)
+from imgsim.index.exact._self_neighbors import (
+    drop_self,
+    find_self_neighbors,
+    fits_memory,
+)
 
 GRAPH_METRICS = ("correlation", "cosine", "euclidean", "sqeuclidean")
 
 _N_NEIGHBORS = 30
 _N_LINKS = 32
-_N_STARTS = 4
+_N_ENTRIES_PER_QUERY = 4
 _N_AXES = 32
 _N_SAMPLED = 512
 _N_SCORES = 2**20  # of entries, at once
@@ -41,38 +49,41 @@ _WIDTHS = (
     19.2,
     51.2,
 )
-# Operations up to which comparing all rows is quicker than compiling pynndescent.
-_FEW_OPERATIONS = 4e12
-_MIN_WIDTH = 64  # below, a pair costs as much as with this
-_building = Lock()  # not every threading layer of numba can be entered twice
+_MAX_ALLOWED_RATIO = 4  # of all rows to allowed ones, above which search is exact
+# Number of operations up to which comparing all rows is faster than compiling
+# pynndescent.
+_MAX_EXACT_OPERATIONS = 4e12
+_MIN_WIDTH = 64  # with fewer features, a pair takes as long as with this number
+_build_lock = Lock()  # some threading layers of numba cannot be entered twice
 
 
 @dataclass(frozen=True)
 class NeighborGraph:
-    """A graph on which a walk comes to the nearest rows of a query.
+    """A graph of rows, on which a beam search reaches the nearest rows of a query.
 
     Parameters
     ----------
     links : ndarray of shape (n_rows, n_links), dtype int32
-        The rows that a row leads to, -1 where there are no more.
+        Rows linked from each row, -1 where there are no more.
 
     entries : ndarray of shape (n_entries,), dtype int64
-        Rows at which a walk may begin.
+        Rows at which a search may start.
 
     entry_codes : ndarray of shape (n_entries, n_axes), dtype float32
-        Where they lie on the axes.
+        Coordinates of the entries on the axes.
 
     axes : ndarray of shape (n_axes + 1, n_features), dtype float32
-        Principal axes of the rows, and last their mean.
+        Principal axes of the rows, followed by their mean.
 
     width : int
-        From how many of the nearest rows a walk goes on.
+        Width of the beam: a search follows the links of so many of the nearest rows.
 
     n_neighbors : int
-        For how many neighbours; for more of them it goes on from more rows.
+        Number of neighbors that `width` was chosen for. The beam is wider for more
+        neighbors.
 
     recall : float
-        Share of the true neighbours that were found for a sample.
+        Share of the true neighbors of a sample that were found.
     """
 
     links: NDArray[np.int32]
@@ -84,89 +95,93 @@ class NeighborGraph:
     recall: float
 
     def __len__(self) -> int:
-        """Return the number of rows that it knows."""
+        """Return the number of rows in the graph."""
         return len(self.links)
 
     def find_nearest(
         self, queries: DistanceRows, collection: Collection, n_neighbors: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return nearly the nearest rows, else as the exact `find_nearest` does."""
-        known = collection.rows[: len(self)]
+        """Return nearly all nearest rows, in the form of the exact `find_nearest`.
+
+        The graph contains the first rows of the collection. The others are searched
+        exactly.
+        """
         allowed = collection.allowed[: len(self)]
-        rarity = len(self) / max(1, int(np.count_nonzero(allowed)))
-        searched = Collection(known, allowed, collection.metric)
-        if rarity > 4 or not np.isfinite(queries.terms.size).all():
+        ratio = len(self) / max(1, int(np.count_nonzero(allowed)))
+        if ratio > _MAX_ALLOWED_RATIO or not np.isfinite(queries.terms.size).all():
             return find_nearest(queries, collection, n_neighbors)
-        n_found = int(np.ceil(n_neighbors * rarity))
-        distances, positions = self._walked(queries, searched, n_found, n_neighbors)
+        in_graph = Collection(collection.rows[: len(self)], allowed, collection.metric)
+        n_searched = int(np.ceil(n_neighbors * ratio))
+        neighbors = self._search(queries, in_graph, n_searched, n_neighbors)
         if len(self) < len(collection.rows):
-            later = Collection(
+            new = Collection(
                 collection.rows[len(self) :],
                 collection.allowed[len(self) :],
                 collection.metric,
             )
-            added = find_nearest(queries, later, n_neighbors)
-            known_ones = added[1] >= 0
-            added[1][known_ones] += len(self)
-            distances, positions = _merged((distances, positions), added)
-        lost = np.flatnonzero(positions[:, -1] < 0)
-        if len(lost):
-            found = find_nearest(queries[lost], collection, n_neighbors)
-            distances[lost], positions[lost] = found
+            new_distances, new_positions = find_nearest(queries, new, n_neighbors)
+            new_positions[new_positions >= 0] += len(self)
+            neighbors = _merge_nearest(neighbors, (new_distances, new_positions))
+        distances, positions = neighbors
+        incomplete = np.flatnonzero(positions[:, -1] < 0)
+        if len(incomplete):
+            distances[incomplete], positions[incomplete] = find_nearest(
+                queries[incomplete], collection, n_neighbors
+            )
         return distances, positions
 
-    def _walked(
+    def _search(
         self,
         queries: DistanceRows,
         collection: Collection,
-        n_found: int,
+        n_searched: int,
         n_neighbors: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Walk from the nearest entries on, and return the nearest that were met."""
-        from imgsim.index.graph._graph_kernels import walk
+        """Return the nearest allowed rows that a beam for `n_searched` rows meets."""
+        from imgsim.index.graph._graph_kernels import search_graph
 
         rows, metric = collection.rows, collection.metric
-        scale, bias = _single(rows)
-        n_left = int(np.ceil(self.width * max(1, n_found / self.n_neighbors)))
-        n_kept = min(len(rows), max(n_found, n_left))
-        seen = metric.seen_singly(queries.values, queries.terms)
-        starts = self._starts(seen)
+        scale, bias = _float32_terms(rows)
+        width = int(np.ceil(self.width * max(1, n_searched / self.n_neighbors)))
+        n_kept = min(len(rows), max(n_searched, width))
+        transformed = metric.transform_to_float32(queries.values, queries.terms)
+        entries = self._nearest_entries(transformed)
 
-        def find(part: slice) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-            found = np.full((len(seen[part]), n_kept), -1, dtype=np.int64)
-            walk(
-                seen[part],
+        def search(part: slice) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+            nearest = np.full((len(transformed[part]), n_kept), -1, dtype=np.int64)
+            search_graph(
+                transformed[part],
                 rows.values,
                 scale,
                 bias,
                 self.links,
-                starts[part],
-                n_left,
-                found,
+                entries[part],
+                width,
+                nearest,
             )
-            is_answer = (found >= 0) & collection.allowed[found]
-            pairs = np.nonzero(is_answer)[0], found[is_answer]
-            compared = compare_pairs(queries[part], collection, *pairs)
-            return sorted_pairs(compared, len(found), n_neighbors)
+            is_candidate = (nearest >= 0) & collection.allowed[nearest]
+            candidates = np.nonzero(is_candidate)[0], nearest[is_candidate]
+            pairs = compute_distances(queries[part], collection, *candidates)
+            return nearest_of_pairs(pairs, len(nearest), n_neighbors)
 
-        shares = shared_out(find, len(queries), count_threads())
-        distances, positions = map(np.concatenate, zip(*shares, strict=True))
-        return distances, positions
+        parts = map_query_parts(search, len(queries), count_threads())
+        distances, positions = zip(*parts, strict=True)
+        return np.concatenate(distances), np.concatenate(positions)
 
-    def _starts(self, seen: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _nearest_entries(self, queries: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the entries nearest to each query on the principal axes."""
-        from imgsim.index.graph._graph_kernels import best_of_each
+        from imgsim.index.graph._graph_kernels import largest_per_row
 
         axes, mean = self.axes[:-1], self.axes[-1]
-        codes = seen @ axes.T - axes @ mean
+        codes = queries @ axes.T - axes @ mean
         bias = -(self.entry_codes**2).sum(axis=1) / 2
-        n_starts = min(_N_STARTS, len(self.entries))
-        best = np.empty((len(seen), n_starts), dtype=np.int64)
+        n_entries = min(_N_ENTRIES_PER_QUERY, len(self.entries))
+        nearest = np.empty((len(queries), n_entries), dtype=np.int64)
         step = max(1, _N_SCORES // len(self.entries))
-        for first in range(0, len(seen), step):
+        for first in range(0, len(queries), step):
             part = slice(first, first + step)
-            best_of_each(codes[part] @ self.entry_codes.T, bias, best[part])
-        return self.entries[best]
+            largest_per_row(codes[part] @ self.entry_codes.T, bias, nearest[part])
+        return self.entries[nearest]
 
 
 def build_graph(
@@ -175,7 +190,7 @@ def build_graph(
     recall: float,
     random_state: np.random.RandomState,
 ) -> NeighborGraph:
-    """Build a graph whose walks find at least this share of the nearest rows.
+    """Build a graph on which a search finds at least this share of the nearest rows.
 
     Parameters
     ----------
@@ -183,73 +198,81 @@ def build_graph(
         The rows.
 
     n_neighbors : int
-        Number of neighbours for which the recall is measured.
+        Number of neighbors for which the recall is measured.
 
     recall : float
-        Share of the true neighbours to find.
+        Share of the true neighbors to find.
 
     random_state : RandomState
-        Draws the sample, the entries and what pynndescent draws.
+        Controls the sample, the entries and the random numbers of pynndescent.
 
     Returns
     -------
     graph : NeighborGraph
-        The graph; its width is the smallest that reached `recall` on rows of the
-        collection that were left out of it, or else the largest tried.
+        The graph. Its width is the smallest that reaches `recall` on rows of the
+        collection that are left out of the graph, or the largest width tried.
     """
     rows = collection.rows
-    neighbors = _neighbors(collection, random_state)
+    neighbors = _find_neighbors(collection, random_state)
     order = random_state.permutation(np.flatnonzero(collection.allowed))
-    sampled = np.sort(order[: min(_N_SAMPLED, max(1, len(order) // 4))])
+    sample = np.sort(order[: min(_N_SAMPLED, max(1, len(order) // 4))])
     is_sampled = np.zeros(len(rows), dtype=bool)
-    is_sampled[sampled] = True
-    entries = np.sort(order[len(sampled) :][: max(1024, len(rows) // 12)])
-    seen = collection.metric.seen(rows.values[entries], rows[entries].terms)
-    # Where all rows are equal the shares of variance, which nobody asks for, are NaN.
-    pca = PCA(min(_N_AXES, *seen.shape), svd_solver="randomized", random_state=0)
-    with np.errstate(invalid="ignore"):
-        codes = pca.fit_transform(seen).astype(np.float32)
-    axes = np.vstack([pca.components_, pca.mean_]).astype(np.float32)
-    parts = (entries, codes, axes)
+    is_sampled[sample] = True
+    entries = np.sort(order[len(sample) :][: max(1024, len(rows) // 12)])
+    codes, axes = _principal_axes(rows[entries], collection)
     k = n_neighbors
-    trial = NeighborGraph(_linked(neighbors, collection, is_sampled), *parts, k, k, 0)
-    width, measured = _tuned(
-        trial, collection, sampled, is_sampled, n_neighbors, recall
+    links = _make_links(neighbors, collection, is_sampled)
+    without_sample = NeighborGraph(links, entries, codes, axes, k, k, 0)
+    width, measured = _choose_width(
+        without_sample, collection, sample, is_sampled, n_neighbors, recall
     )
-    links = _linked(neighbors, collection, np.zeros_like(is_sampled))
-    return NeighborGraph(links, *parts, width, k, measured)
+    links = _make_links(neighbors, collection, np.zeros_like(is_sampled))
+    return NeighborGraph(links, entries, codes, axes, width, k, measured)
 
 
-def _neighbors(
+def _principal_axes(
+    rows: DistanceRows, collection: Collection
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the coordinates of rows on principal axes, and these with the mean."""
+    transformed = collection.metric.transform(rows.values, rows.terms)
+    n_axes = min(_N_AXES, *transformed.shape)
+    pca = PCA(n_axes, svd_solver="randomized", random_state=0)
+    # If all rows are equal, the explained variance ratio, which is unused, is NaN.
+    with np.errstate(invalid="ignore"):
+        codes = pca.fit_transform(transformed).astype(np.float32)
+    return codes, np.vstack([pca.components_, pca.mean_]).astype(np.float32)
+
+
+def _find_neighbors(
     collection: Collection, random_state: np.random.RandomState
 ) -> NDArray[np.int32]:
-    """Return the nearest other rows of each row, nearly."""
+    """Return nearly all nearest other rows of each row."""
     rows, metric = collection.rows, collection.metric
-    n_wanted = min(_N_NEIGHBORS, int(np.count_nonzero(collection.allowed)) - 1)
+    k = min(_N_NEIGHBORS, int(np.count_nonzero(collection.allowed)) - 1)
     n_operations = len(rows) ** 2 * max(rows.values.shape[1], _MIN_WIDTH)
-    if n_operations < _FEW_OPERATIONS and fits_memory(len(rows), n_wanted):
-        return find_own_neighbors(collection, n_wanted).astype(np.int32)
+    if n_operations < _MAX_EXACT_OPERATIONS and fits_memory(len(rows), k):
+        return find_self_neighbors(collection, k).astype(np.int32)
     from pynndescent import NNDescent
 
-    with _building:
+    with _build_lock:
         graph = NNDescent(
-            metric.seen_singly(rows.values, rows.terms),
+            metric.transform_to_float32(rows.values, rows.terms),
             metric="euclidean",
-            n_neighbors=n_wanted + 1,
+            n_neighbors=k + 1,
             random_state=random_state.randint(2**31 - 1),
         )
-    found = graph.neighbor_graph[0]
-    return drop_own(found, np.arange(len(found)), n_wanted).astype(np.int32)
+    positions = graph.neighbor_graph[0]
+    return drop_self(positions, np.arange(len(positions)), k).astype(np.int32)
 
 
-def _linked(
-    neighbors: NDArray[np.int32], collection: Collection, is_left_out: NDArray[np.bool_]
+def _make_links(
+    neighbors: NDArray[np.int32], collection: Collection, is_excluded: NDArray[np.bool_]
 ) -> NDArray[np.int32]:
-    """Return the links of the graph."""
-    from imgsim.index.graph._graph_kernels import add_ways_back, choose_links
+    """Return the links between rows that are allowed and not excluded."""
+    from imgsim.index.graph._graph_kernels import add_reverse_links, choose_links
 
     rows = collection.rows
-    scale, bias = _single(rows)
+    scale, bias = _float32_terms(rows)
     links = np.full((len(rows), _N_LINKS), -1, dtype=np.int32)
 
     def choose(part: slice) -> None:
@@ -258,49 +281,50 @@ def _linked(
             rows.values,
             scale,
             bias,
-            is_left_out | ~collection.allowed,
+            is_excluded | ~collection.allowed,
             part.start,
             links[part],
         )
 
-    shared_out(choose, len(rows), count_threads())
-    add_ways_back(links)
+    map_query_parts(choose, len(rows), count_threads())
+    add_reverse_links(links)
     return links
 
 
-def _tuned(
+def _choose_width(
     graph: NeighborGraph,
     collection: Collection,
-    sampled: NDArray[np.int64],
+    sample: NDArray[np.int64],
     is_sampled: NDArray[np.bool_],
     n_neighbors: int,
     recall: float,
 ) -> tuple[int, float]:
-    """Return the smallest width at which the sample finds its neighbours, and how many.
+    """Return the smallest width that reaches the recall, and the recall measured.
 
-    The sample is not in the graph and may not be found, as if it were new.
+    The sampled rows are used as queries. They are neither in the graph nor among the
+    results, like new queries.
     """
     others = Collection(
         collection.rows, collection.allowed & ~is_sampled, collection.metric
     )
-    queries = collection.rows[sampled]
+    queries = collection.rows[sample]
     k = min(n_neighbors, int(np.count_nonzero(others.allowed)))
     true = np.sort(find_nearest(queries, others, k)[1], axis=1)
     for width in dict.fromkeys(int(np.ceil(k * multiple)) for multiple in _WIDTHS):
-        found = replace(graph, width=width)._walked(queries, others, k, k)[1]
-        hits = [np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]
-        measured = float(np.mean(hits))
-        # The mean of a sample is uncertain; its error may not hide a miss.
-        if measured - np.std(hits) / np.sqrt(len(hits)) >= recall:
+        _, found = replace(graph, width=width)._search(queries, others, k, k)
+        recalls = [np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]
+        measured = float(np.mean(recalls))
+        # The standard error is subtracted, so that chance does not choose the width.
+        if measured - np.std(recalls) / np.sqrt(len(recalls)) >= recall:
             break
     return width, measured
 
 
-def _merged(
+def _merge_nearest(
     first: tuple[NDArray[np.float64], NDArray[np.int64]],
     second: tuple[NDArray[np.float64], NDArray[np.int64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the nearest of two answers, of which the first holds lower positions."""
+    """Return the nearest of two results, of which the first has lower positions."""
     distances = np.concatenate([first[0], second[0]], axis=1)
     positions = np.concatenate([first[1], second[1]], axis=1)
     order = np.argsort(distances, axis=1, kind="stable")[:, : first[0].shape[1]]
@@ -310,5 +334,8 @@ def _merged(
     )
 
 
-def _single(rows: DistanceRows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _float32_terms(
+    rows: DistanceRows,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the scale and the bias of rows in single precision."""
     return rows.terms.scale.astype(np.float32), rows.terms.bias.astype(np.float32)

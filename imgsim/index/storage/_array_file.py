@@ -1,11 +1,14 @@
-"""Arrays and JSON in one checked file, which may be mapped and which safetensors reads.
+"""A file of arrays and JSON with checksums, which can be mapped into memory.
 
-It is a safetensors file: the length of the header (8 bytes, little-endian), the header
-(JSON, padded with spaces to begin the data at a multiple of 64 bytes), and the arrays,
-little-endian and without holes, those of the largest numbers first to be aligned. Its
-`__metadata__` holds "sha256", the digest of the header without these 64 digits; "kind";
-"version"; "metadata", any JSON; and "blocks", for each array the digests of its blocks
-of 16 MiB.
+The file is a valid safetensors file: the length of the header (8 bytes, little-endian),
+the header (JSON, padded with spaces so that the data begin at a multiple of 64 bytes),
+and the arrays, little-endian and without gaps. Arrays of the widest dtype come first,
+which aligns all of them. The `__metadata__` of the header holds these strings:
+
+- "sha256", the SHA-256 of the header without these 64 digits,
+- "kind" and "version" of the content,
+- "metadata", any JSON value,
+- "checksums", a JSON object with the SHA-256 of each array.
 """
 
 import hashlib
@@ -14,8 +17,8 @@ import math
 import mmap
 import os
 import sys
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -24,25 +27,26 @@ from numpy.typing import NDArray
 from imgsim._atomic_file import check_target, replace_file
 from imgsim.exceptions import IndexFileError
 
-_PREFIX = b'{"__metadata__":{"sha256":"'
-_BLANK = "0" * 64
+_HEADER_PREFIX = b'{"__metadata__":{"sha256":"'
+_NO_CHECKSUM = "0" * 64  # takes the place of a checksum that is not known yet
 _ALIGNMENT = 64
-_BLOCK = 2**24
-_MAX_HEADER = 100_000_000  # as in safetensors
-_MAX_CHECKED_WHOLE = 2**28
-_MAX_AXES = 32  # as in numpy 1
-_N_THREADS = 2
+_BLOCK_SIZE = 2**24  # bytes written or hashed at once
+_MAX_HEADER_SIZE = 100_000_000  # as in safetensors
+_MAX_SIZE_TO_VERIFY = 2**28
+_MAX_AXES = 32  # as in NumPy 1
 _DTYPES = {
     "BOOL": np.dtype("?"),
     **{f"I{8 * n}": np.dtype(f"<i{n}") for n in (1, 2, 4, 8)},
     **{f"U{8 * n}": np.dtype(f"<u{n}") for n in (1, 2, 4, 8)},
     **{f"F{8 * n}": np.dtype(f"<f{n}") for n in (2, 4, 8)},
 }
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+_Arrays = dict[str, NDArray[Any]]
 
 
-class _Place(NamedTuple):
-    """Where one array lies, in bytes after the header."""
+class _ArrayEntry(NamedTuple):
+    """Description of one array in the header; offsets are bytes after the header."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -50,16 +54,21 @@ class _Place(NamedTuple):
     stop: int
 
 
-_Arrays = dict[str, NDArray[Any]]
-_Places = dict[str, _Place]
-_Sums = dict[str, list[Any]]
+class _Header(NamedTuple):
+    """Content of a valid header."""
+
+    metadata: Any
+    entries: dict[str, _ArrayEntry]
+    checksums: dict[str, str]
 
 
-class _RefusedError(Exception):
-    """What is wrong with a file whose name the caller knows."""
+class _InvalidFileError(Exception):
+    """What is wrong with a file, without its path, and what to do about it."""
 
-    def __init__(self, what: str, do: str = "Save it again, or restore a copy") -> None:
-        super().__init__(f"{what}. {do}.")
+    def __init__(
+        self, problem: str, remedy: str = "Save it again, or restore a copy"
+    ) -> None:
+        super().__init__(f"{problem}. {remedy}.")
 
 
 def write_arrays(
@@ -70,289 +79,344 @@ def write_arrays(
     kind: str,
     version: int,
 ) -> None:
-    """Write arrays and metadata to a file, which is replaced whole or not at all.
+    """Write arrays and metadata to a file, which is replaced as a whole or not at all.
 
-    Arrays are of bool, of integers of 8 to 64 bits, or of float16, 32 or 64. They may
-    be mapped from the very file, though not on Windows. Those that are contiguous are
-    not copied, others by 16 MiB at a time. Metadata come back as JSON has them: tuples
-    as lists, keys as str. The header that holds them may have 100 MB.
+    Parameters
+    ----------
+    path : str or path-like
+        Path of the file. A symbolic link is followed, and the permissions of an
+        existing file are kept. A process that is killed may leave a temporary file
+        `.<name>.<random>.tmp` in the same folder, which can be deleted.
 
-    The bytes go to `.<name>.<random>.tmp` beside the file, which takes its place, and
-    its permissions, once it is on the disk. Only a process that is killed leaves it
-    behind; it may then be deleted. Links are followed.
+    arrays : mapping of str to ndarray
+        Arrays of bool, of integers of 8 to 64 bits, or of float16, float32 or float64.
+        They may be mapped from the same file, except on Windows. Contiguous arrays are
+        not copied.
 
-    Raises ValueError for what cannot be stored, and OSError, FileNotFoundError without
-    a folder, where the file cannot be written; then the old one is as it was.
+    metadata : object
+        A JSON value. Reading it back returns tuples as lists and keys as str. The
+        header, which holds it, has at most 100 MB.
+
+    kind : str
+        Kind of the content.
+
+    version : int
+        Version of the layout of this kind of content.
+
+    Raises
+    ------
+    ValueError
+        If an array or the metadata cannot be stored.
+
+    OSError
+        If the file cannot be written. An existing file is then unchanged.
     """
-    places = _places(arrays)
-    fields = {"kind": kind, "version": str(version), "metadata": _dumps(metadata)}
-    blank = {name: [_BLANK] * _n_blocks(a.nbytes) for name, a in arrays.items()}
-    begin = len(_encode(fields, blank, places))
+    entries = _make_entries(arrays)
+    fields = {"kind": kind, "version": str(version), "metadata": _dump_json(metadata)}
+    begin = len(_encode_header(fields, dict.fromkeys(arrays, _NO_CHECKSUM), entries))
     check_target(path)
-    with replace_file(path) as file:
-        # The length of the header is known now, the digests once all is written.
+    with replace_file(path) as file, ThreadPoolExecutor(1) as pool:
+        # Arrays are hashed while they are written.
+        checksums = {name: pool.submit(_hash, array) for name, array in arrays.items()}
         file.seek(begin)
-        sums = {name: _write_array(file, arrays[name]) for name in _by_start(places)}
+        for name in _sorted_by_offset(entries):
+            for block in _blocks(arrays[name]):
+                file.write(block)
+        sums = {name: checksum.result() for name, checksum in checksums.items()}
         file.seek(0)
-        file.write(_encode(fields, sums, places))
+        file.write(_encode_header(fields, sums, entries))
 
 
 def read_arrays(
     path: str | os.PathLike[str],
     *,
     kind: str,
-    max_version: int,
+    versions: range,
     mapped: bool,
     verify: bool | None,
-) -> tuple[dict[str, NDArray[Any]], Any, int]:
-    """Read or map the arrays, metadata and version that `write_arrays` wrote.
+) -> tuple[_Arrays, Any]:
+    """Read or map the arrays and the metadata of a file that `write_arrays` wrote.
 
-    Nothing in the file is executed. Arrays come in the order in which they were given.
-    Mapped ones are read-only and left on the disk until they are used; they stay as
-    they are when `write_arrays` replaces the file, but a file that another program
-    shortens takes the process down (SIGBUS).
+    Nothing in the file is executed.
 
-    The header's checksum is always compared. With `verify=True` so are those of the
-    arrays, and with False none; with None all if the file has at most 256 MiB, and in
-    a larger one those of the first and the last 16 MiB of every array.
+    Parameters
+    ----------
+    path : str or path-like
+        Path of the file.
 
-    Raises IndexFileError if the file holds anything but arrays of this `kind`, of a
-    version up to `max_version`, and OSError if it cannot be read.
+    kind : str
+        Kind of the content.
+
+    versions : range
+        Versions of the layout that the caller can read.
+
+    mapped : bool
+        Whether to map the arrays, which are then read-only and read from the disk when
+        they are used. They do not change if `write_arrays` replaces the file. If
+        another program truncates the file, access to them ends the process (SIGBUS).
+
+    verify : bool or None
+        Whether to compare the checksums of the arrays. None compares them in files of
+        up to 256 MiB. The checksum of the header and the sizes of the arrays are
+        always compared.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        The arrays, in the order in which they were passed to `write_arrays`.
+
+    metadata : object
+        The metadata.
+
+    Raises
+    ------
+    IndexFileError
+        If the file is damaged, or does not hold this kind and one of these versions.
+
+    OSError
+        If the file cannot be read.
     """
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            body = _read_body(file, size)
-            fields, places, sums, metadata = _decode(body, kind, max_version)
-            begin = 8 + len(body)
-            _check_size(size, begin + sum(p.stop - p.start for p in places.values()))
-            load = _map_arrays if mapped else _load_arrays
-            arrays = load(file, begin, places)
-        if verify is not False:
-            _check_blocks(arrays, sums, verify or size <= _MAX_CHECKED_WHOLE)
-    except _RefusedError as error:
+            content = _read_header(file, size)
+            header = _decode_header(content, kind, versions)
+            begin = 8 + len(content)
+            n_bytes = sum(entry.stop - entry.start for entry in header.entries.values())
+            _check_size(size, begin + n_bytes)
+            read = _map_arrays if mapped else _load_arrays
+            arrays = read(file, begin, header.entries)
+        if verify or (verify is None and size <= _MAX_SIZE_TO_VERIFY):
+            _check_checksums(arrays, header.checksums)
+    except _InvalidFileError as error:
         message = f"path={os.fspath(path)!r} cannot be loaded: {error}"
         raise IndexFileError(message) from error
-    return arrays, metadata, int(fields["version"])
+    return arrays, header.metadata
 
 
-def _places(arrays: Mapping[str, NDArray[Any]]) -> _Places:
-    places, stop = {}, 0
+def _make_entries(arrays: Mapping[str, NDArray[Any]]) -> dict[str, _ArrayEntry]:
+    entries, stop = {}, 0
     for name in sorted(arrays, key=lambda name: -arrays[name].itemsize):
         array = arrays[name]
         dtype = array.dtype.newbyteorder("<")
-        if dtype not in _NAMES or array.ndim > _MAX_AXES or name == "__metadata__":
+        if dtype not in _DTYPE_NAMES or array.ndim > _MAX_AXES:
             raise ValueError(
-                f"arrays[{name!r}] is {dtype} with {array.ndim} axes; it must be one "
-                f"of {', '.join(map(str, _NAMES))}, have at most {_MAX_AXES} axes, and "
-                f"not be named '__metadata__'."
+                f"arrays[{name!r}] has dtype {dtype} and {array.ndim} axes; the dtype "
+                f"must be one of {', '.join(map(str, _DTYPE_NAMES))}, and the number "
+                f"of axes at most {_MAX_AXES}."
             )
+        if name == "__metadata__":
+            raise ValueError("arrays must not have the name '__metadata__'.")
         start, stop = stop, stop + array.nbytes
-        places[name] = _Place(dtype, array.shape, start, stop)
-    return {name: places[name] for name in arrays}
+        entries[name] = _ArrayEntry(dtype, array.shape, start, stop)
+    return {name: entries[name] for name in arrays}
 
 
-def _by_start(places: _Places) -> list[str]:
-    return sorted(places, key=lambda name: places[name][2:])
+def _sorted_by_offset(entries: dict[str, _ArrayEntry]) -> list[str]:
+    return sorted(entries, key=lambda name: entries[name][2:])
 
 
-def _dumps(metadata: Any) -> str:
+def _dump_json(metadata: Any) -> str:
     try:
         text = json.dumps(metadata, allow_nan=False, separators=(",", ":"))
-        _parse(text)  # {1: 2, "1": 3} would never be read again
+        _parse_json(text)  # refuses {1: 2, "1": 3}, whose keys would be equal
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"metadata must be a JSON value: {error}.") from error
     return text
 
 
-def _encode(fields: Mapping[str, str], sums: _Sums, places: _Places) -> bytes:
-    """Return the header with its length before it."""
-    about = {"sha256": _BLANK, **fields, "blocks": json.dumps(sums)}
-    entries = {
-        name: {"dtype": _NAMES[p.dtype], "shape": p.shape, "data_offsets": p[2:]}
-        for name, p in places.items()
+def _encode_header(
+    fields: Mapping[str, str],
+    checksums: dict[str, str],
+    entries: dict[str, _ArrayEntry],
+) -> bytes:
+    """Return the length of the header and the header."""
+    tree = {
+        "__metadata__": {
+            "sha256": _NO_CHECKSUM,
+            **fields,
+            "checksums": json.dumps(checksums),
+        },
+        **{
+            name: {
+                "dtype": _DTYPE_NAMES[entry.dtype],
+                "shape": entry.shape,
+                "data_offsets": [entry.start, entry.stop],
+            }
+            for name, entry in entries.items()
+        },
     }
-    tree = {"__metadata__": about, **entries}
     text = json.dumps(tree, separators=(",", ":"), ensure_ascii=False).encode()
     length = math.ceil((8 + len(text)) / _ALIGNMENT) * _ALIGNMENT - 8
-    if length > _MAX_HEADER:
+    if length > _MAX_HEADER_SIZE:
         raise ValueError(
-            f"metadata makes a header of {length} bytes, which must be at most "
-            f"{_MAX_HEADER}: put what is long into arrays."
+            f"metadata takes a header of {length} bytes, which must be at most "
+            f"{_MAX_HEADER_SIZE}: store long values in arrays."
         )
-    return length.to_bytes(8, "little") + _stamped(text.ljust(length))
+    return length.to_bytes(8, "little") + _with_checksum(text.ljust(length))
 
 
-def _stamped(body: bytes) -> bytes:
-    """Put the digest of all the rest where it belongs."""
-    head, tail = body[: len(_PREFIX)], body[len(_PREFIX) + len(_BLANK) :]
-    return head + hashlib.sha256(head + tail).hexdigest().encode() + tail
+def _with_checksum(header: bytes) -> bytes:
+    """Return the header with the checksum of its other bytes in its place."""
+    begin, end = len(_HEADER_PREFIX), len(_HEADER_PREFIX) + len(_NO_CHECKSUM)
+    checksum = hashlib.sha256(header[:begin] + header[end:]).hexdigest()
+    return header[:begin] + checksum.encode() + header[end:]
 
 
-def _n_blocks(n_bytes: int) -> int:
-    return math.ceil(n_bytes / _BLOCK)
-
-
-def _block(array: NDArray[Any], number: int) -> memoryview:
-    """Return the bytes of one block in C order, copied only if they must be."""
+def _blocks(array: NDArray[Any]) -> Iterator[memoryview]:
+    """Yield the bytes in C order, little-endian, copied only if they have to be."""
     flat: Any = array.reshape(-1) if array.flags.c_contiguous else array.flat
-    step = _BLOCK // array.itemsize
-    values = flat[number * step : (number + 1) * step]
-    little = values.astype(array.dtype.newbyteorder("<"), copy=False)
-    return cast(memoryview, little.view(np.uint8).data)
+    step = _BLOCK_SIZE // array.itemsize
+    dtype = array.dtype.newbyteorder("<")
+    for start in range(0, array.size, step):
+        values = flat[start : start + step].astype(dtype, copy=False)
+        yield cast(memoryview, values.view(np.uint8).data)
 
 
-def _digest(block: memoryview) -> str:
-    return hashlib.sha256(block).hexdigest()
+def _hash(array: NDArray[Any]) -> str:
+    checksum = hashlib.sha256()
+    for block in _blocks(array):
+        checksum.update(block)
+    return checksum.hexdigest()
 
 
-def _write_array(file: BinaryIO, array: NDArray[Any]) -> list[str]:
-    hashes: list[Future[str]] = []
-    with ThreadPoolExecutor(_N_THREADS) as pool:
-        for number in range(_n_blocks(array.nbytes)):
-            block = _block(array, number)
-            hashes.append(pool.submit(_digest, block))
-            file.write(block)
-            # Copies would pile up if hashing is slower than writing.
-            hashes[-_N_THREADS:][0].result()
-    return [digest.result() for digest in hashes]
-
-
-def _read_body(file: BinaryIO, size: int) -> bytes:
-    """Return the header without its length."""
+def _read_header(file: BinaryIO, size: int) -> bytes:
+    """Return the header, without its length."""
     length = int.from_bytes(file.read(8), "little")
-    if file.read(len(_PREFIX)) != _PREFIX:
-        raise _RefusedError(f"it is no file of imgsim, or damaged ({size} bytes)")
-    if length > _MAX_HEADER or (8 + length) % _ALIGNMENT:
-        raise _RefusedError(f"its header cannot have {length} bytes")
+    if file.read(len(_HEADER_PREFIX)) != _HEADER_PREFIX:
+        raise _InvalidFileError(
+            f"it is not a file of imgsim, or damaged ({size} bytes)"
+        )
+    if length > _MAX_HEADER_SIZE or (8 + length) % _ALIGNMENT:
+        raise _InvalidFileError(f"its header cannot have {length} bytes")
     if size < 8 + length:
-        raise _RefusedError(f"truncated: expected {8 + length} bytes, found {size}")
+        raise _InvalidFileError(f"truncated: expected {8 + length} bytes, found {size}")
     file.seek(8)
     return file.read(length)
 
 
-def _decode(body: bytes, kind: str, newest: int) -> tuple[Any, _Places, _Sums, Any]:
-    """Return the fields, the places, the digests, and the metadata."""
-    if _stamped(body) != body:
-        raise _RefusedError("the checksum of its header differs")
-    tree = _loads(body)
+def _decode_header(content: bytes, kind: str, versions: range) -> _Header:
+    if _with_checksum(content) != content:
+        raise _InvalidFileError("the checksum of its header differs")
+    tree = _load_json(content)
     fields = tree.pop("__metadata__")
-    _check_fields(fields, kind, newest)
-    places = {name: _place(name, entry) for name, entry in tree.items()}
-    _check_places(places)
-    sums = _loads(fields["blocks"])
-    _check_sums(sums, places)
-    return fields, places, sums, _loads(fields["metadata"])
+    _check_fields(fields, kind, versions)
+    entries = {name: _decode_entry(name, entry) for name, entry in tree.items()}
+    _check_offsets(entries)
+    checksums = _load_json(fields["checksums"])
+    if not isinstance(checksums, dict) or checksums.keys() != entries.keys():
+        raise _InvalidFileError("its header does not have the checksums of all arrays")
+    return _Header(_load_json(fields["metadata"]), entries, checksums)
 
 
-def _loads(text: str | bytes) -> Any:
+def _load_json(text: str | bytes) -> Any:
     try:
-        return _parse(text if isinstance(text, str) else text.decode())
+        return _parse_json(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
-        raise _RefusedError(f"its header is no JSON: {error}") from error
+        raise _InvalidFileError(f"its header is not valid JSON: {error}") from error
 
 
-def _parse(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+def _parse_json(text: str) -> Any:
+    return json.loads(
+        text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
+    )
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(unique := dict(pairs)) != len(pairs):
         raise ValueError("a key occurs twice")
     return unique
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is none of its numbers")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
-def _check_fields(fields: dict[str, Any], kind: str, max_version: int) -> None:
-    strings = {name for name, value in fields.items() if isinstance(value, str)}
-    if not {"kind", "version", "metadata", "blocks"} <= strings:
-        raise _RefusedError(f"its header has only the fields {sorted(strings)}")
-    if fields["kind"] != kind:
-        raise _RefusedError(
-            f"it is of kind {fields['kind']!r}", f"Take one of {kind!r}"
+def _check_fields(fields: dict[str, Any], kind: str, versions: range) -> None:
+    strings = {name: text for name, text in fields.items() if isinstance(text, str)}
+    if not {"kind", "version", "metadata"} <= set(strings):
+        raise _InvalidFileError(f"its header has only the fields {sorted(strings)}")
+    if strings["kind"] != kind:
+        raise _InvalidFileError(
+            f"its kind is {strings['kind']!r}", f"Pass a file of kind {kind!r}"
         )
-    version = fields["version"]
-    if not (version.isascii() and version.isdecimal() and len(version) < 10):
-        raise _RefusedError(f"its version is {version!r}, no number")
-    if int(version) > max_version:
-        raise _RefusedError(
-            f"a newer version of imgsim made it, with layout {version}; this one reads "
-            f"at most {max_version}",
-            "Update imgsim, or save it again with this one",
+    text = strings["version"]
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise _InvalidFileError(f"its version is {text!r}, which is not a number")
+    version = int(text)
+    if version >= versions.stop:
+        raise _InvalidFileError(
+            f"it was written by a newer version of imgsim, in layout {version}; this "
+            f"version reads layouts up to {versions.stop - 1}",
+            "Update imgsim, or save the file again with this version",
         )
+    if version < versions.start:
+        raise _InvalidFileError(
+            f"it was written before the first release, in layout {version}",
+            "Fit the index again and save it",
+        )
+    if "checksums" not in strings:
+        raise _InvalidFileError("its header does not have the checksums of all arrays")
 
 
-def _place(name: str, entry: Any) -> _Place:
+def _decode_entry(name: str, entry: Any) -> _ArrayEntry:
     match entry:
         case {"dtype": str(code), "shape": [*shape], "data_offsets": [start, stop]} if (
             code in _DTYPES and _are_sizes([start, stop]) and _are_sizes(shape)
         ):
-            place = _Place(_DTYPES[code], tuple(shape), start, stop)
-            # Numpy forms the product without zeros even of an empty array.
+            decoded = _ArrayEntry(_DTYPES[code], tuple(shape), start, stop)
+            # NumPy multiplies the lengths other than 0 even for an empty array.
             extent = math.prod(max(length, 1) for length in shape)
-            n_bytes = math.prod(shape) * place.dtype.itemsize
+            n_bytes = math.prod(shape) * decoded.dtype.itemsize
             if n_bytes == stop - start and extent <= sys.maxsize // 8:
-                return place
-    raise _RefusedError(f"its header describes array {name!r} wrongly")
+                return decoded
+    raise _InvalidFileError(f"its header has a wrong description of array {name!r}")
 
 
 def _are_sizes(values: list[Any]) -> bool:
     return len(values) <= _MAX_AXES and all(type(v) is int and v >= 0 for v in values)
 
 
-def _check_places(places: _Places) -> None:
+def _check_offsets(entries: dict[str, _ArrayEntry]) -> None:
     stop = 0
-    for name in _by_start(places):
-        place = places[name]
-        if place.start != stop or place.start % place.dtype.itemsize:
-            raise _RefusedError(f"its header puts array {name!r} in a wrong place")
-        stop = place.stop
-
-
-def _check_sums(sums: Any, places: _Places) -> None:
-    pairs = sums.items() if isinstance(sums, dict) else [("", None)]
-    found = {name: len(d) if isinstance(d, list) else None for name, d in pairs}
-    if found != {name: _n_blocks(p.stop - p.start) for name, p in places.items()}:
-        raise _RefusedError("its header does not have the checksums of all arrays")
+    for name in _sorted_by_offset(entries):
+        entry = entries[name]
+        if entry.start != stop or entry.start % entry.dtype.itemsize:
+            raise _InvalidFileError(f"its header has a wrong offset of array {name!r}")
+        stop = entry.stop
 
 
 def _check_size(found: int, expected: int) -> None:
     if found != expected:
-        state = "truncated" if found < expected else "too long"
-        raise _RefusedError(f"{state}: expected {expected} bytes, found {found}")
+        problem = "truncated" if found < expected else "too long"
+        raise _InvalidFileError(f"{problem}: expected {expected} bytes, found {found}")
 
 
-def _map_arrays(file: BinaryIO, begin: int, places: _Places) -> _Arrays:
-    # Not np.memmap: joblib sends that by file name, where another file may be by now.
+def _map_arrays(file: BinaryIO, begin: int, entries: dict[str, _ArrayEntry]) -> _Arrays:
+    # joblib would pass an np.memmap by file name, and the file may be another by then.
     memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return {
-        name: np.ndarray(p.shape, p.dtype, buffer=memory, offset=begin + p.start)
-        for name, p in places.items()
+        name: np.ndarray(
+            entry.shape, entry.dtype, buffer=memory, offset=begin + entry.start
+        )
+        for name, entry in entries.items()
     }
 
 
-def _load_arrays(file: BinaryIO, begin: int, places: _Places) -> _Arrays:
-    arrays: _Arrays = {n: np.empty(p.shape, p.dtype) for n, p in places.items()}
-    for name, array in arrays.items():
-        file.seek(begin + places[name].start)
+def _load_arrays(
+    file: BinaryIO, begin: int, entries: dict[str, _ArrayEntry]
+) -> _Arrays:
+    arrays: _Arrays = {}
+    for name, entry in entries.items():
+        arrays[name] = array = np.empty(entry.shape, entry.dtype)
+        file.seek(begin + entry.start)
         # Typeshed gives BinaryIO no readinto, which every binary file has.
         n_read = cast(Any, file).readinto(array.reshape(-1).view(np.uint8))
         _check_size(n_read, array.nbytes)
     return arrays
 
 
-def _check_blocks(arrays: _Arrays, sums: _Sums, whole: bool) -> None:
-    chosen = [
-        (name, number)
-        for name in arrays
-        for number in range(len(sums[name]))
-        if whole or number in (0, len(sums[name]) - 1)
-    ]
-    with ThreadPoolExecutor(_N_THREADS) as pool:
-        found = pool.map(lambda one: _digest(_block(arrays[one[0]], one[1])), chosen)
-        for (name, number), digest in zip(chosen, found, strict=True):
-            if digest != sums[name][number]:
-                raise _RefusedError(f"the checksum of array {name!r} differs")
+def _check_checksums(arrays: _Arrays, checksums: dict[str, str]) -> None:
+    for name, array in arrays.items():
+        if _hash(array) != checksums[name]:
+            raise _InvalidFileError(f"the checksum of array {name!r} differs")

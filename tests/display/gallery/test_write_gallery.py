@@ -1,4 +1,4 @@
-"""Tests of the page of pictures, by what stands in the file; no browser is needed."""
+"""Tests of the gallery page by the content of the file, without a browser."""
 
 import base64
 import hashlib
@@ -24,38 +24,38 @@ EVIL = "</script><img src=x onerror=alert(1)>'\"&<!--"
 
 
 class _Parser(HTMLParser):
-    """Collect elements and the text of scripts and styles, as a browser would."""
+    """Collects elements and the text of scripts and styles."""
 
     def __init__(self):
         super().__init__()
         self.elements, self.texts, self.text = [], {}, ""
-        self.is_inside = False
+        self.is_code = False
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
-        self.is_inside = tag in ("script", "style")
+        self.is_code = tag in ("script", "style")
 
     def handle_endtag(self, tag):
-        self.is_inside = False
+        self.is_code = False
 
     def handle_data(self, text):
         self.text += text
-        if self.is_inside:
+        if self.is_code:
             n = len(self.elements) - 1
             self.texts[n] = self.texts.get(n, "") + text
 
 
 def _read(path):
-    """Return what a page holds: data, addresses of pictures, elements, scripts."""
+    """Return the data, the addresses of images, the elements and the code of a page."""
     parser = _Parser()
     parser.feed(path.read_bytes().decode("utf-8"))
-    of_id = {
+    by_id = {
         parser.elements[n][1].get("id", n): text for n, text in parser.texts.items()
     }
-    blocks = [json.loads(of_id[k]) for k in of_id if str(k).startswith("block-")]
+    blocks = [json.loads(by_id[k]) for k in by_id if str(k).startswith("block-")]
     return SimpleNamespace(
-        data=json.loads(of_id["data"]),
-        pictures=[address for block in blocks for address in block],
+        data=json.loads(by_id["data"]),
+        addresses=[address for block in blocks for address in block],
         elements=parser.elements,
         code=[
             (parser.elements[n][0], text)
@@ -87,126 +87,128 @@ def files(pictures, tmp_path):
 
 @pytest.fixture
 def rows():
-    """Return twelve rows of width 5."""
+    """Return twelve embeddings of width 5."""
     return np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
 
 
-def test_images_bear_their_file_names_or_a_number(write, files, pictures):
-    """Images in memory have no names."""
+def test_images_have_their_file_names_or_a_number(write, files, pictures):
+    """Images in memory have no file names."""
     page = write([files[0], str(files[1]), pictures[2]])
 
     assert page.data["names"] == ["00.png", "01.png", "image 2"]
-    assert page.data["neighbors"] is page.data["groups"] is page.data["queries"] is None
+    assert (
+        page.data["neighbors"] is page.data["clusters"] is page.data["queries"] is None
+    )
 
 
-def test_pictures_are_in_the_page(write, pictures):
-    """Each at its place, none larger than asked for."""
+def test_thumbnails_are_embedded_in_order(write, pictures):
+    """Neither side of a thumbnail exceeds the requested size."""
     page = write(pictures, thumbnail_size=32)
 
-    for address, picture in zip(page.pictures, pictures, strict=True):
+    for address, picture in zip(page.addresses, pictures, strict=True):
         content = base64.b64decode(address.removeprefix("data:image/webp;base64,"))
         with Image.open(io.BytesIO(content)) as image:
-            shown = np.asarray(image.convert("RGB"))
-        assert max(shown.shape) == min(32, max(picture.shape))
-        assert np.abs(shown.mean((0, 1)) - picture.mean((0, 1))).max() < 12
+            thumbnail = np.asarray(image.convert("RGB"))
+        assert max(thumbnail.shape) == min(32, max(picture.shape))
+        assert np.abs(thumbnail.mean((0, 1)) - picture.mean((0, 1))).max() < 12
 
 
-def test_many_pictures_stand_in_blocks(write, pictures):
-    """The page decodes a block when it is looked at."""
+def test_addresses_are_in_blocks(write, pictures):
+    """The page parses a block only when one of its images comes into view."""
     page = write([pictures[0][:8, :8]] * 130)
 
-    sizes = [attributes.get("id") for _, attributes in page.elements]
-    assert {"block-0", "block-1", "block-2"} < set(sizes)
-    assert len(page.pictures) == 130
+    ids = [attributes.get("id") for _, attributes in page.elements]
+    assert {"block-0", "block-1", "block-2"} < set(ids)
+    assert len(page.addresses) == 130
     assert page.data["blockSize"] == 64
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "manhattan"])
-def test_neighbours_are_the_nearest_others(metric, write, pictures, rows):
-    """As brute force finds them, in order, with their distances."""
+def test_neighbors_are_the_nearest_other_images(metric, write, pictures, rows):
+    """The reference is a brute-force search over all pairs of distances."""
     page = write(pictures, rows, n_neighbors=3, metric=metric)
 
     distances = pairwise_distances(rows.astype(float), metric=metric)
     np.fill_diagonal(distances, np.inf)
-    for i, (found, near) in enumerate(page.data["neighbors"]):
-        assert found == np.argsort(distances[i])[:3].tolist()
-        np.testing.assert_allclose(near, np.sort(distances[i])[:3], rtol=1e-4)
+    for i, (neighbors, to_neighbors) in enumerate(page.data["neighbors"]):
+        assert neighbors == np.argsort(distances[i])[:3].tolist()
+        np.testing.assert_allclose(to_neighbors, np.sort(distances[i])[:3], rtol=1e-4)
 
 
-def test_neighbours_are_within_the_limit(write, pictures, rows):
-    """Perhaps there are none."""
+def test_neighbors_are_within_max_distance(write, pictures, rows):
+    """An image may have no neighbors at all."""
     page = write(pictures, rows, max_distance=0.3)
 
     distances = pairwise_distances(rows, metric="cosine")
     expected = (distances <= 0.3).sum(axis=1) - 1
-    assert [len(found) for found, _ in page.data["neighbors"]] == expected.tolist()
+    assert [len(near) for near, _ in page.data["neighbors"]] == expected.tolist()
 
 
-def test_an_index_serves_in_place_of_rows(write, pictures, rows):
-    """Whatever it calls them."""
+def test_an_index_replaces_embeddings(write, pictures, rows):
+    """Neighbors are rows of the index, whatever its ids are."""
     index = SimilarityIndex(n_neighbors=2).fit(rows, ids=[f"id {i}" for i in range(12)])
 
-    given = write(pictures, index=index)
-    assert given.data["neighbors"] == write(pictures, rows).data["neighbors"]
+    by_index = write(pictures, index=index)
+    assert by_index.data["neighbors"] == write(pictures, rows).data["neighbors"]
 
 
 def test_rows_of_nan_are_not_searched(write, pictures, rows):
-    """An unreadable image has no neighbours, and is none."""
+    """An unreadable image has no neighbors, and is not a neighbor."""
     rows[3] = np.nan
 
     page = write(pictures, rows, labels=np.zeros(12, int))
-    assert page.data["neighbors"][3] is page.data["centers"][3] is None
-    assert not any(3 in found for found, _ in filter(None, page.data["neighbors"]))
+    assert page.data["neighbors"][3] is page.data["centerDistances"][3] is None
+    assert not any(3 in near for near, _ in filter(None, page.data["neighbors"]))
 
 
-def test_no_row_at_all_may_be_readable(write, pictures, rows):
-    """The page then says of each image that it was not searched."""
+def test_all_images_may_be_unreadable(write, pictures, rows):
+    """The page then shows each image as not searched."""
     page = write(pictures, np.full_like(rows, np.nan))
 
     assert page.data["neighbors"] == [None] * 12
 
 
 def test_one_image_is_enough(write, pictures):
-    """It has no others beside it."""
+    """A collection of one image has no neighbors and no extent on the map."""
     page = write(pictures[:1], [[1.0, 2.0]], labels=[0], positions=[[3.0, 4.0]])
 
     assert page.data["neighbors"] == [[[], []]]
     assert page.data["positions"] == [[0.5, 0.5]]
-    assert page.data["centers"] == [pytest.approx(0, abs=1e-12)]
+    assert page.data["centerDistances"] == [pytest.approx(0, abs=1e-12)]
 
 
 @pytest.mark.parametrize("names", [{2: "two"}, np.array(["", "", "two"])])
-def test_groups_are_in_the_order_of_their_labels(names, write, pictures):
-    """And images in no group come last; those without a name have a number."""
+def test_clusters_are_in_the_order_of_their_labels(names, write, pictures):
+    """Images in no cluster come last. Clusters without a name are numbered."""
     page = write(pictures[:5], labels=[7, -1, 2, 7, 10], label_names=names)
 
-    assert page.data["groups"] == ["two", "group 7", "group 10", "no group"]
-    assert page.data["groupOf"] == [1, 3, 0, 1, 2]
-    assert page.data["outside"] == 3
+    assert page.data["clusters"] == ["two", "cluster 7", "cluster 10", "no cluster"]
+    assert page.data["clusterOf"] == [1, 3, 0, 1, 2]
+    assert page.data["noCluster"] == 3
 
 
-def test_all_labels_below_zero_are_no_group(write, pictures):
-    """As on the map; -2 of one clusterer means what -1 of another does."""
+def test_all_negative_labels_mean_no_cluster(write, pictures):
+    """Some clusterers use -2 with the meaning of -1, as on the map."""
     page = write(pictures[:4], labels=[0, -1, -7, 3])
 
-    assert page.data["groups"] == ["group 0", "group 3", "no group"]
-    assert page.data["groupOf"] == [0, 2, 2, 1]
-    assert page.data["outside"] == 2
+    assert page.data["clusters"] == ["cluster 0", "cluster 3", "no cluster"]
+    assert page.data["clusterOf"] == [0, 2, 2, 1]
+    assert page.data["noCluster"] == 2
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "UInt8", "int32", object])
-def test_integers_of_a_table_are_labels(dtype, write, pictures):
-    """Also those of pandas' own types, of which scikit-learn makes floats."""
+def test_integers_of_pandas_are_labels(dtype, write, pictures):
+    """scikit-learn would convert the nullable types to floats."""
     pandas = pytest.importorskip("pandas", reason="needs pandas")
 
     page = write(pictures[:3], labels=pandas.Series([4, 2, 4], dtype=dtype))
 
-    assert page.data["groups"] == ["group 2", "group 4"]
-    assert page.data["groupOf"] == [1, 0, 1]
+    assert page.data["clusters"] == ["cluster 2", "cluster 4"]
+    assert page.data["clusterOf"] == [1, 0, 1]
 
 
 def test_missing_labels_are_refused(write, pictures):
-    """A missing label is not a group, and not surely none."""
+    """A missing label is neither a cluster nor the label of no cluster."""
     pandas = pytest.importorskip("pandas", reason="needs pandas")
 
     with pytest.raises(ValueError, match="got dtype Int64 with missing values"):
@@ -215,18 +217,18 @@ def test_missing_labels_are_refused(write, pictures):
 
 @pytest.mark.parametrize("dtype", [str, object])
 def test_labels_may_be_names(dtype, write, pictures):
-    """None of them stands for no group."""
+    """No string means that an image is in no cluster."""
     page = write(pictures[:3], labels=np.array(["cat", "ant", "cat"], dtype=dtype))
 
-    assert page.data["groups"] == ["ant", "cat"]
-    assert page.data["groupOf"] == [1, 0, 1]
-    assert page.data["outside"] is None
+    assert page.data["clusters"] == ["ant", "cat"]
+    assert page.data["clusterOf"] == [1, 0, 1]
+    assert page.data["noCluster"] is None
 
 
-def test_distances_from_the_centre_are_from_the_mean_of_the_group(
+def test_center_distances_are_distances_to_the_mean_of_the_cluster(
     write, pictures, rows
 ):
-    """For cosine that of unit rows."""
+    """For cosine, the mean is the mean of the unit vectors."""
     labels = np.repeat([0, 1, -1], 4)
 
     page = write(pictures, rows, labels=labels)
@@ -238,55 +240,55 @@ def test_distances_from_the_centre_are_from_the_mean_of_the_group(
             for g in (0, 1, -1)
         ]
     )
-    np.testing.assert_allclose(page.data["centers"], expected, rtol=1e-3)
+    np.testing.assert_allclose(page.data["centerDistances"], expected, rtol=1e-3)
 
 
 def test_sets_have_no_mean(write, pictures, rows):
-    """No distances are better than false ones."""
+    """The page must not show meaningless distances."""
     page = write(pictures, rows > 0, labels=np.zeros(12, int), metric="jaccard")
 
-    assert page.data["centers"] is None
+    assert page.data["centerDistances"] is None
 
 
 def test_the_map_keeps_proportions(write, pictures):
-    """And fits into a square; an image at NaN is left out."""
+    """Positions are scaled into a square, and an image at NaN is left out."""
     page = write(pictures[:4], positions=[[0, 0], [8, 2], [4, 1], [np.nan, 0]])
 
     assert page.data["positions"] == [[0, 0.375], [1, 0.625], [0.5, 0.5], None]
 
 
-def test_queries_are_answered(write, pictures, rows):
-    """With the nearest images; with none, or not at all where unreadable."""
+def test_queries_have_results(write, pictures, rows):
+    """A result may be empty, and an unreadable query has no result."""
     queries = np.array([rows[4], -rows.mean(0) * 50, rows[0] * np.nan])
 
     page = write(
         pictures, rows, queries=queries, query_images=pictures[:3], max_distance=1e-3
     )
 
-    (found, near), nothing, unreadable = page.data["queries"]["answers"]
-    assert (found, near[0]) == ([4], pytest.approx(0, abs=1e-6))
-    assert nothing == [[], []]
+    (near, distances), empty, unreadable = page.data["queries"]["results"]
+    assert (near, distances[0]) == ([4], pytest.approx(0, abs=1e-6))
+    assert empty == [[], []]
     assert unreadable is None
     assert page.data["queries"]["names"] == ["query 0", "query 1", "query 2"]
-    assert page.pictures[12:] == page.pictures[:3]
+    assert page.addresses[12:] == page.addresses[:3]
 
 
-def test_unreadable_images_say_why(write, pictures, tmp_path):
-    """And stop nothing."""
+def test_unreadable_images_have_a_reason(write, pictures, tmp_path):
+    """One unreadable image does not prevent the page."""
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
 
     page = write([pictures[0], broken, "missing.jpg"])
 
-    assert [address is None for address in page.pictures] == [False, True, True]
+    assert [address is None for address in page.addresses] == [False, True, True]
     assert page.data["reasons"]["2"] == "no such file."
     assert set(page.data["reasons"]) == {"1", "2"}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows finds no such file")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows reports a missing file")
 @pytest.mark.parametrize("name", ["photo.jpg", "it's.jpg", 'a "b".jpg', "'\".jpg"])
 def test_reasons_hold_no_paths(name, write, tmp_path, monkeypatch):
-    """A page of copies tells nobody where the images were."""
+    """A page with embedded thumbnails does not reveal where the images were."""
     (tmp_path / "file.jpg").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
 
@@ -298,36 +300,36 @@ def test_reasons_hold_no_paths(name, write, tmp_path, monkeypatch):
 
 
 def test_names_and_labels_are_text(write):
-    """Whoever names a file runs no script in the page."""
+    """A file name must not be able to run a script in the page."""
     page = write([f"{EVIL}.jpg"], labels=[EVIL], title=EVIL)
 
     plain = write(["plain.jpg"], labels=["plain"], title="plain")
     tags = [tag for tag, _ in page.elements]
     assert tags == [tag for tag, _ in plain.elements]
     assert page.data["names"] == [f"{EVIL}.jpg".rpartition("/")[2]]
-    assert page.data["groups"] == [EVIL]
-    assert page.text.count(EVIL) >= 2  # the title, twice
+    assert page.data["clusters"] == [EVIL]
+    assert page.text.count(EVIL) >= 2  # title and heading
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "expected"),
     [
         ("ﬂügel 🦋.jpg", "ﬂügel 🦋.jpg"),
         ("two\nlines\u2028.jpg", "two lines .jpg"),
         ("latin\udce9.jpg", "latin\\udce9.jpg"),
     ],
 )
-def test_any_name_can_be_written(name, shown, write):
-    """Files that are no UTF-8 keep a name that can be told."""
+def test_any_name_can_be_written(name, expected, write):
+    """Bytes of a name that are not valid UTF-8 are escaped."""
     page = write([name, name], labels=[name, name], title=name)
 
-    assert page.data["names"] == [shown, shown]
-    assert page.data["groups"] == [shown]
-    assert shown in page.text
+    assert page.data["names"] == [expected, expected]
+    assert page.data["clusters"] == [expected]
+    assert expected in page.text
 
 
-def test_the_page_allows_its_own_scripts_only(write, pictures):
-    """By their digests, so that nothing else runs, and nothing is fetched."""
+def test_the_page_allows_only_its_own_scripts(write, pictures):
+    """The policy lists their hashes, and forbids all requests."""
     page = write(pictures)
 
     (policy,) = [
@@ -344,8 +346,8 @@ def test_the_page_allows_its_own_scripts_only(write, pictures):
     assert not [a for _, a in page.elements if "src" in a or "style" in a]
 
 
-def test_links_lead_to_the_files(files, tmp_path):
-    """From the folder of the page, whatever the files are called."""
+def test_links_are_relative_addresses_of_the_files(files, tmp_path):
+    """Special characters in file names are percent-encoded."""
     (tmp_path / "pages").mkdir()
     odd = tmp_path / "a folder" / "50% #1? ü.png"
     odd.parent.mkdir()
@@ -357,29 +359,29 @@ def test_links_lead_to_the_files(files, tmp_path):
         )
     )
 
-    assert page.pictures[0] == "../00.png"
-    assert page.pictures[1].isascii()
-    assert not set(page.pictures[1]) & set(" #?")
-    target = tmp_path / "pages" / unquote(page.pictures[1])
+    assert page.addresses[0] == "../00.png"
+    assert page.addresses[1].isascii()
+    assert not set(page.addresses[1]) & set(" #?")
+    target = tmp_path / "pages" / unquote(page.addresses[1])
     assert os.path.samefile(target, odd)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are any bytes on Linux only")
 def test_links_keep_the_bytes_of_a_name(write, tmp_path):
-    """A name that is no UTF-8 has an address all the same."""
+    """A file name that is not valid UTF-8 has a valid address."""
     page = write([tmp_path / "\udce9.png"], thumbnails="link")
 
-    assert page.pictures == ["%E9.png"]
+    assert page.addresses == ["%E9.png"]
 
 
-def test_only_files_can_be_linked_to(write, files, pictures):
-    """The message says which image is none, and what to do."""
+def test_only_paths_can_be_linked(write, files, pictures):
+    """The message names the image and the alternative."""
     with pytest.raises(ValueError, match=r"images\[1\] is of type ndarray.*'embed'"):
         write([files[0], pictures[1]], thumbnails="link")
 
 
 def test_the_same_images_give_the_same_file(pictures, rows, tmp_path):
-    """So that a page can be compared with an older one."""
+    """Pages can be compared with older versions."""
     pages = [
         write_gallery(tmp_path / name, pictures, rows) for name in ("1.html", "2.HTM")
     ]
@@ -389,7 +391,7 @@ def test_the_same_images_give_the_same_file(pictures, rows, tmp_path):
 
 
 def test_a_failure_leaves_the_old_page(pictures, tmp_path, monkeypatch):
-    """And nothing beside it."""
+    """No temporary file remains either."""
     page = tmp_path / "page.html"
     page.write_text("old")
 
@@ -404,9 +406,11 @@ def test_a_failure_leaves_the_old_page(pictures, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [page]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
-def test_a_link_stays_a_link(pictures, tmp_path):
-    """What it points to is replaced."""
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="symbolic links need privileges on Windows"
+)
+def test_a_symbolic_link_stays_a_link(pictures, tmp_path):
+    """The file that the link points to is replaced."""
     (tmp_path / "pages").mkdir()
     old, link = tmp_path / "pages" / "old.html", tmp_path / "page.html"
     old.write_text("old")
@@ -418,9 +422,9 @@ def test_a_link_stays_a_link(pictures, tmp_path):
     assert list(old.parent.iterdir()) == [old]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
 @pytest.mark.parametrize("mode", [0o600, 0o664])
-def test_a_page_that_is_replaced_keeps_its_rights(mode, pictures, tmp_path):
+def test_a_replaced_page_keeps_its_permissions(mode, pictures, tmp_path):
     """A private page stays private."""
     page = tmp_path / "page.html"
     page.write_text("old")
@@ -440,22 +444,22 @@ def test_a_page_that_is_replaced_keeps_its_rights(mode, pictures, tmp_path):
             {"labels": np.ones(12)},
             "labels must be integers or strings; got dtype float",
         ),
-        ({"label_names": ["a"]}, "label_names name labels; pass labels"),
+        ({"label_names": ["a"]}, "label_names needs labels; pass labels"),
         ({"X": np.ones(12)}, "Expected 2D array, got 1D array"),
         (
             {"X": np.eye(12), "queries": np.ones(12), "query_images": ["a.jpg"]},
             "Expected 2D array, got 1D array",
         ),
         ({"max_distance": "a"}, "'max_distance' parameter"),
-        ({"max_distance": 0.5}, "max_distance is of neighbours in X or index"),
-        ({"labels": ["a"] * 12, "label_names": ["b"]}, "label_names are for integers"),
-        ({"positions": np.ones((12, 3))}, r"must have the shape \(n_images, 2\)"),
+        ({"max_distance": 0.5}, "max_distance=0.5 needs X or index"),
+        ({"labels": ["a"] * 12, "label_names": ["b"]}, "label_names is for integer"),
+        ({"positions": np.ones((12, 3))}, r"must have shape \(n_images, 2\)"),
         ({"positions": np.ones((3, 2))}, "images holds 12 images for 3 positions"),
         ({"queries": np.ones((1, 2))}, "queries and query_images must be given tog"),
         ({"query_images": ["a.jpg"]}, "queries and query_images must be given tog"),
         (
             {"queries": np.ones((1, 2)), "query_images": ["a.jpg"]},
-            "looked up in X or index",
+            "queries needs X or index",
         ),
         (
             {"X": np.ones((12, 2)), "queries": [[1, 2]], "query_images": ["a"] * 2},
@@ -471,23 +475,23 @@ def test_a_page_that_is_replaced_keeps_its_rights(mode, pictures, tmp_path):
         ({"n_neighbors": 0}, "'n_neighbors' parameter"),
     ],
 )
-def test_what_does_not_fit_is_refused(kwargs, message, write, pictures):
-    """Before anything is written, in words that tell what to do."""
+def test_invalid_arguments_are_refused(kwargs, message, write, pictures):
+    """The message names the argument, before anything is written."""
     with pytest.raises(ValueError, match=message):
         write(pictures, **kwargs)
 
 
 @pytest.mark.parametrize("name", ["X", "queries"])
 def test_sparse_rows_are_refused(name, write, pictures):
-    """Which NumPy would take for one object; the message says how to convert them."""
-    given = {"X": np.eye(12), "queries": np.eye(12), "query_images": pictures}
+    """NumPy would convert a sparse array to a single object."""
+    dense = {"X": np.eye(12), "queries": np.eye(12), "query_images": pictures}
 
     with pytest.raises(TypeError, match=f"Sparse data was passed for {name}.*toarray"):
-        write(pictures, **{**given, name: csr_array(np.eye(12))})
+        write(pictures, **{**dense, name: csr_array(np.eye(12))})
 
 
-def test_the_file_has_to_be_a_page_in_a_folder(pictures, tmp_path):
-    """A browser goes by the ending."""
+def test_the_path_must_be_an_html_file_in_a_folder(pictures, tmp_path):
+    """Browsers recognize a page by its extension."""
     (tmp_path / "folder.html").mkdir()
 
     with pytest.raises(ValueError, match=r"must end in '.html' or '.htm'"):

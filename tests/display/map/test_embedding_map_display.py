@@ -1,4 +1,4 @@
-"""Tests of drawing maps, by what stands where."""
+"""Tests of drawing maps, by the positions of points, images and texts."""
 
 from itertools import combinations
 
@@ -22,16 +22,16 @@ def _close_figures():
 
 
 @pytest.fixture
-def places():
-    """Return 300 places: three dense heaps, and others scattered around."""
+def positions():
+    """Return 300 positions: three dense clusters, and others scattered around."""
     rng = np.random.default_rng(0)
-    heaps = rng.normal(size=(3, 80, 2)) + rng.uniform(-40, 40, size=(3, 1, 2))
-    return np.vstack([*heaps, rng.uniform(-60, 60, size=(60, 2))])
+    clusters = rng.normal(size=(3, 80, 2)) + rng.uniform(-40, 40, size=(3, 1, 2))
+    return np.vstack([*clusters, rng.uniform(-60, 60, size=(60, 2))])
 
 
 @pytest.fixture
 def many(pictures):
-    """Return 300 pictures."""
+    """Return 300 images."""
     return (pictures * 25)[:300]
 
 
@@ -44,8 +44,8 @@ def _styles(display):
     return [(to_hex(h.get_color()), h.get_marker()) for h in handles]
 
 
-def _picture_boxes(display):
-    """Return left, right, bottom and top of each picture, or of what stands for it."""
+def _thumbnail_boxes(display):
+    """Return left, right, bottom and top of each thumbnail or placeholder."""
     patches = display.ax_.patches
     return [
         (p.get_x(), p.get_x() + p.get_width(), p.get_y(), p.get_y() + p.get_height())
@@ -58,38 +58,38 @@ def _overlap(a, b):
 
 
 def _queries(display):
-    """Return the places of stars."""
+    """Return the positions of stars."""
     stars = [c for c in display.ax_.collections if c.get_zorder() == 5]
-    places = np.vstack([np.ma.filled(s.get_offsets(), np.nan) for s in stars])
-    return places[~np.isnan(places).any(axis=1)]
+    offsets = np.vstack([np.ma.filled(s.get_offsets(), np.nan) for s in stars])
+    return offsets[~np.isnan(offsets).any(axis=1)]
 
 
-def test_each_image_is_a_point_at_its_place(places):
-    """In the colour of its group, with a name and a count in the legend."""
+def test_each_image_is_a_point_at_its_position(positions):
+    """Points have the color of their cluster, which the legend names and counts."""
     labels = np.repeat([4, 0, -1], 100)
 
-    display = EmbeddingMapDisplay(positions=places, labels=labels).plot()
+    display = EmbeddingMapDisplay(positions=positions, labels=labels).plot()
 
     drawn = {to_hex(c.get_facecolor()[0]): c for c in display.ax_.collections}
     styles = dict(zip(_legend(display), _styles(display), strict=True))
-    assert [*styles] == ["group 0 (100)", "group 4 (100)", "no group (100)"]
-    for name, label in (("group 0", 0), ("group 4", 4), ("no group", -1)):
+    assert [*styles] == ["cluster 0 (100)", "cluster 4 (100)", "no cluster (100)"]
+    for name, label in (("cluster 0", 0), ("cluster 4", 4), ("no cluster", -1)):
         points = drawn[styles[f"{name} (100)"][0]]
-        assert_allclose(points.get_offsets(), places[labels == label])
+        assert_allclose(points.get_offsets(), positions[labels == label])
     assert display.ax_.get_title() == "300 images"
     assert display.ax_.get_aspect() == 1
 
 
-def test_groups_are_called_by_name(places):
-    """Names are given for numbers, or are the labels; nothing in them is maths."""
+def test_clusters_have_names(positions):
+    """Labels may be names, or numbers with names. Dollar signs are not formulas."""
     numbers = np.repeat([0, 1, 2], 100)
     names = ["_hidden", "$x_1$ and $", "two\nlines"]
 
     by_number = EmbeddingMapDisplay(
-        positions=places, labels=numbers, label_names=names
+        positions=positions, labels=numbers, label_names=names
     ).plot()
     by_name = EmbeddingMapDisplay(
-        positions=places, labels=np.array(names)[numbers]
+        positions=positions, labels=np.array(names)[numbers]
     ).plot()
     by_name.figure_.canvas.draw()
 
@@ -99,57 +99,59 @@ def test_groups_are_called_by_name(places):
     assert not any(text.get_parse_math() for text in by_name.ax_.texts)
 
 
-def test_without_labels_there_is_no_legend(places):
-    """All points are alike."""
-    display = EmbeddingMapDisplay(positions=places).plot()
+def test_without_labels_there_is_no_legend(positions):
+    """All points have the same style."""
+    display = EmbeddingMapDisplay(positions=positions).plot()
 
     assert display.ax_.get_legend() is None
     assert len(display.ax_.collections[0].get_offsets()) == 300
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own axes", "given axes"])
-@pytest.mark.parametrize("n_groups", [1, 2, 12, 40, 120])
-def test_the_legend_stays_within_the_axes_beside_the_map(n_groups, own, places):
-    """Every name is whole and legible, and no point is under it."""
-    labels = [f"a name that is long, {i % n_groups}" for i in range(300)]
+@pytest.mark.parametrize("n_labels", [1, 12, 120])
+def test_the_legend_is_within_the_axes_beside_the_map(n_labels, own, positions):
+    """All names are legible, and the legend does not cover a point."""
+    labels = [f"a name that is long, {i % n_labels}" for i in range(300)]
     ax = None if own else plt.subplots(2, 2, figsize=(10, 8), layout="constrained")[1]
     ax = ax if ax is None else ax[0, 0]
 
-    display = EmbeddingMapDisplay(positions=places, labels=labels).plot(ax=ax)
+    display = EmbeddingMapDisplay(positions=positions, labels=labels).plot(ax=ax)
 
     display.figure_.canvas.draw()
     legend = display.ax_.get_legend()
     box, axes = legend.get_window_extent(), display.ax_.get_window_extent()
     texts = [text.get_window_extent() for text in legend.get_texts()]
-    right = display.ax_.transData.transform(places)[:, 0].max()
+    right = display.ax_.transData.transform(positions)[:, 0].max()
     assert axes.x0 <= right < box.x0
     assert box.x1 <= axes.x1 + 1
     assert axes.y0 - 1 <= box.y0
     assert box.y1 <= axes.y1 + 1
     assert not any(a.overlaps(b) for a, b in combinations(texts, 2))
     assert all(text.get_size() >= 5 for text in legend.get_texts())
-    assert len(set(_styles(display))) == len(texts) == min(n_groups, 50)
+    assert len(set(_styles(display))) == len(texts) == min(n_labels, 50)
 
 
-def test_all_of_forty_groups_are_told_apart(places):
-    """No two have both colour and marker in common; each is named on the map, too."""
+def test_forty_clusters_have_different_styles(positions):
+    """No two have both color and marker in common, and names on the map are numbers."""
     labels = np.arange(300) % 41 - 1
-    positions = places + 20 * np.eye(41)[np.arange(300) % 41][:, :2]
+    positions = positions + 20 * np.eye(41)[np.arange(300) % 41][:, :2]
 
     display = EmbeddingMapDisplay(positions=positions, labels=labels).plot()
 
     assert len(_legend(display)) == len(set(_styles(display))) == 41
-    assert _legend(display)[-1] == "no group (8)"
+    assert _legend(display)[-1] == "no cluster (8)"
     assert {text.get_text() for text in display.ax_.texts} <= {*map(str, range(40))}
 
 
 @pytest.mark.parametrize("figsize", [(1.2, 1.2), (2, 1), (1, 3)])
-def test_a_legend_without_room_counts_what_it_leaves_out(figsize, places):
-    """Small axes get the largest groups, or none; nothing is cut."""
+def test_a_legend_without_room_counts_the_clusters_that_it_leaves_out(
+    figsize, positions
+):
+    """Small axes have entries for the largest clusters only, or no legend."""
     ax = plt.figure(figsize=figsize).add_axes((0, 0, 1, 0.9))
     labels = np.minimum(np.arange(300) // 5, 39)
 
-    display = EmbeddingMapDisplay(positions=places, labels=labels).plot(ax=ax)
+    display = EmbeddingMapDisplay(positions=positions, labels=labels).plot(ax=ax)
 
     legend = display.ax_.get_legend()
     if legend is not None:
@@ -159,34 +161,34 @@ def test_a_legend_without_room_counts_what_it_leaves_out(figsize, places):
         assert legend.get_window_extent().height <= ax.get_window_extent().height
 
 
-def test_names_on_the_map_do_not_cover_each_other(places):
-    """They stand where most of the group is, and within the map."""
+def test_names_on_the_map_do_not_overlap(positions):
+    """They are within the axes, and can be switched off."""
     labels = [f"name {i % 25}" for i in range(300)]
 
-    display = EmbeddingMapDisplay(positions=places, labels=labels).plot()
+    display = EmbeddingMapDisplay(positions=positions, labels=labels).plot()
 
     boxes = [text.get_window_extent() for text in display.ax_.texts]
     axes = display.ax_.get_window_extent()
     assert len(boxes) > 5
     assert not any(a.shrunk(0.98, 0.98).overlaps(b) for a, b in combinations(boxes, 2))
     assert all(axes.x0 <= b.x0 and b.x1 <= axes.x1 for b in boxes)
-    unnamed = EmbeddingMapDisplay(positions=places, labels=labels)
+    unnamed = EmbeddingMapDisplay(positions=positions, labels=labels)
     assert not unnamed.plot(show_names=False).ax_.texts
 
 
 @pytest.mark.parametrize("n_thumbnails", [1, 20, 250])
 @pytest.mark.parametrize("own", [True, False], ids=["own axes", "given axes"])
 @pytest.mark.parametrize("scattered", [True, False])
-def test_pictures_do_not_hide_each_other(n_thumbnails, own, scattered, places, many):
+def test_thumbnails_do_not_overlap(n_thumbnails, own, scattered, positions, many):
     """Each has a cell of its own, within the axes."""
     ax = None if own else plt.figure(figsize=(4, 3)).add_subplot()
     if scattered:
-        places = np.random.default_rng(1).uniform(size=(300, 2))
+        positions = np.random.default_rng(1).uniform(size=(300, 2))
 
-    display = EmbeddingMapDisplay(positions=places, images=many)
+    display = EmbeddingMapDisplay(positions=positions, images=many)
     display.plot(ax=ax, n_thumbnails=n_thumbnails)
 
-    boxes = _picture_boxes(display)
+    boxes = _thumbnail_boxes(display)
     (left, right), (bottom, top) = display.ax_.get_xlim(), display.ax_.get_ylim()
     assert 1 <= len(boxes) == len(display.ax_.images) <= n_thumbnails
     assert not any(_overlap(a, b) for a, b in combinations(boxes, 2))
@@ -194,8 +196,8 @@ def test_pictures_do_not_hide_each_other(n_thumbnails, own, scattered, places, m
     assert all(bottom <= b[2] and b[3] <= top for b in boxes)
 
 
-def test_a_picture_stands_upright_where_its_image_is(picture):
-    """Far from the others, nothing moves it by more than half a cell."""
+def test_a_thumbnail_is_upright_at_the_position_of_its_image(picture):
+    """It is moved by at most half a cell."""
     positions = [[0, 0], [10, 0], [0, 10]]
     images = [picture, np.zeros_like(picture), np.full_like(picture, 255)]
 
@@ -214,20 +216,22 @@ def test_a_picture_stands_upright_where_its_image_is(picture):
         ):
             inside = 0.85 * np.array([column, row]) + 0.15 * np.mean(corners, axis=0)
             at, up = display.ax_.transData.transform(inside).astype(int)
-            found = pixels[len(pixels) - up, at, :3].astype(int)
-            assert np.abs(found - expected).max() < 50
+            drawn = pixels[len(pixels) - up, at, :3].astype(int)
+            assert np.abs(drawn - expected).max() < 50
 
 
 def _sorted_boxes(display):
-    """Return the boxes of three pictures: lower left, lower right and upper."""
-    return sorted(_picture_boxes(display), key=lambda box: (box[2] > 5, box[0]))
+    """Return the boxes of three thumbnails: lower left, lower right and upper."""
+    return sorted(_thumbnail_boxes(display), key=lambda box: (box[2] > 5, box[0]))
 
 
-def test_images_without_a_picture_are_points(places, many):
-    """Each image is drawn, one way or the other."""
+def test_images_without_a_thumbnail_are_points(positions, many):
+    """Each image is drawn either as a thumbnail or as a point."""
     labels = np.arange(300) % 3
 
-    display = EmbeddingMapDisplay(positions=places, images=many, labels=labels).plot()
+    display = EmbeddingMapDisplay(
+        positions=positions, images=many, labels=labels
+    ).plot()
 
     points = np.vstack(
         [np.ma.filled(c.get_offsets(), np.nan) for c in _points(display)]
@@ -245,7 +249,7 @@ def _points(display):
 
 @pytest.mark.parametrize("n_images", [1, 2, 3, 12])
 def test_few_images_are_a_map(n_images, pictures):
-    """Fewer images than t-SNE has neighbours, and than there are cells."""
+    """There may be fewer images than t-SNE has neighbors by default."""
     X = ColorHistogramEmbedder().fit_transform(pictures[:n_images])
 
     display = EmbeddingMapDisplay.from_predictions(
@@ -257,8 +261,8 @@ def test_few_images_are_a_map(n_images, pictures):
     assert len(_legend(display)) == n_images
 
 
-def test_images_that_are_all_equal_lie_in_one_place(pictures):
-    """There is nothing to tell them apart by."""
+def test_equal_embeddings_have_the_same_position(pictures):
+    """They cannot be projected, as they have no variance."""
     X = np.tile([[1.0, 2.0, 3.0]], (12, 1))
 
     display = EmbeddingMapDisplay.from_predictions(X, images=pictures).plot()
@@ -267,24 +271,24 @@ def test_images_that_are_all_equal_lie_in_one_place(pictures):
     assert len(display.ax_.images) == 1
 
 
-def test_queries_are_stars(places):
-    """Also in the legend, where there are no labels."""
+def test_queries_are_stars(positions):
+    """The legend contains them even if there are no labels."""
     display = EmbeddingMapDisplay(
-        positions=places, query_positions=[[0, 5], [np.nan, np.nan], [7, 1]]
+        positions=positions, query_positions=[[0, 5], [np.nan, np.nan], [7, 1]]
     ).plot()
 
     assert_allclose(_queries(display), [[0, 5], [7, 1]])
     assert _legend(display) == ["images (300)", "queries (2)"]
     assert _styles(display)[1][1] == "*"
-    assert display.ax_.get_title() == "300 images\nwithout a place: 1 query"
+    assert display.ax_.get_title() == "300 images\nwithout a position: 1 query"
 
 
-def test_pictures_of_queries_come_first(places, many, picture):
-    """In the cell of a query, its picture stands, black-framed, with the star."""
+def test_thumbnails_of_queries_have_priority(positions, many, picture):
+    """The cell of a query contains its image, in a black frame with a star."""
     display = EmbeddingMapDisplay(
-        positions=places,
+        positions=positions,
         images=many,
-        query_positions=places[:1],
+        query_positions=positions[:1],
         query_images=[picture],
     ).plot(n_thumbnails=5)
 
@@ -296,8 +300,8 @@ def test_pictures_of_queries_come_first(places, many, picture):
     assert_allclose(_queries(display), [[x, y + framed[0].get_height()]])
 
 
-def test_what_has_no_place_is_left_out_and_counted(pictures):
-    """An unreadable image stops nothing."""
+def test_images_without_a_position_are_left_out_and_counted(pictures):
+    """An unreadable image does not prevent the map."""
     X = ColorHistogramEmbedder().fit_transform(pictures)
     X[[1, 5]] = np.nan
 
@@ -306,17 +310,15 @@ def test_what_has_no_place_is_left_out_and_counted(pictures):
     ).plot(n_thumbnails=0)
 
     assert np.isnan(display.positions).any(axis=1).nonzero()[0].tolist() == [1, 5]
-    assert display.ax_.get_title() == "10 images\nwithout a place: 2 images"
+    assert display.ax_.get_title() == "10 images\nwithout a position: 2 images"
     assert _legend(display) == ["a (3)", "b (7)"]
 
 
-def test_an_image_that_cannot_be_read_any_more_is_a_box_with_the_reason(
-    places, tmp_path
-):
-    """The text stays in the box, at any size of it."""
+def test_an_unreadable_image_is_a_box_with_the_reason(positions, tmp_path):
+    """The text fits into the box."""
     images = [tmp_path / f"holiday $photo_{i}$.jpg" for i in range(300)]
 
-    display = EmbeddingMapDisplay(positions=places, images=images).plot()
+    display = EmbeddingMapDisplay(positions=positions, images=images).plot()
 
     display.figure_.canvas.draw()
     texts = display.ax_.texts
@@ -332,22 +334,22 @@ def test_an_image_that_cannot_be_read_any_more_is_a_box_with_the_reason(
         assert written.y1 <= box.y1
 
 
-def test_given_places_are_kept(blobs, places):
-    """Whatever found them; those of unreadable images are not shown."""
+def test_given_positions_are_used(blobs, positions):
+    """The positions of unreadable images are not drawn."""
     X, y = blobs
     X[3] = np.nan
 
     display = EmbeddingMapDisplay.from_predictions(
-        X, y, method=places[:60], queries=[[1, 2]]
+        X, y, method=positions[:60], queries=[[1, 2]]
     )
 
-    assert_allclose(np.delete(display.positions, 3, 0), np.delete(places[:60], 3, 0))
+    assert_allclose(np.delete(display.positions, 3, 0), np.delete(positions[:60], 3, 0))
     assert np.isnan(display.positions[3]).all()
     assert_allclose(display.query_positions, [[1, 2]])
 
 
 def test_equal_seeds_give_equal_maps(blobs):
-    """And groups that stand apart stand apart on the map."""
+    """Well separated clusters are separated on the map, too."""
     X, y = blobs
 
     first, second = (
@@ -360,8 +362,8 @@ def test_equal_seeds_give_equal_maps(blobs):
     assert nearest.score(first, y) == 1
 
 
-def test_from_estimator_takes_a_clusterer_and_rows(blobs):
-    """Groups are predicted, and the metric is the clusterer's own."""
+def test_from_estimator_takes_a_clusterer_and_embeddings(blobs):
+    """Clusters are predicted, and the metric is the metric of the clusterer."""
     X, _ = blobs
     clusterer = ImageClusterer(3, metric="euclidean", random_state=0).fit(X)
 
@@ -374,22 +376,24 @@ def test_from_estimator_takes_a_clusterer_and_rows(blobs):
 
 
 def test_from_estimator_takes_a_pipeline_and_images(pictures):
-    """From files to a map in one call; queries are embedded, too."""
-    grouper = make_pipeline(ColorHistogramEmbedder(), ImageClusterer(2, random_state=0))
-    grouper.fit(pictures)
+    """Images and queries are embedded and projected in one call."""
+    pipeline = make_pipeline(
+        ColorHistogramEmbedder(), ImageClusterer(2, random_state=0)
+    )
+    pipeline.fit(pictures)
 
     display = EmbeddingMapDisplay.from_estimator(
-        grouper, pictures, queries=pictures[3:5], method="pca"
+        pipeline, pictures, queries=pictures[3:5], method="pca"
     )
 
     assert display.images is pictures
-    assert display.labels.tolist() == grouper[-1].labels_.tolist()
+    assert display.labels.tolist() == pipeline[-1].labels_.tolist()
     assert_allclose(display.query_positions, display.positions[3:5], atol=1e-6)
     assert len(display.query_images) == 2
 
 
 def test_from_estimator_takes_classifiers_of_scikit_learn(blobs):
-    """Their classes are names."""
+    """Their classes are labels."""
     X, y = blobs
     names = np.array(["ape", "bee", "cat"])
     classifier = KNeighborsClassifier().fit(X, names[y])
@@ -399,18 +403,18 @@ def test_from_estimator_takes_classifiers_of_scikit_learn(blobs):
     assert _legend(display) == ["ape (30)", "bee (20)", "cat (10)"]
 
 
-def test_draws_on_given_axes(places, many):
-    """A figure of the caller's own keeps its size."""
+def test_draws_on_given_axes(positions, many):
+    """The figure of the caller keeps its size."""
     figure, ax = plt.subplots(figsize=(5, 4))
 
-    display = EmbeddingMapDisplay(positions=places, images=many).plot(ax=ax)
+    display = EmbeddingMapDisplay(positions=positions, images=many).plot(ax=ax)
 
     assert display.ax_ is ax
     assert display.figure_ is figure
     assert figure.get_size_inches().tolist() == [5, 4]
 
 
-def test_bad_parameters_are_refused(blobs, pictures):
+def test_invalid_parameters_raise_an_error(blobs, pictures):
     """The message names the parameter."""
     X, y = blobs
     make = EmbeddingMapDisplay.from_predictions
@@ -433,11 +437,11 @@ def test_bad_parameters_are_refused(blobs, pictures):
         make(X, method=X)
     with pytest.raises(ValueError, match=r"queries must have 2 columns.*\(60, 8\)"):
         make(X, method=X[:, :2], queries=X)
-    with pytest.raises(ValueError, match="method holds 5 places for 60 rows"):
+    with pytest.raises(ValueError, match="method holds 5 positions for 60 rows"):
         make(X, method=X[:5, :2])
     with pytest.raises(ValueError, match="none of the 60 images could be read"):
         make(np.full_like(X, np.nan))
-    with pytest.raises(ValueError, match="none of the 2 images has a place"):
+    with pytest.raises(ValueError, match="none of the 2 images has a position"):
         EmbeddingMapDisplay(positions=np.full((2, 2), np.nan)).plot()
     with pytest.raises(ValueError, match="n_thumbnails=-1"):
         make(X, method="pca").plot(n_thumbnails=-1)
@@ -445,11 +449,11 @@ def test_bad_parameters_are_refused(blobs, pictures):
         EmbeddingMapDisplay.from_estimator(AgglomerativeClustering(2), X)
 
 
-def test_only_thumbnails_are_kept(places):
-    """However large the photographs are."""
-    large = [np.zeros((1500, 2000, 3), np.uint8)] * 300
+def test_only_thumbnails_are_kept(positions):
+    """The figure must not contain the pixels of large photographs."""
+    large = [np.zeros((1500, 2000, 3), np.uint8)] * 30
 
-    display = EmbeddingMapDisplay(positions=places, images=large).plot()
+    display = EmbeddingMapDisplay(positions=positions[:30], images=large).plot()
 
     n_bytes = sum(image.get_array().nbytes for image in display.ax_.images)
     assert n_bytes <= len(display.ax_.images) * 192 * 192 * 3

@@ -1,4 +1,4 @@
-"""Tests of drawing the places that make two images alike."""
+"""Tests of drawing the locations that make two images similar."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,9 +21,9 @@ def _close_figures():
     plt.close("all")
 
 
-def _embedder(name="resnet18", **kwargs):
-    small = {} if "vit" in str(name) else {"image_size": 96}
-    return ImageEmbedder(name, pretrained=False, device="cpu", **{**small, **kwargs})
+def _embedder(name="test_resnet", **kwargs):
+    small = {"image_size": 96, **kwargs} if name != "test_vit" else kwargs
+    return ImageEmbedder(name, pretrained=False, device="cpu", **small)
 
 
 def _texts(display):
@@ -46,18 +46,18 @@ def _assert_sum_to(display, similarities, atol=1e-5):
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("resnet18", {}),
-        ("resnet18", {"pooling": "max"}),
-        ("resnet18", {"layer": "layer2", "normalize": "l2"}),
-        ("mobilenetv2_100", {}),
-        ("vgg16", {}),
-        ("vit_tiny_patch16_224", {"pooling": "token_avg"}),
-        ("convnext_atto", {"layer": -1}),
+        ("test_resnet", {}),
+        ("test_resnet", {"pooling": "max"}),
+        ("test_resnet", {"layer": -2, "normalize": "l2"}),
+        ("test_efficientnet", {}),
+        ("vgg11", {"image_size": 64, "model_kwargs": {"mlp_ratio": 0.01}}),
+        ("test_vit", {"pooling": "token_avg"}),
+        ("test_convnext", {"layer": -1}),
     ],
     ids=str,
 )
-def test_contributions_sum_to_the_cosine_of_the_rows(name, parameters, pictures):
-    """Of either picture, for every pair."""
+def test_contributions_sum_to_the_cosine_of_the_embeddings(name, parameters, pictures):
+    """The sums over both images are exact for every architecture and pooling."""
     embedder = _embedder(name, **parameters)
 
     display = SimilarityMapDisplay.from_estimator(embedder, pictures[:2], pictures[2:4])
@@ -68,23 +68,25 @@ def test_contributions_sum_to_the_cosine_of_the_rows(name, parameters, pictures)
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("resnet18", {"pooling": "gem"}, "pooling='gem'.*set pooling to one of"),
-        ("resnet18", {"pooling": None}, "pooling=None.*'avg'"),
-        ("resnet18", {"pooling": "flatten"}, "pooling='flatten'.*'max'"),
-        ("vit_tiny_patch16_224", {"pooling": "cls"}, "pooling='cls'.*'token_avg'"),
-        ("resnet18", {"flip": True}, "flip=True.*set flip=False"),
-        ("resnet18", {"layer": [1, 2]}, r"layer=\[1, 2\] names 2 stages.*name one"),
-        ("convnext_atto", {}, "model='convnext_atto' does more.*layer=-1"),
+        ("test_resnet", {"pooling": "gem"}, "pooling='gem'.*set pooling to one of"),
+        ("test_resnet", {"pooling": None}, "pooling=None.*'avg'"),
+        ("test_resnet", {"pooling": "flatten"}, "pooling='flatten'.*'max'"),
+        ("test_vit", {"pooling": "cls"}, "pooling='cls'.*'token_avg'"),
+        ("test_resnet", {"flip": True}, "flip=True.*set flip=False"),
+        ("test_resnet", {"layer": [1, 2]}, r"layer=\[1, 2\] names 2"),
+        ("test_convnext", {}, "model='test_convnext' computes more.*layer=-1"),
         (
-            "vit_tiny_patch16_224",
+            "test_vit",
             {"model_kwargs": {"global_pool": "avg"}},
-            "'vit_tiny_patch16_224' does more.*layer=-1",
+            "'test_vit' computes more.*layer=-1",
         ),
     ],
     ids=str,
 )
-def test_what_is_no_sum_over_places_is_refused(name, parameters, message, picture):
-    """With the parameter, its value and what to choose instead."""
+def test_a_similarity_that_is_not_such_a_sum_is_refused(
+    name, parameters, message, picture
+):
+    """The message names the parameter, its value and the alternatives."""
     embedder = _embedder(name, **parameters)
 
     with pytest.raises(ValueError, match=message):
@@ -97,16 +99,26 @@ def test_what_is_no_sum_over_places_is_refused(name, parameters, message, pictur
     ids=lambda embedder: type(embedder).__name__,
 )
 def test_other_embedders_are_refused(embedder, picture):
-    """They have no maps; a pipeline may hold one that has."""
+    """They have no feature maps, but the first step of a pipeline may have them."""
     with pytest.raises(
         TypeError, match=r"must be an ImageEmbedder; got.*pipeline\[0\]"
     ):
         SimilarityMapDisplay.from_estimator(embedder, [picture], [picture])
 
 
-def test_pairs_are_told_apart_across_batches(pictures):
-    """Each is what it is alone, whatever the size of a batch."""
-    X, Y = pictures[:5], pictures[5:10]
+def test_the_embedder_keeps_its_parameters(pictures):
+    """The check of the embeddings uses other parameters, which must not be set."""
+    embedder = _embedder(normalize="l2", verbose=1)
+    before = embedder.get_params()
+
+    SimilarityMapDisplay.from_estimator(embedder, pictures[:1], pictures[1:2])
+
+    assert embedder.get_params() == before
+
+
+def test_pairs_do_not_depend_on_the_batch_size(pictures):
+    """Each pair is compared as if it were alone, up to the order of summation."""
+    X, Y = pictures[:3], pictures[5:8]
     alone = [
         SimilarityMapDisplay.from_estimator(_embedder(), [one], [other])
         for one, other in zip(X, Y, strict=True)
@@ -114,14 +126,14 @@ def test_pairs_are_told_apart_across_batches(pictures):
 
     display = SimilarityMapDisplay.from_estimator(_embedder(batch_size=2), X, Y)
 
-    assert len(display.images) == 5
+    assert len(display.images) == 3
     for i, single in enumerate(alone):
         assert_array_equal(display.images[i], single.images[0])
         assert_allclose(display.contributions[i], single.contributions[0], atol=1e-6)
 
 
-def test_a_picture_is_fully_like_itself(picture):
-    """And by the same places on both sides."""
+def test_an_image_is_fully_similar_to_itself(picture):
+    """The contributions of both sides are equal."""
     display = SimilarityMapDisplay.from_estimator(_embedder(), [picture], [picture])
 
     first, second = display.contributions[0]
@@ -129,8 +141,8 @@ def test_a_picture_is_fully_like_itself(picture):
     assert_allclose(first, second, atol=1e-12)
 
 
-def test_the_place_that_is_alike_is_found():
-    """A red square, in other corners of two pictures that are grey elsewhere."""
+def test_the_locations_that_are_similar_have_the_contributions():
+    """Two gray images have a red square each, in different corners."""
 
     class Redness(torch.nn.Module):
         def forward(self, x):
@@ -152,8 +164,8 @@ def test_the_place_that_is_alike_is_found():
     assert_array_equal(display.images[0][0], one)
 
 
-def test_low_precision_sums_up_too(pictures):
-    """Sums are exact in float64; the rows themselves are near."""
+def test_contributions_sum_to_the_cosine_in_low_precision(pictures):
+    """Sums are exact in float64, and the embeddings are approximately equal."""
     embedder = _embedder(precision="bfloat16")
 
     display = SimilarityMapDisplay.from_estimator(embedder, pictures[:2], pictures[2:4])
@@ -162,7 +174,7 @@ def test_low_precision_sums_up_too(pictures):
 
 
 def test_an_unreadable_image_leaves_a_pair_without_similarity(pictures):
-    """Its place holds the reason, the other picture is shown as it is."""
+    """The reason is drawn instead of the image; the other image is drawn normally."""
     embedder = _embedder(on_error="nan", batch_size=2)
     X = [pictures[0], "missing.jpg", pictures[1]]
     Y = [pictures[2], pictures[3], "gone.jpg"]
@@ -173,7 +185,7 @@ def test_an_unreadable_image_leaves_a_pair_without_similarity(pictures):
 
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert [failure.row for failure in embedder.failures_] == [1, 2]
+    assert [failure.row for failure in embedder.failures_] == [1, 5]
     assert_array_equal(np.isnan(display.similarities), [False, True, True])
     assert display.contributions[1:] == [None, None]
     assert _texts(display).count("no similarity") == 2
@@ -182,7 +194,7 @@ def test_an_unreadable_image_leaves_a_pair_without_similarity(pictures):
 
 
 def test_an_unreadable_image_raises_by_default(picture):
-    """And says which."""
+    """The message names the image."""
     with pytest.raises(ImageReadError, match=r"gone\.jpg"):
         SimilarityMapDisplay.from_estimator(_embedder(), [picture], ["gone.jpg"])
 
@@ -196,8 +208,8 @@ def _display(n_pairs=1, least=0.0):
     )
 
 
-def test_a_pair_stands_side_by_side_below_its_cosine():
-    """Two pictures and a bar of colours that says how much."""
+def test_a_pair_is_drawn_side_by_side_below_its_cosine():
+    """A color bar beside the cosine shows the scale of the contributions."""
     display = _display().plot()
 
     first, second, bar = (image.get_extent() for image in display.ax_.images)
@@ -209,16 +221,16 @@ def test_a_pair_stands_side_by_side_below_its_cosine():
     assert _texts(display)[2] == f"0 to {largest:#.2g}"
 
 
-def test_colours_for_less_are_there_if_something_takes_away():
-    """And said to be."""
+def test_the_scale_is_symmetric_if_there_are_negative_contributions():
+    """The text beside the color bar gives both limits."""
     display = _display(least=-0.02).plot()
 
     assert _texts(display)[2] == f"±{np.abs(display.contributions).max():#.2g}"
 
 
 @pytest.mark.parametrize(("n_pairs", "n_columns"), [(1, 1), (5, 1), (5, 2), (2, 7)])
-def test_nothing_overlaps_and_nothing_is_cut(n_pairs, n_columns):
-    """Whatever the number of pairs."""
+def test_nothing_overlaps_and_nothing_is_cut_off(n_pairs, n_columns):
+    """The figure is large enough for any number of pairs and columns."""
     display = _display(n_pairs)
     display.names = [("a long name of a photograph.jpg", "short.jpg")] * n_pairs
 
@@ -227,17 +239,17 @@ def test_nothing_overlaps_and_nothing_is_cut(n_pairs, n_columns):
     display.figure_.canvas.draw()
     artists = [*display.ax_.texts, *display.ax_.images]
     boxes = [artist.get_window_extent() for artist in artists]
-    whole = display.figure_.bbox
+    figure = display.figure_.bbox
     for i, box in enumerate(boxes):
-        assert box.x0 >= whole.x0
-        assert box.x1 <= whole.x1
-        assert box.y0 >= whole.y0
-        assert box.y1 <= whole.y1
+        assert box.x0 >= figure.x0
+        assert box.x1 <= figure.x1
+        assert box.y0 >= figure.y0
+        assert box.y1 <= figure.y1
         assert not any(box.shrunk(0.98, 0.98).overlaps(b) for b in boxes[i + 1 :])
 
 
-def test_given_axes_are_drawn_on():
-    """As by every display."""
+def test_draws_on_given_axes():
+    """A figure of the caller may contain other axes."""
     figure, axes = plt.subplots(1, 2)
 
     display = _display(2).plot(ax=axes[1])
@@ -247,8 +259,8 @@ def test_given_axes_are_drawn_on():
     assert not axes[0].images
 
 
-def test_bad_parameters_name_themselves(picture):
-    """With the value and the bound."""
+def test_invalid_parameters_raise_an_error(picture):
+    """The message names the parameter, its value and the allowed values."""
     with pytest.raises(ValueError, match="Y holds 2 images for 1 images in X"):
         SimilarityMapDisplay.from_estimator(_embedder(), [picture], [picture] * 2)
     with pytest.raises(TypeError, match="X must be a sequence of images"):
@@ -262,8 +274,8 @@ def test_bad_parameters_name_themselves(picture):
 
 
 @pytest.mark.parametrize("parameters", [{}, {"pooling": "max"}, {"precision": "auto"}])
-def test_real_photographs_sum_up(make_mobilenet, test_data, parameters):
-    """By trained weights: animals of a kind, of two kinds, and near copies."""
+def test_similarities_of_real_photographs(make_mobilenet, test_data, parameters):
+    """Copies are more similar than animals of one kind, and these than of two kinds."""
     embedder = make_mobilenet(**parameters)
     folder = test_data / "data"
     lions, zebras = (

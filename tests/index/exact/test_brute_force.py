@@ -9,7 +9,11 @@ from searching import METRICS, brute_force, draw, make_search, nearest_by_force
 from sklearn import config_context
 
 from imgsim.index.exact import _brute_force
-from imgsim.index.exact._brute_force import _smallest, compare_nearest, compare_within
+from imgsim.index.exact._brute_force import (
+    _smallest,
+    brute_force_nearest,
+    brute_force_within,
+)
 
 
 @pytest.fixture(params=[1024, 0.001])
@@ -31,7 +35,7 @@ def test_neighbours_are_those_of_brute_force(name, dtype):
     """In any number of blocks."""
     X, queries = draw(name, 60, 23, dtype), draw(name, 4, 23, dtype, seed=1)
 
-    distances, rows = compare_nearest(*make_search(X, queries, name), 6)
+    distances, rows = brute_force_nearest(*make_search(X, queries, name), 6)
 
     expected, true = nearest_by_force(queries, X, name, 6)
     assert_array_equal(rows, true)
@@ -46,7 +50,7 @@ def test_pairs_within_a_radius_are_those_of_brute_force(name):
     expected = brute_force(queries, X, name)
     radius = float(np.quantile(expected, 0.1)) + 1e-9
 
-    query, row, distances = compare_within(*make_search(X, queries, name), radius)
+    query, row, distances = brute_force_within(*make_search(X, queries, name), radius)
 
     order = np.lexsort((row, query))
     assert_array_equal([query[order], row[order]], np.nonzero(expected <= radius))
@@ -59,7 +63,7 @@ def test_ties_break_by_row_number(name):
     """Also between blocks."""
     X = np.tile(draw(name, 3, 9), (20, 1))
 
-    _, rows = compare_nearest(*make_search(X, X[:3], name), 25)
+    _, rows = brute_force_nearest(*make_search(X, X[:3], name), 25)
 
     assert_array_equal(rows, nearest_by_force(X[:3], X, name, 25)[1])
 
@@ -74,8 +78,8 @@ def test_only_allowed_rows_are_found(name, n_allowed):
     allowed[np.random.default_rng(0).permutation(30)[:n_allowed]] = True
 
     searched = make_search(X, X[:4], name, allowed)
-    distances, rows = compare_nearest(*searched, 4)
-    found = compare_within(*searched, np.inf)[1]
+    distances, rows = brute_force_nearest(*searched, 4)
+    found = brute_force_within(*searched, np.inf)[1]
 
     expected, true = nearest_by_force(X[:4], X, name, 4, allowed)
     assert_array_equal(rows, true)
@@ -88,7 +92,7 @@ def test_more_may_be_asked_for_than_there_are():
     """The rest of the places is empty."""
     X = draw("cosine", 5, 3)
 
-    distances, rows = compare_nearest(*make_search(X, X[:1], "cosine"), 8)
+    distances, rows = brute_force_nearest(*make_search(X, X[:1], "cosine"), 8)
 
     assert_array_equal(rows[:, 5:], [[-1, -1, -1]])
     assert np.isinf(distances[:, 5:]).all()
@@ -98,8 +102,8 @@ def test_no_query_has_no_answer():
     """And no error, whoever asks for it."""
     searched = make_search(draw("cosine", 5, 3), np.empty((0, 3)), "cosine")
 
-    distances, rows = compare_nearest(*searched, 2)
-    pairs = compare_within(*searched, 1.0)
+    distances, rows = brute_force_nearest(*searched, 2)
+    pairs = brute_force_within(*searched, 1.0)
 
     assert distances.shape == rows.shape == (0, 2)
     assert [len(part) for part in pairs] == [0, 0, 0]
@@ -113,7 +117,7 @@ def test_memory_stays_within_the_limit(name):
 
     tracemalloc.start()
     with config_context(working_memory=8):
-        compare_nearest(*searched, 3)
+        brute_force_nearest(*searched, 3)
     peak = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
 

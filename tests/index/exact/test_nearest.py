@@ -16,7 +16,7 @@ from searching import (
 )
 
 from imgsim.index.exact import _nearest
-from imgsim.index.exact._brute_force import compare_nearest, compare_within
+from imgsim.index.exact._brute_force import brute_force_nearest, brute_force_within
 from imgsim.index.exact._nearest import find_nearest, find_within
 
 WAYS = ("compared", "float32", "bfloat16")
@@ -31,10 +31,10 @@ def way(request, monkeypatch):
         _nearest, "scan_nearest", lambda *args: tried.append(args[-1]) or scan(*args)
     )
     if request.param != "compared":
-        monkeypatch.setattr(_nearest, "_FEW_NUMBERS", 0)
+        monkeypatch.setattr(_nearest, "_MAX_BRUTE_FORCE_VALUES", 0)
     if request.param == "bfloat16":
         pytest.importorskip("torch")
-        monkeypatch.setattr(_nearest, "_MIN_FOR_BFLOAT16", {True: 0, False: 0})
+        monkeypatch.setattr(_nearest, "_MIN_BFLOAT16_OPERATIONS", {True: 0, False: 0})
         monkeypatch.setattr(_nearest, "resolve_precision", lambda *_: "bfloat16")
     return request.param, tried
 
@@ -124,14 +124,14 @@ def test_huge_and_tiny_rows_are_not_lost(way, name, dtype, size):
     X[:600] *= size
     X = X.astype(dtype)
     searched = make_search(X, X[[0, 1, 1000]], name)
-    true = compare_nearest(*searched, 4)
+    true = brute_force_nearest(*searched, 4)
     radius = float(true[0][:, 2:].mean())
 
     _, rows = find_nearest(*searched, 4)
     pairs = find_within(*searched, radius)
 
     assert_array_equal(rows, true[1])
-    near = compare_within(*searched, radius)
+    near = brute_force_within(*searched, radius)
     order = np.lexsort((near[1], near[0]))
     assert_array_equal(pairs[:2], [near[0][order], near[1][order]])
 
@@ -150,8 +150,10 @@ def test_small_searches_load_no_compiled_loops(monkeypatch):
 def test_bfloat16_is_tried_where_the_machine_has_it_and_it_pays(monkeypatch):
     """And only for products, in many rows."""
     asked = []
-    monkeypatch.setattr(_nearest, "_FEW_NUMBERS", 0)
-    monkeypatch.setattr(_nearest, "_MIN_FOR_BFLOAT16", {True: 50_000, False: 50_000})
+    monkeypatch.setattr(_nearest, "_MAX_BRUTE_FORCE_VALUES", 0)
+    monkeypatch.setattr(
+        _nearest, "_MIN_BFLOAT16_OPERATIONS", {True: 50_000, False: 50_000}
+    )
     monkeypatch.setattr(_nearest, "resolve_precision", lambda *_: "bfloat16")
 
     def scan(queries, collection, n_neighbors, precision):

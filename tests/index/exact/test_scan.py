@@ -19,8 +19,8 @@ from searching import (
 from sklearn import config_context
 
 from imgsim.index.exact import _scan
-from imgsim.index.exact._brute_force import compare_nearest
-from imgsim.index.exact._scan import scan_nearest, scan_within, shared_out
+from imgsim.index.exact._brute_force import brute_force_nearest
+from imgsim.index.exact._scan import map_query_parts, scan_nearest, scan_within
 
 # Only products are computed in other precisions.
 PRECISIONS = [
@@ -224,7 +224,7 @@ def test_a_common_offset_changes_no_answer(name, precision):
     _, rows, done = scan_nearest(*make_search(X, queries, name), 5, precision)
 
     # SciPy's cosine loses the digits that are in question here.
-    true = compare_nearest(*make_search(X, queries, name), 5)[1]
+    true = brute_force_nearest(*make_search(X, queries, name), 5)[1]
     assert_array_equal(rows[done], true[done])
 
 
@@ -337,9 +337,11 @@ def test_memory_stays_within_the_limit(name, monkeypatch):
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("n_queries", [1, 2, 7, 1100])
-def test_queries_are_shared_out_in_order(n_queries, n_threads):
+def test_queries_are_divided_in_order(n_queries, n_threads):
     """Each to one share, so that answers need only be joined."""
-    shares = shared_out(lambda part: np.arange(n_queries)[part], n_queries, n_threads)
+    shares = map_query_parts(
+        lambda part: np.arange(n_queries)[part], n_queries, n_threads
+    )
 
     assert_array_equal(np.concatenate(shares), np.arange(n_queries))
     assert max(map(len, shares)) <= 512
@@ -353,14 +355,14 @@ def test_errors_in_a_thread_reach_the_caller():
         raise MemoryError(str(part.start))
 
     with pytest.raises(MemoryError):
-        shared_out(fail, 9, 2)
+        map_query_parts(fail, 9, 2)
 
 
 def test_shares_shrink_with_the_memory_of_a_query():
     """Until one query is left."""
     with config_context(working_memory=1):
-        shares = shared_out(lambda part: part, 5, 1, n_bytes=2**19)
-        alone = shared_out(lambda part: part, 5, 1, n_bytes=2**30)
+        shares = map_query_parts(lambda part: part, 5, 1, n_bytes=2**19)
+        alone = map_query_parts(lambda part: part, 5, 1, n_bytes=2**30)
 
     assert [share.stop - share.start for share in shares] == [2, 2, 2]
     assert len(alone) == 5

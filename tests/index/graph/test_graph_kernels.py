@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from imgsim.index.graph._graph_kernels import (
-    add_ways_back,
-    best_of_each,
+    add_reverse_links,
     choose_links,
-    walk,
+    largest_per_row,
+    search_graph,
 )
 
 POINTS = np.float32([[0, 0], [1, 0], [2, 0], [0, 3], [9, 9]])
@@ -26,7 +26,7 @@ def _links(neighbors, is_left_out=(), n_links=4):
 def _walked(links, query, starts, width, n_left=5):
     found = np.full((1, width), -1, dtype=np.int64)
     starts = np.array([starts])
-    walk(np.float32([query]), POINTS, SCALE, BIAS, links, starts, n_left, found)
+    search_graph(np.float32([query]), POINTS, SCALE, BIAS, links, starts, n_left, found)
     return found[0].tolist()
 
 
@@ -51,7 +51,7 @@ def test_links_lead_both_ways_as_far_as_there_is_room():
     links[[1, 2, 3, 4], 0] = 0
     links[0, 0] = 4
 
-    add_ways_back(links)
+    add_reverse_links(links)
 
     assert_array_equal(links[0], [4, 1, 2, 3])
     assert_array_equal(links[:, 0], [4, 0, 0, 0, 0])
@@ -66,7 +66,7 @@ def test_the_best_columns_are_found(n_columns):
     bias = rng.normal(size=n_columns).astype(np.float32)
     best = np.empty((6, min(3, n_columns)), dtype=np.int64)
 
-    best_of_each(scores, bias, best)
+    largest_per_row(scores, bias, best)
 
     expected = np.argsort(-(scores + bias), axis=1)[:, :3]
     assert_array_equal(np.sort(best, axis=1), np.sort(expected, axis=1))

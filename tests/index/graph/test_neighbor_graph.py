@@ -107,11 +107,11 @@ def test_recall_is_measured_on_rows_left_out():
     sampled = np.sort(np.random.RandomState(0).permutation(1200)[:300])
     is_sampled = np.isin(np.arange(1200), sampled)
     queries, collection = make_search(X, X[sampled], "cosine")
-    neighbors = _neighbor_graph._neighbors(collection, np.random.RandomState(0))
-    links = _neighbor_graph._linked(neighbors, collection, is_sampled)
+    neighbors = _neighbor_graph._find_neighbors(collection, np.random.RandomState(0))
+    links = _neighbor_graph._make_links(neighbors, collection, is_sampled)
 
     others = make_search(X, X[sampled], "cosine", ~is_sampled)[1]
-    _, rows = replace(graph, links=links)._walked(queries, others, 10, 10)
+    _, rows = replace(graph, links=links)._search(queries, others, 10, 10)
 
     true = nearest_by_force(X[sampled], X, "cosine", 10, ~is_sampled)[1]
     assert not np.isin(rows, sampled).any()
@@ -288,7 +288,7 @@ def fake_pynndescent(monkeypatch):
         )
 
     monkeypatch.setitem(sys.modules, "pynndescent", SimpleNamespace(NNDescent=descend))
-    monkeypatch.setattr(_neighbor_graph, "_FEW_OPERATIONS", 0)
+    monkeypatch.setattr(_neighbor_graph, "_MAX_EXACT_OPERATIONS", 0)
     return called
 
 
@@ -364,7 +364,7 @@ def test_own_neighbours_are_those_of_brute_force(monkeypatch):
     allowed = np.arange(401) % 7 > 0
     collection = make_search(X, X[:1], "cosine", allowed)[1]
 
-    found = _neighbor_graph._neighbors(collection, np.random.RandomState(0))
+    found = _neighbor_graph._find_neighbors(collection, np.random.RandomState(0))
 
     distances = brute_force(X, X, "cosine")
     distances[:, ~allowed] = np.inf

@@ -39,10 +39,8 @@ def _write(path, arrays=None, metadata=METADATA, kind="test", version=1):
     return path
 
 
-def _read(path, mapped=True, verify=None, kind="test", max_version=1):
-    return read_arrays(
-        path, kind=kind, max_version=max_version, mapped=mapped, verify=verify
-    )
+def _read(path, mapped=True, verify=None, kind="test", versions=range(1, 2)):
+    return read_arrays(path, kind=kind, versions=versions, mapped=mapped, verify=verify)
 
 
 def _assert_same(found, expected):
@@ -91,11 +89,10 @@ def test_all_kinds_of_numbers_come_back(tmp_path, shape, mapped):
     path = _write(tmp_path / "a", arrays)
 
     for verify in (True, None, False):
-        found, metadata, version = _read(path, mapped, verify)
+        found, metadata = _read(path, mapped, verify)
 
         _assert_same(found, arrays)
         assert metadata == METADATA
-        assert version == 1
 
 
 @pytest.mark.parametrize("arrays", [{}, {"a": np.empty((0, 4))}], ids=["no", "empty"])
@@ -129,7 +126,7 @@ def test_the_layout_in_memory_does_not_matter(tmp_path, array):
 
 def test_many_blocks_come_back(tmp_path, monkeypatch):
     """Blocks meet without a gap, in contiguous arrays and in others."""
-    monkeypatch.setattr(_array_file, "_BLOCK", 64)
+    monkeypatch.setattr(_array_file, "_BLOCK_SIZE", 64)
     square = np.arange(35 * 35).reshape(35, 35)
     path = _write(tmp_path / "a", {"square": square, "turned": square.T})
 
@@ -211,7 +208,7 @@ def test_every_truncation_is_refused(tmp_path):
 
     for length in range(len(content)):
         _put(path, content[:length])
-        with pytest.raises(IndexFileError, match=r"truncated|no file of imgsim"):
+        with pytest.raises(IndexFileError, match=r"truncated|not a file of imgsim"):
             _read(path, mapped=bool(length % 2), verify=None)
 
 
@@ -272,12 +269,12 @@ def test_no_header_causes_another_error(tmp_path):
 
     for _ in range(700):
         tree = json.loads(json.dumps(original))
-        for field in ("blocks", "metadata"):
+        for field in ("checksums", "metadata"):
             tree["__metadata__"][field] = json.loads(tree["__metadata__"][field])
         for _ in range(rng.randrange(1, 4)):
             _mutate(tree, rng)
         about = tree.get("__metadata__")
-        for field in ("blocks", "metadata"):
+        for field in ("checksums", "metadata"):
             if isinstance(about, dict) and rng.random() < 0.9 and field in about:
                 about[field] = json.dumps(about[field])
         path = _forge(tmp_path / "b", tree, data)
@@ -333,7 +330,7 @@ def test_arrays_that_overlap_or_leave_holes_are_refused(tmp_path, first, second)
     tree, data = _tree(_write(tmp_path / "a", arrays))
     tree["a"]["data_offsets"], tree["b"]["data_offsets"] = first, second
 
-    _assert_refused(_forge(tmp_path / "b", tree, data), "in a wrong place")
+    _assert_refused(_forge(tmp_path / "b", tree, data), "wrong offset of array")
 
 
 @pytest.mark.parametrize(
@@ -355,9 +352,9 @@ def test_arrays_that_overlap_or_leave_holes_are_refused(tmp_path, first, second)
         (b'"version":"1"', '"version":"²"'.encode()),
         (b'"version":"1"', b'"version":"' + b"1" * 5000 + b'"'),
         (b'"version":"1"', b'"version":1'),
-        (b'"blocks":"{}"', b'"blocks":"[]"'),
-        (b'"blocks":"{}"', b'"blocks":"{\\"a\\":null}"'),
-        (b'"blocks":"{}"', b'"blocks":"{\\"a\\":[]}"'),
+        (b'"checksums":"{}"', b'"checksums":"[]"'),
+        (b'"checksums":"{}"', b'"checksums":"{\\"a\\":null}"'),
+        (b'"checksums":"{}"', b'"checksums":"{\\"a\\":1}"'),
         (b"}}", b"}}}"),
     ],
     ids=lambda text: text[:24].decode(errors="replace"),
@@ -382,25 +379,28 @@ def test_damage_to_an_array_names_it(tmp_path):
     )
 
 
-def test_verify_none_looks_at_both_ends_of_large_arrays(tmp_path, monkeypatch):
-    """A large index opens at once, and what is cheap to find is found."""
-    monkeypatch.setattr(_array_file, "_BLOCK", 64)
-    monkeypatch.setattr(_array_file, "_MAX_CHECKED_WHOLE", 100)
+def test_verify_none_compares_the_checksums_of_small_files_only(tmp_path, monkeypatch):
+    """A large index opens at once, because its arrays are not read."""
     path = _write(tmp_path / "a", {"a": np.zeros(320, np.uint8)})
-    content = path.read_bytes()
+    damaged = bytearray(path.read_bytes())
+    damaged[-100] = 1
+    _put(path, damaged)
 
-    for block, is_found in enumerate([True, False, False, False, True]):
-        damaged = bytearray(content)
-        damaged[-320 + 64 * block] = 1
-        _put(path, damaged)
+    _assert_refused(path, "array 'a'")
+    monkeypatch.setattr(_array_file, "_MAX_SIZE_TO_VERIFY", 100)
+    assert _read(path, verify=None)[0]["a"].any()
+    assert _read(path, verify=False)[0]["a"].any()
+    with pytest.raises(IndexFileError, match="array 'a'"):
+        _read(path, verify=True)
 
-        assert _read(path, verify=False)[0]["a"].any()
-        with pytest.raises(IndexFileError, match="array 'a'"):
-            _read(path, verify=True)
-        if is_found:
-            _assert_refused(path, "array 'a'")
-        else:
-            assert _read(path, verify=None)[0]["a"].any()
+
+def test_sizes_of_large_files_are_always_compared(tmp_path, monkeypatch):
+    """A truncated file must be refused even if its arrays are not read."""
+    monkeypatch.setattr(_array_file, "_MAX_SIZE_TO_VERIFY", 100)
+    path = _write(tmp_path / "a", {"a": np.zeros(320, np.uint8)})
+    _put(path, path.read_bytes()[:-1])
+
+    _assert_refused(path, "truncated")
 
 
 def _foreign_files():
@@ -425,29 +425,37 @@ def test_foreign_files_are_refused(tmp_path, content):
     path = tmp_path / "a"
     _put(path, content)
 
-    _assert_refused(path, r"no file of imgsim|its header cannot have")
+    _assert_refused(path, r"not a file of imgsim|its header cannot have")
 
 
 def test_an_npz_is_refused(tmp_path):
     """It is what one may have saved rows to by hand."""
     np.savez(tmp_path / "a.npz", **_arrays())
 
-    _assert_refused(tmp_path / "a.npz", "no file of imgsim")
+    _assert_refused(tmp_path / "a.npz", "not a file of imgsim")
 
 
 def test_another_kind_is_refused(tmp_path):
     """Arrays of something else would be misunderstood."""
     path = _write(tmp_path / "a", kind="other")
 
-    _assert_refused(path, "it is of kind 'other'. Take one of 'test'")
+    _assert_refused(path, "its kind is 'other'. Pass a file of kind 'test'")
+
+
+def test_a_version_before_the_first_release_says_to_fit_again(tmp_path):
+    """Its layout is no longer known."""
+    path = _write(tmp_path / "a", version=1)
+
+    with pytest.raises(IndexFileError, match=r"in layout 1\. Fit the index again"):
+        _read(path, versions=range(2, 3))
 
 
 def test_a_newer_version_says_to_update(tmp_path):
     """The file is fine; it is the reader that is too old."""
     path = _write(tmp_path / "a", version=3)
 
-    _assert_refused(path, "newer version.* at most 1. Update imgsim")
-    assert _read(path, max_version=3)[2] == 3
+    _assert_refused(path, "newer version.* up to 1. Update imgsim")
+    assert _read(path, versions=range(1, 4))[1] == METADATA
 
 
 def test_trailing_bytes_are_refused(tmp_path):
@@ -485,14 +493,14 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "metadata", "match"),
     [
-        ({"a": np.array(["text"])}, {}, r"arrays\['a'\] is <U4"),
+        ({"a": np.array(["text"])}, {}, r"arrays\['a'\] has dtype <U4"),
         ({"a": np.zeros(2, complex)}, {}, "complex128"),
         ({"a": np.array([None])}, {}, "object"),
-        ({"__metadata__": np.zeros(2)}, {}, "not be named"),
+        ({"__metadata__": np.zeros(2)}, {}, "must not have the name"),
         ({}, {"x": float("nan")}, "must be a JSON value"),
         ({}, {"x": object()}, "must be a JSON value"),
         ({}, {1: 2, "1": 3}, "a key occurs twice"),
-        ({}, "x" * 9000, "must be at most 9000: put what is long into arrays"),
+        ({}, "x" * 9000, "must be at most 9000: store long values in arrays"),
     ],
     ids=["text", "complex", "object", "name", "nan", "class", "keys", "long"],
 )
@@ -500,7 +508,7 @@ def test_what_cannot_be_read_back_is_not_written(
     tmp_path, monkeypatch, arrays, metadata, match
 ):
     """The error comes while there is still something to save."""
-    monkeypatch.setattr(_array_file, "_MAX_HEADER", 9000)
+    monkeypatch.setattr(_array_file, "_MAX_HEADER_SIZE", 9000)
 
     with pytest.raises(ValueError, match=match):
         _write(tmp_path / "a", arrays, metadata)
@@ -532,11 +540,11 @@ def test_an_interrupt_while_arrays_are_written_leaves_the_old_file(
     """Most of the time of a save is spent there."""
     path = _write(tmp_path / "a")
 
-    def fail(block):
+    def fail(array):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(_array_file, "_digest", fail)
+        patched.setattr(_array_file, "_hash", fail)
         with pytest.raises(KeyboardInterrupt):
             _write(path, {"new": np.ones(3)})
 
@@ -581,8 +589,8 @@ for _ in range(12):
     time.sleep(rng.uniform(0.002, 0.04))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    arrays, number, _ = read_arrays(
-        path, kind="test", max_version=1, mapped=True, verify=True
+    arrays, number = read_arrays(
+        path, kind="test", versions=range(1, 2), mapped=True, verify=True
     )
     assert (arrays["a"] == number).all() and (arrays["b"] == number).all()
     print(number)
@@ -612,7 +620,7 @@ def test_readers_see_whole_files_while_one_writes(tmp_path):
 
     def read():
         while not done.is_set():
-            arrays, number, _ = _read(path, mapped=True, verify=True)
+            arrays, number = _read(path, mapped=True, verify=True)
             if not (arrays["a"] == number).all():
                 wrong.append(number)
 

@@ -1,68 +1,68 @@
 "use strict";
 
-// Groups, views, theme and keys; the page begins here.
+// Clusters, views, theme and keyboard. The page is set up here.
 
-// Groups
+// Clusters
 
-function makeGroups() {
-  const nav = at("groups");
-  const sizes = new Array(data.groups.length).fill(0);
-  for (const group of data.groupOf) sizes[group] += 1;
-  const add = (group, name, size, ...marks) => {
+function makeClusters() {
+  const nav = byId("groups");
+  const sizes = new Array(data.clusters.length).fill(0);
+  for (const cluster of data.clusterOf) sizes[cluster] += 1;
+  const add = (cluster, name, size, ...markers) => {
     const text = element("bdi", "", name);
-    const made = button("group", () => chooseGroup(group), ...marks, text,
-      element("span", "size", inDigits(size)));
-    made.setAttribute("aria-pressed", group === state.group);
-    made.dataset.group = group;
-    made.title = name;
-    nav.append(made);
+    const choice = button("group", () => chooseCluster(cluster), ...markers, text,
+      element("span", "size", formatted(size)));
+    choice.setAttribute("aria-pressed", cluster === state.cluster);
+    choice.dataset.cluster = cluster;
+    choice.title = name;
+    nav.append(choice);
   };
-  add(null, "All groups", data.names.length);
-  data.groups.forEach((name, group) => add(group, name, sizes[group], mark(group)));
-  nav.hidden = at("skip").hidden = false;
+  add(null, "All clusters", data.names.length);
+  data.clusters.forEach((name, cluster) => add(cluster, name, sizes[cluster], marker(cluster)));
+  nav.hidden = byId("skip").hidden = false;
 }
 
-function chooseGroup(group) {
-  state.group = group;
-  for (const made of at("groups").children) {
-    made.setAttribute("aria-pressed", made.dataset.group === String(group));
+function chooseCluster(cluster) {
+  state.cluster = cluster;
+  for (const choice of byId("groups").children) {
+    choice.setAttribute("aria-pressed", choice.dataset.cluster === String(cluster));
   }
   if (state.view === "queries") chooseView("pictures");
   showFromTop();
 }
 
-/** Return how far to scroll for the first row to stand below the bar. */
+/** Return the scroll position with the first row right below the bar. */
 function pageTop() {
   return narrow.matches ? document.querySelector("main").offsetTop : 0;
 }
 
-// Views, theme and keys
+// Views, theme and keyboard
 
 function chooseView(view) {
   state.view = view;
   for (const part of document.querySelectorAll("main > [data-view]")) {
     part.hidden = part.dataset.view !== view;
   }
-  for (const made of at("views").children) {
-    made.setAttribute("aria-pressed", made.dataset.view === view);
+  for (const choice of byId("views").children) {
+    choice.setAttribute("aria-pressed", choice.dataset.view === view);
   }
-  at("sort").disabled = view !== "pictures";
+  byId("sort").disabled = view !== "pictures";
   if (view === "map") map.resize();
   refresh();
 }
 
 function isDark() {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : systemIsDark.matches;
+  const { theme } = document.documentElement.dataset;
+  return theme ? theme === "dark" : systemIsDark.matches;
 }
 
-function nameTheme() {
-  at("theme").textContent = isDark() ? "Light" : "Dark";
+function updateThemeButton() {
+  byId("theme").textContent = isDark() ? "Light" : "Dark";
 }
 
 function switchTheme() {
   document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-  nameTheme();
+  updateThemeButton();
   if (state.view === "map") map.resize();
 }
 
@@ -80,69 +80,70 @@ function stepOf(key) {
 
 function move(step) {
   if (!list.contains(document.activeElement)) {
-    const isNear = cards.has(state.shown[state.current]);
-    focusCard(isNear ? state.current : firstVisible());
+    const isDrawn = cards.has(state.shown[state.current]);
+    focusCard(isDrawn ? state.current : firstVisible());
     return;
   }
   const k = state.current + step;
-  const leaves = Number.isFinite(step) && (k < 0 || k >= state.shown.length);
-  if (!leaves) focusCard(k);
+  const isOutside = Number.isFinite(step) && (k < 0 || k >= state.shown.length);
+  if (!isOutside) focusCard(k);
 }
 
 function firstVisible() {
-  const above = at("bar").offsetHeight - list.getBoundingClientRect().top;
+  const above = byId("bar").offsetHeight - list.getBoundingClientRect().top;
   return Math.max(0, Math.ceil(above / grid.row)) * grid.columns;
 }
 
 function onKey(event) {
   const { target, key } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || at("help").open) return;
-  if (key === "Escape" && !(target === at("search") && target.value)) return closePicture();
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+  if (key === "Escape" && !(target === byId("search") && target.value)) return closeImage();
   if (target.matches("input, select")) return;
   const inGrid = target === document.body || list.contains(target);
-  if (key === "/") at("search").focus();
-  else if (key === "?") at("help").showModal();
+  if (key === "/") byId("search").focus();
+  else if (key === "?") byId("help").showModal();
   else if (key === "Backspace") goBack();
   else if (stepOf(key) && state.view === "pictures" && inGrid) move(stepOf(key));
   else return;
   event.preventDefault();
 }
 
-// Beginning
+// Setup
 
-function describe() {
-  const groups = data.groups?.filter((_, group) => group !== data.outside).length;
+function showSummary() {
+  const nClusters = data.clusters?.filter((_, i) => i !== data.noCluster).length;
   const parts = [count(data.names.length, "image")];
-  if (data.groups) parts.push(count(groups, "group"));
+  if (data.clusters) parts.push(count(nClusters, "cluster"));
   if (data.queries) parts.push(count(data.queries.names.length, "query", "queries"));
-  at("summary").textContent = parts.map((part) => part.replace(" ", "\u00a0")).join(" · ");
+  byId("summary").textContent = parts.map((part) => part.replace(" ", "\u00a0")).join(" · ");
 }
 
-function offer() {
-  const offers = { map: data.positions, queries: data.queries };
-  for (const made of at("views").children) {
-    made.hidden = made.dataset.view !== "pictures" && !offers[made.dataset.view];
-    made.addEventListener("click", () => chooseView(made.dataset.view));
+function showControls() {
+  const available = { pictures: true, map: data.positions, queries: data.queries };
+  for (const choice of byId("views").children) {
+    const { view } = choice.dataset;
+    choice.hidden = !available[view];
+    choice.addEventListener("click", () => chooseView(view));
   }
-  at("views").hidden = !data.positions && !data.queries;
-  const sorts = { group: data.groups, distance: data.neighbors || data.centers };
-  for (const [name, isOffered] of Object.entries(sorts)) {
-    if (!isOffered) continue;
-    const option = at("sort").querySelector(`[value=${name}]`);
+  byId("views").hidden = !data.positions && !data.queries;
+  const orders = { group: data.clusters, distance: data.neighbors || data.centerDistances };
+  for (const [name, isAvailable] of Object.entries(orders)) {
+    if (!isAvailable) continue;
+    const option = byId("sort").querySelector(`[value=${name}]`);
     option.hidden = option.disabled = false;
   }
 }
 
-function listen() {
-  at("search").addEventListener("input", showFromTop);
-  at("sort").addEventListener("change", showFromTop);
-  at("theme").addEventListener("click", switchTheme);
-  at("keys").addEventListener("click", () => at("help").showModal());
-  at("help").querySelector("button").addEventListener("click", () => at("help").close());
-  at("back").addEventListener("click", goBack);
-  at("close").addEventListener("click", closePicture);
-  for (const made of at("zoom").children) {
-    made.addEventListener("click", () => map.zoomBy(Number(made.dataset.zoom)));
+function addListeners() {
+  byId("search").addEventListener("input", showFromTop);
+  byId("sort").addEventListener("change", showFromTop);
+  byId("theme").addEventListener("click", switchTheme);
+  byId("keys").addEventListener("click", () => byId("help").showModal());
+  byId("help").querySelector("button").addEventListener("click", () => byId("help").close());
+  byId("back").addEventListener("click", goBack);
+  byId("close").addEventListener("click", closeImage);
+  for (const control of byId("zoom").children) {
+    control.addEventListener("click", () => map.zoomBy(Number(control.dataset.zoom)));
   }
   tip.addEventListener("pointerdown", (event) => event.stopPropagation());
   document.addEventListener("keydown", onKey);
@@ -153,17 +154,17 @@ function listen() {
     if (state.view !== "pictures") return;
     measure();
     drawGrid();
-  }).observe(at("bar"));
-  systemIsDark.addEventListener("change", nameTheme);
+  }).observe(byId("bar"));
+  systemIsDark.addEventListener("change", updateThemeButton);
   document.addEventListener("DOMContentLoaded", () =>
-    document.querySelectorAll("img[data-picture]").forEach(fill),
+    document.querySelectorAll("img[data-picture]").forEach(setAddress),
   );
 }
 
-describe();
-offer();
-if (data.groups) makeGroups();
+showSummary();
+showControls();
+if (data.clusters) makeClusters();
 if (data.queries) makeQueries();
-listen();
-nameTheme();
+addListeners();
+updateThemeButton();
 refresh();

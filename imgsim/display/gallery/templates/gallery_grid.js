@@ -1,8 +1,8 @@
 "use strict";
 
-// The grid: only the cards near the window are in the document.
+// The grid of images. Only the cards near the window are in the document.
 
-const list = at("pictures");
+const list = byId("pictures");
 const cards = new Map();
 let grid = { columns: 1, cell: 0, row: 0 };
 
@@ -10,20 +10,20 @@ function makeCard(i) {
   const card = element("li", "card");
   const name = data.names[i];
   const caption = element("span", "caption");
-  if (data.groups) caption.append(mark(data.groupOf[i]));
+  if (data.clusters) caption.append(marker(data.clusterOf[i]));
   caption.append(nameOf(name));
   caption.setAttribute("aria-hidden", "true");
-  const open = button("", () => openFrom(i), picture(i, name), caption);
-  open.title = data.groups ? `${name}, ${groupName(i)}` : name;
-  open.setAttribute("aria-label", open.title);
-  card.append(open);
+  const opener = button("", () => openFrom(i), thumbnail(i, name), caption);
+  opener.title = data.clusters ? `${name}, ${clusterName(i)}` : name;
+  opener.setAttribute("aria-label", opener.title);
+  card.append(opener);
   return card;
 }
 
 function measure() {
   const width = list.clientWidth;
-  const least = narrow.matches ? 104 : 132;
-  const columns = Math.max(2, Math.floor((width + GAP) / (least + GAP)));
+  const minWidth = narrow.matches ? 104 : 132;
+  const columns = Math.max(2, Math.floor((width + GAP) / (minWidth + GAP)));
   const cell = (width - GAP * (columns - 1)) / columns;
   grid = { columns, cell, row: cell + CAPTION + GAP };
   list.style.setProperty("--cell", `${cell}px`);
@@ -69,92 +69,92 @@ function focusCard(k) {
 
 function scrollToRow(row) {
   const top = list.getBoundingClientRect().top + row * grid.row;
-  const covered = at("bar").offsetHeight + GAP;
+  const covered = byId("bar").offsetHeight + GAP;
   const below = top + grid.row - window.innerHeight;
   if (row === 0 && top < covered) window.scrollTo(0, 0);
   else if (top < covered) window.scrollBy(0, top - covered);
   else if (below > 0) window.scrollBy(0, below);
 }
 
-// What is shown, and in which order
+// Selection and order of the images
 
 function compare(a, b) {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function inOrder() {
+function sortedImages() {
   const all = [...data.names.keys()];
-  const by = at("sort").value;
-  if (by === "name") {
+  const order = byId("sort").value;
+  if (order === "name") {
     const collator = new Intl.Collator("en", { numeric: true });
     return all.sort((a, b) => collator.compare(data.names[a], data.names[b]) || a - b);
   }
-  if (by === "group") return all.sort((a, b) => data.groupOf[a] - data.groupOf[b] || a - b);
-  if (by !== "distance") return all;
-  const distances = distancesShown();
-  return all.sort((a, b) => compare(distances(a), distances(b)) || a - b);
+  if (order === "group") return all.sort((a, b) => data.clusterOf[a] - data.clusterOf[b] || a - b);
+  if (order !== "distance") return all;
+  const distanceOf = sortingDistance();
+  return all.sort((a, b) => compare(distanceOf(a), distanceOf(b)) || a - b);
 }
 
-/** Return distances from the open picture, or else from the centres of the groups. */
-function distancesShown() {
-  const answer = state.opened === null ? null : data.neighbors?.[state.opened];
-  if (!answer) return (i) => data.centers?.[i] ?? Infinity;
-  const [rows, distances] = answer;
+/** Return the function of the distance to the open image, or to the center of the cluster. */
+function sortingDistance() {
+  const result = state.opened === null ? null : data.neighbors?.[state.opened];
+  if (!result) return (i) => data.centerDistances?.[i] ?? Infinity;
+  const [rows, distances] = result;
   const known = new Map(rows.map((row, n) => [row, distances[n]]));
   known.set(state.opened, -Infinity);
   return (i) => known.get(i) ?? Infinity;
 }
 
-function sortedBy() {
-  if (at("sort").value !== "distance") return "";
-  const answer = state.opened === null ? null : data.neighbors?.[state.opened];
-  if (answer) return sortedByNeighbors(answer[0]);
-  if (data.centers) return ", the nearest to the centre of their group first";
-  if (state.opened === null) return "; open a picture to sort by the distance from it";
+function orderText() {
+  if (byId("sort").value !== "distance") return "";
+  const result = state.opened === null ? null : data.neighbors?.[state.opened];
+  if (result) return neighborOrderText(result[0]);
+  if (data.centerDistances) return ", nearest to the center of their cluster first";
+  if (state.opened === null) return "; open an image to sort by distance to it";
   return `; ${data.names[state.opened]} was not searched`;
 }
 
-/** Say which come first: of an open picture only the neighbours have a distance. */
-function sortedByNeighbors(rows) {
+/** Describe the order. Only the neighbors of the open image have a distance to it. */
+function neighborOrderText(rows) {
   const name = data.names[state.opened];
-  const here = new Set(state.shown);
-  const nNear = rows.filter((row) => here.has(row)).length;
-  const isHere = here.has(state.opened);
-  if (!nNear && !isHere) return `, in the given order: no neighbour of ${name} among them`;
-  const part = nNear < rows.length ? `${inDigits(nNear)} of ` : "";
-  const near = `${part}its ${count(rows.length, "neighbour")}`;
-  const first = [isHere && name, nNear && (isHere ? near : near.replace("its", "the"))];
-  const leading = first.filter(Boolean).join(" and ") + (isHere ? "" : ` of ${name}`);
-  const others = nNear + Number(isHere) < here.size ? ", the others in the given order" : "";
-  return `, ${leading} first${others}`;
+  const shown = new Set(state.shown);
+  const nNeighbors = rows.filter((row) => shown.has(row)).length;
+  const isShown = shown.has(state.opened);
+  if (!nNeighbors && !isShown) return `, in the given order: no neighbor of ${name} is shown`;
+  const part = nNeighbors < rows.length ? `${formatted(nNeighbors)} of ` : "";
+  const neighbors = `${part}${isShown ? "its" : "the"} ${count(rows.length, "neighbor")}`;
+  const first = [isShown && name, nNeighbors && neighbors].filter(Boolean).join(" and ");
+  const ofWhat = isShown ? "" : ` of ${name}`;
+  const isAll = nNeighbors + Number(isShown) === shown.size;
+  return `, ${first}${ofWhat} first${isAll ? "" : ", the others in the given order"}`;
 }
 
-/** Show what is asked for now, from its beginning. */
+/** Update the view, and scroll to its first image. */
 function showFromTop() {
   window.scrollTo(0, Math.min(window.scrollY, pageTop()));
   refresh();
 }
 
 function refresh() {
-  const wanted = folded(at("search").value.trim());
-  state.shown = inOrder().filter(
+  const text = folded(byId("search").value.trim());
+  state.shown = sortedImages().filter(
     (i) =>
-      (state.group === null || data.groupOf[i] === state.group) &&
-      foldedNames[i].includes(wanted),
+      (state.cluster === null || data.clusterOf[i] === state.cluster) &&
+      foldedNames[i].includes(text),
   );
   state.current = Math.max(0, state.shown.indexOf(state.opened));
-  at("status").textContent = statusText(wanted);
+  byId("status").textContent = statusText(text);
   measure();
   drawGrid();
   map?.show(state.shown);
 }
 
-function statusText(wanted) {
-  if (state.view === "queries") return queryStatus(wanted);
+function statusText(text) {
+  if (state.view === "queries") return queryStatus(text);
   const [n, all] = [state.shown.length, data.names.length];
-  if (n === 0) return `No picture ${state.group === null ? "" : "in this group "}has such a name.`;
-  const shown = (n < all ? `${inDigits(n)} of ` : "") + count(all, "image");
-  if (state.view === "pictures") return shown + sortedBy();
-  const nLost = state.shown.filter((i) => !data.positions[i]).length;
-  return shown + (nLost ? `, ${inDigits(nLost)} without a place on the map` : "");
+  if (n === 0) return `No image ${state.cluster === null ? "" : "in this cluster "}has a matching name.`;
+  const shown = (n < all ? `${formatted(n)} of ` : "") + count(all, "image");
+  if (state.view === "pictures") return shown + orderText();
+  const nMissing = state.shown.filter((i) => !data.positions[i]).length;
+  return shown + (nMissing ? `, ${formatted(nMissing)} without a position on the map` : "");
 }

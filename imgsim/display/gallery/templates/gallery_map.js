@@ -1,6 +1,7 @@
 "use strict";
 
-// Okabe and Ito's colours that stand out on light and on dark; a shape for every six.
+// The colors of Okabe and Ito that are visible on light and dark ground. Every six
+// clusters have a shape of their own.
 const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"];
 const SHAPES = [
   "M0-6A6 6 0 1 1 0 6A6 6 0 1 1 0-6Z",
@@ -11,35 +12,35 @@ const SHAPES = [
   "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z",
   "M-7-4L-4-7L0-3L4-7L7-4L3 0L7 4L4 7L0 3L-4 7L-7 4L-3 0Z",
 ];
-const OUTSIDE = { color: "#888d93", shape: "M0-4A4 4 0 1 1 0 4A4 4 0 1 1 0-4Z" };
+const NO_CLUSTER = { color: "#888d93", shape: "M0-4A4 4 0 1 1 0 4A4 4 0 1 1 0-4Z" };
 
-const BELOW = 40; // pixels left to the buttons
+const BUTTON_HEIGHT = 40; // pixels at the bottom
 
-function markOf(group, outside) {
-  if (group === outside) return OUTSIDE;
-  const shape = Math.floor(group / COLORS.length) % SHAPES.length;
-  return { color: COLORS[group % COLORS.length], shape: SHAPES[shape] };
+function markerStyle(cluster, noCluster) {
+  if (cluster === noCluster) return NO_CLUSTER;
+  const shape = Math.floor(cluster / COLORS.length) % SHAPES.length;
+  return { color: COLORS[cluster % COLORS.length], shape: SHAPES[shape] };
 }
 
 /**
- * Draw points on a canvas, which can be moved and enlarged.
+ * Draw points on a canvas that can be panned and zoomed.
  *
- * `points` is a list of [x, y] in the unit square, or null; `marks` their marks.
- * `onHover(i, x, y)` is told of the point under the pointer (null for none), and
- * `onOpen(i)` of a click on one; a finger's first tap only hovers. Two fingers enlarge
- * it; one scrolls the page as long as the whole map is shown.
+ * `points` is a list with [x, y] in the unit square or null, and `markers` a list of
+ * their markers. `onHover(i, x, y)` is called with the point under the pointer, or null.
+ * `onOpen(i)` is called when a point is clicked. The first tap of a finger only hovers.
+ * Two fingers zoom. One finger scrolls the page as long as the whole map is visible.
  */
-function makeMap(canvas, points, marks, { onHover, onOpen }) {
+function makeMap(canvas, points, markers, { onHover, onOpen }) {
   const context = canvas.getContext("2d");
-  const paths = new Map(marks.map((mark) => [mark.shape, new Path2D(mark.shape)]));
+  const paths = new Map(markers.map(({ shape }) => [shape, new Path2D(shape)]));
   const view = { zoom: 1, x: 0.5, y: 0.5 };
   const extent = [0, 1].map((axis) =>
-    points.reduce((most, at) => Math.max(most, at ? 2 * Math.abs(at[axis] - 0.5) : 0), 0.1),
+    points.reduce((most, point) => Math.max(most, point ? 2 * Math.abs(point[axis] - 0.5) : 0), 0.1),
   );
   let size = { width: 0, height: 0, side: 0 };
   let shown = new Set(points.keys());
-  let chosen = null;
-  let near = [];
+  let selected = null;
+  let neighbors = [];
   let hovered = null;
   let pressed = null;
   const pointers = new Map();
@@ -51,7 +52,7 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
 
   function resize() {
     const width = canvas.clientWidth;
-    const height = canvas.clientHeight - BELOW;
+    const height = canvas.clientHeight - BUTTON_HEIGHT;
     const scale = window.devicePixelRatio || 1;
     canvas.width = width * scale;
     canvas.height = canvas.clientHeight * scale;
@@ -61,14 +62,14 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
     draw();
   }
 
-  function drawPoint(i, enlarged, outline) {
+  function drawPoint(i, factor, outline) {
     const [x, y] = toScreen(points[i]);
-    const path = paths.get(marks[i].shape);
-    const usual = points.length > 2000 ? 0.5 : 0.7;
+    const path = paths.get(markers[i].shape);
+    const scale = factor * (points.length > 2000 ? 0.5 : 0.7);
     context.save();
     context.translate(x, y);
-    context.scale(usual * enlarged, usual * enlarged);
-    context.fillStyle = marks[i].color;
+    context.scale(scale, scale);
+    context.fillStyle = markers[i].color;
     if (outline) {
       context.lineWidth = 5;
       context.strokeStyle = outline;
@@ -80,39 +81,39 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
 
   function draw() {
     const style = getComputedStyle(canvas);
-    context.clearRect(0, 0, size.width, size.height + BELOW);
+    context.clearRect(0, 0, size.width, size.height + BUTTON_HEIGHT);
     context.globalAlpha = 0.12;
     points.forEach((point, i) => point && !shown.has(i) && drawPoint(i, 0.7));
     context.globalAlpha = 0.85;
     points.forEach((point, i) => point && shown.has(i) && drawPoint(i, 1));
     context.globalAlpha = 1;
-    if (chosen !== null && points[chosen]) drawNeighbors(style.color);
+    if (selected !== null && points[selected]) drawNeighbors(style.color);
     if (hovered !== null) drawPoint(hovered, 1.5, style.color);
   }
 
   function drawNeighbors(ink) {
     context.strokeStyle = ink;
     context.lineWidth = 1;
-    for (const i of near.filter((i) => points[i])) {
+    for (const i of neighbors.filter((i) => points[i])) {
       context.beginPath();
-      context.moveTo(...toScreen(points[chosen]));
+      context.moveTo(...toScreen(points[selected]));
       context.lineTo(...toScreen(points[i]));
       context.stroke();
       drawPoint(i, 1.3, ink);
     }
-    drawPoint(chosen, 2, ink);
+    drawPoint(selected, 2, ink);
   }
 
   function pointAt(event, reach) {
     const box = canvas.getBoundingClientRect();
     const [left, top] = [event.clientX - box.left, event.clientY - box.top];
     let best = null;
-    let least = reach * reach;
+    let smallest = reach * reach;
     for (const i of shown) {
       if (!points[i]) continue;
       const [x, y] = toScreen(points[i]);
       const squared = (x - left) ** 2 + (y - top) ** 2;
-      if (squared < least) [best, least] = [i, squared];
+      if (squared < smallest) [best, smallest] = [i, squared];
     }
     return best;
   }
@@ -129,7 +130,7 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
     hover(null);
     const zoom = Math.min(Math.max(view.zoom * factor, 1), 60);
     if (event) {
-      // What is under the pointer stays there.
+      // The point under the pointer does not move.
       const box = canvas.getBoundingClientRect();
       const dx = (event.clientX - box.left - size.width / 2) / size.side;
       const dy = (event.clientY - box.top - size.height / 2) / size.side;
@@ -142,20 +143,19 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
     draw();
   }
 
-  /** Return the middle between the pointers that are down, and how far apart they are. */
-  function grip() {
+  /** Return the midpoint of the pointers that are down, and the distance between them. */
+  function gesture() {
     const [first, second = first] = pointers.values();
     return {
       clientX: (first.clientX + second.clientX) / 2,
       clientY: (first.clientY + second.clientY) / 2,
-      apart: Math.hypot(first.clientX - second.clientX, first.clientY - second.clientY),
+      distance: Math.hypot(first.clientX - second.clientX, first.clientY - second.clientY),
     };
   }
 
   function press(moved) {
-    const held = grip();
-    const [startX, startY] = [held.clientX, held.clientY];
-    pressed = { x: startX, y: startY, startX, startY, apart: held.apart, moved };
+    const { clientX: x, clientY: y, distance } = gesture();
+    pressed = { x, y, startX: x, startY: y, distance, moved };
   }
 
   function release(event) {
@@ -184,14 +184,13 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
     }
     if (!pointers.has(event.pointerId)) return;
     pointers.set(event.pointerId, event);
-    const held = grip();
-    const far = Math.hypot(held.clientX - pressed.startX, held.clientY - pressed.startY);
-    pressed.moved ||= far > 5;
+    const now = gesture();
+    pressed.moved ||= Math.hypot(now.clientX - pressed.startX, now.clientY - pressed.startY) > 5;
     if (!pressed.moved) return;
     hover(null);
-    drag(held);
-    if (pressed.apart && held.apart) zoomBy(held.apart / pressed.apart, held);
-    pressed.apart = held.apart;
+    drag(now);
+    if (pressed.distance && now.distance) zoomBy(now.distance / pressed.distance, now);
+    pressed.distance = now.distance;
   });
   canvas.addEventListener("pointerup", (event) => {
     if (!pointers.has(event.pointerId)) return;
@@ -200,14 +199,14 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
     if (!isTap) return;
     const isMouse = event.pointerType === "mouse";
     const i = pointAt(event, isMouse ? 14 : 24);
-    const opens = i !== null && (isMouse || i === hovered);
+    const isOpened = i !== null && (isMouse || i === hovered);
     hover(i);
-    if (opens) onOpen(i);
+    if (isOpened) onOpen(i);
   });
   canvas.addEventListener("pointercancel", release);
   canvas.addEventListener("lostpointercapture", release);
   for (const kind of ["touchstart", "touchmove"]) {
-    // Two fingers must not scroll the page, which would end the gesture.
+    // Scrolling the page with two fingers would end the gesture.
     canvas.addEventListener(
       kind,
       (event) => event.touches.length > 1 && event.cancelable && event.preventDefault(),
@@ -234,8 +233,8 @@ function makeMap(canvas, points, marks, { onHover, onOpen }) {
       hover(null);
       draw();
     },
-    choose(i, neighbors) {
-      [chosen, near] = [i, neighbors];
+    select(i, neighborsOfIt) {
+      [selected, neighbors] = [i, neighborsOfIt];
       draw();
     },
   };

@@ -1,98 +1,100 @@
 "use strict";
 
-// The chosen picture with its neighbours, the map and the queries.
+// The selected image with its neighbors, the map and the queries.
 
-/** Open what was chosen outside of the panel; a key, which clicks 0 times, goes there. */
+/** Open an image from outside the panel. Enter, which has no click count, moves the focus. */
 function openFrom(i, event) {
   state.cameFrom = document.activeElement;
   state.current = Math.max(0, state.shown.indexOf(i));
-  openPicture(i);
-  const isFar = event?.detail === 0 && state.view === "queries";
-  if (narrow.matches || isFar) at("name").focus({ preventScroll: true });
+  openImage(i);
+  const isKey = event?.detail === 0 && state.view === "queries";
+  if (narrow.matches || isKey) byId("name").focus({ preventScroll: true });
 }
 
-function openPicture(i, { goesBack = false } = {}) {
-  const goesOn = state.opened !== null && state.opened !== i;
-  if (goesOn && !goesBack) state.history.push(state.opened);
+function openImage(i, { isBack = false } = {}) {
+  const isOther = state.opened !== null && state.opened !== i;
+  if (isOther && !isBack) state.history.push(state.opened);
   state.opened = i;
   showPanel(i);
-  if (at("sort").value === "distance") {
+  if (byId("sort").value === "distance") {
     if (state.view === "pictures") showFromTop();
     else refresh();
   }
   drawGrid();
-  map?.choose(i, data.neighbors?.[i]?.[0] ?? []);
+  map?.select(i, data.neighbors?.[i]?.[0] ?? []);
 }
 
 function showPanel(i) {
-  const panel = at("panel");
+  const panel = byId("panel");
   panel.classList.add("open");
-  at("hint").hidden = true;
-  at("chosen").hidden = false;
-  at("back").disabled = state.history.length === 0;
-  at("portrait").replaceChildren(picture(i, data.names[i]));
-  at("name").replaceChildren(element("bdi", "", data.names[i]));
-  at("group").replaceChildren();
-  if (data.groups) at("group").append(mark(data.groupOf[i]), element("bdi", "", groupName(i)));
-  const center = data.centers?.[i] ?? null;
-  at("place").textContent =
-    `${inDigits(i + 1)} of ${count(data.names.length, "image")}` +
-    (center === null ? "" : `, ${distanceText(center)} from the centre of its group`);
-  at("near").hidden = !data.neighbors;
-  at("neighbors").replaceChildren();
+  byId("hint").hidden = true;
+  byId("chosen").hidden = false;
+  byId("back").disabled = state.history.length === 0;
+  byId("portrait").replaceChildren(thumbnail(i, data.names[i]));
+  byId("name").replaceChildren(element("bdi", "", data.names[i]));
+  byId("group").replaceChildren();
+  if (data.clusters) byId("group").append(marker(data.clusterOf[i]), element("bdi", "", clusterName(i)));
+  const center = data.centerDistances?.[i] ?? null;
+  byId("place").textContent =
+    `image ${formatted(i + 1)} of ${formatted(data.names.length)}` +
+    (center === null ? "" : `, at distance ${distanceText(center)} from the center of its cluster`);
+  byId("near").hidden = !data.neighbors;
+  byId("neighbors").replaceChildren();
   if (data.neighbors) showNeighbors(data.neighbors[i]);
   panel.scrollTop = 0;
 }
 
-function showNeighbors(answer) {
-  const found = answer ? answer[0] : [];
-  const title = found.length ? "Neighbours" : "No similar images";
-  at("near").textContent = answer ? title : "Not searched";
-  at("neighbors").append(...found.map((j, n) => answerItem(j, n, answer[1][n], goOn)));
+function showNeighbors(result) {
+  const [rows, distances] = result ?? [[], []];
+  const title = rows.length ? "Neighbors" : "No similar images";
+  byId("near").textContent = result ? title : "Not searched";
+  byId("neighbors").append(
+    ...rows.map((j, n) => neighborItem(j, n, distances[n], openNeighbor)),
+  );
 }
 
-function answerItem(j, n, distance, onClick) {
+function neighborItem(j, n, distance, onClick) {
   const item = element("li");
   const caption = element("span", "caption");
   caption.append(element("b", "", n + 1), element("span", "distance", distanceText(distance)));
-  if (data.groups) caption.prepend(mark(data.groupOf[j]));
+  if (data.clusters) caption.prepend(marker(data.clusterOf[j]));
   caption.setAttribute("aria-hidden", "true");
   const name = data.names[j];
-  const made = button("", (event) => onClick(j, event), picture(j, name), caption);
-  made.title = name;
-  made.setAttribute("aria-label", `${n + 1}: ${name}, distance ${distanceText(distance)}`);
-  item.append(made);
+  const opener = button("", (event) => onClick(j, event), thumbnail(j, name), caption);
+  opener.title = name;
+  opener.setAttribute("aria-label", `${n + 1}: ${name}, distance ${distanceText(distance)}`);
+  item.append(opener);
   return item;
 }
 
-function goOn(i) {
-  openPicture(i);
-  at("name").focus({ preventScroll: true });
+function openNeighbor(i) {
+  openImage(i);
+  byId("name").focus({ preventScroll: true });
 }
 
 function goBack() {
   if (!state.history.length) return;
-  const hadFocus = at("panel").contains(document.activeElement);
-  openPicture(state.history.pop(), { goesBack: true });
-  if (hadFocus) at("name").focus({ preventScroll: true });
+  const hadFocus = byId("panel").contains(document.activeElement);
+  openImage(state.history.pop(), { isBack: true });
+  if (hadFocus) byId("name").focus({ preventScroll: true });
 }
 
-function closePicture() {
+function closeImage() {
   if (state.opened === null) return;
-  const hadFocus = at("panel").contains(document.activeElement);
+  const hadFocus = byId("panel").contains(document.activeElement);
   const closed = state.opened;
   Object.assign(state, { opened: null, history: [] });
-  at("panel").classList.remove("open");
-  at("chosen").hidden = true;
-  at("hint").hidden = false;
-  map?.choose(null, []);
-  if (at("sort").value === "distance") refresh();
+  byId("panel").classList.remove("open");
+  byId("chosen").hidden = true;
+  byId("hint").hidden = false;
+  map?.select(null, []);
+  if (byId("sort").value === "distance") refresh();
   drawGrid();
-  if (hadFocus) giveFocusBack(closed);
+  if (hadFocus) restoreFocus(closed);
 }
 
-/** Go back to where the panel was opened from, or else to the button of the view. */
-function giveFocusBack(closed) {
+/** Focus the element that opened the panel, or else the button of the view. */
+function restoreFocus(closed) {
   const k = state.shown.indexOf(closed);
   if (state.view === "pictures" && state.shown.length) {
     focusCard(k < 0 ? state.current : k);
@@ -100,18 +102,18 @@ function giveFocusBack(closed) {
   }
   if (state.cameFrom !== document.body) state.cameFrom.focus();
   if (document.activeElement === state.cameFrom && state.cameFrom !== document.body) return;
-  const chosen = at("views").querySelector("[aria-pressed=true]");
-  (at("views").hidden ? at("search") : chosen).focus();
+  const viewButton = byId("views").querySelector("[aria-pressed=true]");
+  (byId("views").hidden ? byId("search") : viewButton).focus();
 }
 
 // The map
 
-const tip = at("tip");
+const tip = byId("tip");
 const map = data.positions
   ? makeMap(
-      at("map").querySelector("canvas"),
+      byId("map").querySelector("canvas"),
       data.positions,
-      data.names.map((_, i) => markOf(data.groups ? data.groupOf[i] : 0, data.outside)),
+      data.names.map((_, i) => markerStyle(data.clusters ? data.clusterOf[i] : 0, data.noCluster)),
       { onHover: showTip, onOpen: openFrom },
     )
   : null;
@@ -119,16 +121,16 @@ const map = data.positions
 function showTip(i, x, y) {
   tip.hidden = i === null;
   if (i === null) return;
-  tip.replaceChildren(picture(i, ""), element("bdi", "", data.names[i]));
-  if (data.groups) tip.append(element("bdi", "muted", groupName(i)));
-  const { clientWidth: width, clientHeight: height } = at("map");
+  tip.replaceChildren(thumbnail(i, ""), element("bdi", "", data.names[i]));
+  if (data.clusters) tip.append(element("bdi", "muted", clusterName(i)));
+  const { clientWidth: width, clientHeight: height } = byId("map");
   const left = Math.min(Math.max(x - tip.offsetWidth / 2, 4), width - tip.offsetWidth - 4);
   const fits = y + 16 + tip.offsetHeight < height - 56; // above the buttons
   tip.style.left = `${left}px`;
   tip.style.top = `${fits ? y + 16 : Math.max(4, y - 16 - tip.offsetHeight)}px`;
 }
 
-// Queries: a row is filled when it comes near the window.
+// Queries. A row is filled when it comes near the window.
 
 const rowObserver = new IntersectionObserver(
   (entries) => {
@@ -142,7 +144,7 @@ function makeQueries() {
     const row = element("article", "query");
     row.dataset.query = q;
     row.dataset.name = folded(name);
-    at("queries").append(row);
+    byId("queries").append(row);
     rowObserver.observe(row);
   });
 }
@@ -150,28 +152,29 @@ function makeQueries() {
 function fillRow(row) {
   rowObserver.unobserve(row);
   const q = Number(row.dataset.query);
-  const [name, answer] = [data.queries.names[q], data.queries.answers[q]];
-  const asked = element("figure");
+  const [name, result] = [data.queries.names[q], data.queries.results[q]];
+  const figure = element("figure");
   const caption = element("figcaption", "caption");
   caption.append(nameOf(name));
-  asked.append(picture(data.names.length + q, name), caption);
-  row.append(asked);
-  if (!answer || !answer[0].length) {
-    row.append(element("p", "muted", answer ? "no similar images" : "not searched"));
+  figure.append(thumbnail(data.names.length + q, name), caption);
+  row.append(figure);
+  if (!result || !result[0].length) {
+    row.append(element("p", "muted", result ? "no similar images" : "not searched"));
     return;
   }
-  const answers = element("ol");
-  answers.append(...answer[0].map((j, n) => answerItem(j, n, answer[1][n], openFrom)));
-  row.append(answers);
+  const [rows, distances] = result;
+  const items = element("ol");
+  items.append(...rows.map((j, n) => neighborItem(j, n, distances[n], openFrom)));
+  row.append(items);
 }
 
-function queryStatus(wanted) {
+function queryStatus(text) {
   let n = 0;
-  for (const row of at("queries").children) {
-    row.hidden = !row.dataset.name.includes(wanted);
+  for (const row of byId("queries").children) {
+    row.hidden = !row.dataset.name.includes(text);
     n += row.hidden ? 0 : 1;
   }
-  if (n === 0) return "No query has such a name.";
-  const [shown, all] = [inDigits(n), data.queries.names.length];
+  if (n === 0) return "No query has a matching name.";
+  const [shown, all] = [formatted(n), data.queries.names.length];
   return (n < all ? `${shown} of ` : "") + count(all, "query", "queries");
 }

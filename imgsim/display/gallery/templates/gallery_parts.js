@@ -1,10 +1,10 @@
 "use strict";
 
-// What the page knows, and the elements it is made of.
+// The data and the state of the page, and the elements that it consists of.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const foldedNames = data.names.map(folded);
-const at = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 const narrow = window.matchMedia("(max-width: 999px)");
 const systemIsDark = window.matchMedia("(prefers-color-scheme: dark)");
 const GAP = 10;
@@ -12,7 +12,7 @@ const CAPTION = 30;
 
 const state = {
   view: "pictures",
-  group: null,
+  cluster: null,
   opened: null,
   history: [],
   cameFrom: null,
@@ -20,40 +20,40 @@ const state = {
   current: 0,
 };
 
-/** Return a text as it is searched: whatever its case, and however its accents are made. */
+/** Return a text in the form that is searched: case-folded, with composed accents. */
 function folded(text) {
   return text.toLowerCase().toUpperCase().normalize("NFC");
 }
 
 function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
 }
 
 function button(className, onClick, ...children) {
-  const made = element("button", className);
-  made.type = "button";
-  made.append(...children);
-  made.addEventListener("click", onClick);
-  return made;
+  const node = element("button", className);
+  node.type = "button";
+  node.append(...children);
+  node.addEventListener("click", onClick);
+  return node;
 }
 
-/** Return a name that is shortened in its middle; its ends tell most. */
+/** Return a name of which the style sheet may hide the middle, but not the last letters. */
 function nameOf(name) {
   const letters = [...name];
-  const made = element("bdi", "name");
-  made.dir = "auto";
-  made.append(element("span", "", letters.slice(0, -8).join("")));
-  made.append(element("span", "", letters.slice(-8).join("")));
-  return made;
+  const node = element("bdi", "name");
+  node.dir = "auto";
+  node.append(element("span", "", letters.slice(0, -8).join("")));
+  node.append(element("span", "", letters.slice(-8).join("")));
+  return node;
 }
 
-function mark(group) {
+function marker(cluster) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  const { color, shape } = markOf(group, data.outside);
+  const { color, shape } = markerStyle(cluster, data.noCluster);
   path.setAttribute("d", shape);
   path.setAttribute("fill", color);
   svg.setAttribute("viewBox", "-8 -8 16 16");
@@ -63,27 +63,27 @@ function mark(group) {
   return svg;
 }
 
-const inDigits = (n) => n.toLocaleString("en");
-const count = (n, one, many = `${one}s`) => `${inDigits(n)} ${n === 1 ? one : many}`;
-const groupName = (i) => data.groups[data.groupOf[i]];
+const formatted = (n) => n.toLocaleString("en");
+const count = (n, one, many = `${one}s`) => `${formatted(n)} ${n === 1 ? one : many}`;
+const clusterName = (i) => data.clusters[data.clusterOf[i]];
 const distanceText = (distance) => (distance === null ? "" : distance.toFixed(3));
 
-// Pictures: their addresses stand in blocks behind this script, parsed when needed.
+// Images. Their addresses are in blocks after this script, which are parsed on demand.
 
 const blocks = new Map();
 
 function addressOf(i) {
   const n = Math.floor(i / data.blockSize);
   if (!blocks.has(n)) {
-    const block = at(`block-${n}`);
-    const isWhole = document.readyState !== "loading" || block?.nextElementSibling;
-    if (!block || !isWhole) return null;
+    const block = byId(`block-${n}`);
+    const isComplete = document.readyState !== "loading" || block?.nextElementSibling;
+    if (!block || !isComplete) return null;
     blocks.set(n, JSON.parse(block.textContent));
   }
   return blocks.get(n)[i % data.blockSize];
 }
 
-function picture(i, name) {
+function thumbnail(i, name) {
   const box = element("span", "picture");
   const fail = (reason) => {
     box.classList.add("unreadable");
@@ -100,11 +100,11 @@ function picture(i, name) {
   image.addEventListener("error", () => fail("the browser cannot show this file"));
   image.dataset.picture = i;
   box.append(image);
-  fill(image);
+  setAddress(image);
   return box;
 }
 
-function fill(image) {
+function setAddress(image) {
   const address = addressOf(Number(image.dataset.picture));
   if (address === null) return;
   image.src = address;

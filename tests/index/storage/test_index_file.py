@@ -18,8 +18,10 @@ from sklearn.exceptions import NotFittedError
 from imgsim import SimilarityIndex
 from imgsim.exceptions import IndexFileError
 from imgsim.index.storage._array_file import read_arrays, write_arrays
+from imgsim.index.storage._index_file import INDEX_FORMAT_VERSION
 
 KIND = "imgsim.SimilarityIndex"
+VERSIONS = range(INDEX_FORMAT_VERSION, INDEX_FORMAT_VERSION + 1)
 MODES = pytest.mark.parametrize("mmap_mode", ["r", None])
 
 
@@ -149,7 +151,7 @@ def test_a_function_is_not_saved(rows, tmp_path):
     """Nothing that is in a file is ever run."""
     index = SimilarityIndex(metric=lambda x, y: abs(x - y).sum()).fit(rows)
 
-    with pytest.raises(ValueError, match="is a function, which is not saved"):
+    with pytest.raises(ValueError, match="is a function, which cannot be saved"):
         index.save(tmp_path / "a.index")
 
 
@@ -287,7 +289,7 @@ def test_a_killed_save_leaves_a_file_that_loads(tmp_path):
 
 def _refused(path):
     for mmap_mode in ("r", None):
-        with pytest.raises(IndexFileError, match=r"cannot be loaded|a whole index"):
+        with pytest.raises(IndexFileError, match=r"cannot be loaded|a complete index"):
             SimilarityIndex.load(path, mmap_mode=mmap_mode)
 
 
@@ -302,7 +304,7 @@ def saved(tmp_path):
 
 
 def _content(path):
-    return read_arrays(path, kind=KIND, max_version=1, mapped=False, verify=True)[:2]
+    return read_arrays(path, kind=KIND, versions=VERSIONS, mapped=False, verify=True)
 
 
 def _put(path, content):
@@ -379,11 +381,13 @@ def test_no_array_and_no_field_may_be_missing(saved):
     for name in arrays:
         if name != "rows.labels.json":  # which need not be there
             fewer = {key: array for key, array in arrays.items() if key != name}
-            write_arrays(saved, fewer, metadata, kind=KIND, version=1)
+            write_arrays(
+                saved, fewer, metadata, kind=KIND, version=INDEX_FORMAT_VERSION
+            )
             _refused(saved)
     for name in metadata:
         fewer = {key: value for key, value in metadata.items() if key != name}
-        write_arrays(saved, arrays, fewer, kind=KIND, version=1)
+        write_arrays(saved, arrays, fewer, kind=KIND, version=INDEX_FORMAT_VERSION)
         _refused(saved)
 
 
@@ -434,7 +438,7 @@ def test_arrays_that_do_not_fit_are_refused(name, forge, saved):
     """By `load`: a link that leads out of the rows would be followed by a search."""
     arrays, metadata = _content(saved)
     arrays[name] = np.ascontiguousarray(forge(arrays[name]))
-    write_arrays(saved, arrays, metadata, kind=KIND, version=1)
+    write_arrays(saved, arrays, metadata, kind=KIND, version=INDEX_FORMAT_VERSION)
 
     _refused(saved)
 
@@ -465,6 +469,12 @@ def test_arrays_that_do_not_fit_are_refused(name, forge, saved):
 def test_fields_that_do_not_fit_are_refused(name, value, saved):
     """By `load`, not by the first search."""
     arrays, metadata = _content(saved)
-    write_arrays(saved, arrays, {**metadata, name: value}, kind=KIND, version=1)
+    write_arrays(
+        saved,
+        arrays,
+        {**metadata, name: value},
+        kind=KIND,
+        version=INDEX_FORMAT_VERSION,
+    )
 
     _refused(saved)

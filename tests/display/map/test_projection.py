@@ -1,4 +1,4 @@
-"""Tests of placing embeddings on a plane."""
+"""Tests of projecting embeddings onto a plane."""
 
 import sys
 from types import ModuleType
@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.preprocessing import normalize
 
-from imgsim.display import EmbeddingMapDisplay, _projection
+from imgsim.display import EmbeddingMapDisplay
+from imgsim.display.map import _projection
 
 
 def _positions(X, **kwargs):
@@ -18,42 +19,43 @@ def _positions(X, **kwargs):
 
 
 def _record_perplexity(monkeypatch):
-    seen = []
+    recorded = []
 
     class Recorder(TSNE):
         def __init__(self, **kwargs):
-            seen.append(kwargs["perplexity"])
+            recorded.append(kwargs["perplexity"])
             super().__init__(**kwargs)
 
     monkeypatch.setattr(_projection, "TSNE", Recorder)
-    return seen
+    return recorded
 
 
-@pytest.mark.parametrize("n", [4, 5, 12, 60])
-@pytest.mark.parametrize("perplexity", [1, 5.0, 1e9])
-def test_perplexity_is_clipped_to_the_rows_there_are(n, perplexity, blobs, monkeypatch):
-    """At most a third of the other rows."""
-    seen = _record_perplexity(monkeypatch)
+@pytest.mark.parametrize(
+    ("n", "perplexity"), [(4, 1), (4, 5.0), (5, 1e9), (12, 1), (12, 5.0), (20, 5.0)]
+)
+def test_perplexity_is_limited_by_the_number_of_rows(n, perplexity, blobs, monkeypatch):
+    """It is at most a third of the number of other rows."""
+    recorded = _record_perplexity(monkeypatch)
 
     positions = _positions(blobs[0][:n], perplexity=perplexity)
 
-    assert seen == [min(perplexity, (n - 1) / 3)]
+    assert recorded == [min(perplexity, (n - 1) / 3)]
     assert positions.shape == (n, 2)
     assert np.isfinite(positions).all()
 
 
-def test_tsne_keeps_neighbours_together():
-    """Of wide rows, too, which are reduced first."""
+def test_tsne_preserves_neighbors():
+    """Wide rows are reduced to principal components first."""
     rng = np.random.default_rng(0)
-    X = np.hstack([rng.uniform(size=(80, 2)), 1e-3 * rng.normal(size=(80, 200))])
+    X = np.hstack([rng.uniform(size=(60, 2)), 1e-3 * rng.normal(size=(60, 200))])
 
     positions = _positions(X, metric="euclidean", perplexity=10)
 
     assert trustworthiness(X, positions, n_neighbors=5) > 0.95
 
 
-def test_pca_places_rows_by_their_principal_components(blobs):
-    """Of rows of unit length, for cosine; queries are projected on the same axes."""
+def test_pca_projects_on_the_first_two_principal_components(blobs):
+    """For cosine, rows are scaled to unit length. Queries share the components."""
     X, _ = blobs
 
     cosine = EmbeddingMapDisplay.from_predictions(X[5:], queries=X[:5], method="pca")
@@ -67,7 +69,7 @@ def test_pca_places_rows_by_their_principal_components(blobs):
 
 
 def test_lengths_do_not_matter_for_cosine(blobs):
-    """Only directions do."""
+    """The cosine depends only on directions."""
     X, _ = blobs
     lengths = np.random.default_rng(0).uniform(1, 9, size=(60, 1))
 
@@ -77,8 +79,8 @@ def test_lengths_do_not_matter_for_cosine(blobs):
 
 
 @pytest.mark.parametrize("method", ["tsne", "pca"])
-def test_queries_are_placed_among_their_neighbours(method, blobs):
-    """A query that cannot be read is placed nowhere."""
+def test_queries_are_near_their_neighbors(method, blobs):
+    """An unreadable query has no position."""
     X, y = blobs
     queries = np.vstack([X[[0, 35, 55]], np.full((1, 8), np.nan)])
 
@@ -86,18 +88,18 @@ def test_queries_are_placed_among_their_neighbours(method, blobs):
         X, queries=queries, method=method, random_state=0
     )
 
-    places = display.query_positions
-    distances = np.linalg.norm(places[:3, None] - display.positions, axis=2)
+    positions = display.query_positions
+    distances = np.linalg.norm(positions[:3, None] - display.positions, axis=2)
     assert y[distances.argmin(axis=1)].tolist() == [0, 1, 2]
-    assert np.isnan(places[3]).all()
+    assert np.isnan(positions[3]).all()
 
 
 @pytest.mark.parametrize("method", ["tsne", "pca"])
 @pytest.mark.parametrize("n_queries", [0, 1, 3])
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
-@pytest.mark.parametrize("width", [1, 2, 8])
-def test_few_or_equal_rows_have_places(method, n_queries, n, width):
-    """Whatever their number and width; equal rows have equal places."""
+@pytest.mark.parametrize("width", [1, 8])
+def test_few_or_equal_rows_have_positions(method, n_queries, n, width):
+    """Any number and width of rows is valid, and equal rows have equal positions."""
     rng = np.random.default_rng(0)
     apart, queries = rng.normal(size=(n, width)), rng.normal(size=(n_queries, width))
     equal = np.tile(apart[:1], (n, 1))
@@ -113,11 +115,11 @@ def test_few_or_equal_rows_have_places(method, n_queries, n, width):
 
 
 def test_rows_without_an_embedding_change_nothing(blobs):
-    """The others are placed as if they were alone."""
-    X, _ = blobs
-    holed = np.insert(X, [0, 30], np.nan, axis=0)
+    """The positions of the other rows do not depend on them."""
+    X = blobs[0][:40]
+    with_nan = np.insert(X, [0, 30], np.nan, axis=0)
 
-    positions = _positions(holed)
+    positions = _positions(with_nan)
 
     assert np.isnan(positions[[0, 31]]).all()
     assert (np.delete(positions, [0, 31], axis=0) == _positions(X)).all()
@@ -125,14 +127,14 @@ def test_rows_without_an_embedding_change_nothing(blobs):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 def test_rows_are_not_changed(dtype):
-    """A memory map that cannot be written serves."""
+    """Embeddings may be a read-only memory map."""
     X = np.random.default_rng(0).normal(scale=9, size=(20, 4)).astype(dtype)
     X.flags.writeable = False
 
     assert _positions(X).shape == (20, 2)
 
 
-def test_what_is_no_embedding_is_refused(blobs):
+def test_invalid_embeddings_are_refused(blobs):
     """The message names the argument."""
     X, _ = blobs
 
@@ -145,7 +147,7 @@ def test_what_is_no_embedding_is_refused(blobs):
 
 
 class _UMAP:
-    """Places a row at its first two features; remembers what it was told."""
+    """Projects a row on its first two features, and records its parameters."""
 
     def __init__(self, **kwargs):
         self.params = kwargs
@@ -158,8 +160,8 @@ class _UMAP:
         return X[:, :2] + self.n_fitted
 
 
-def test_umap_learns_from_the_images_and_places_queries(blobs, monkeypatch):
-    """With as many neighbours as there are."""
+def test_umap_is_fitted_on_the_images_and_transforms_queries(blobs, monkeypatch):
+    """The number of neighbors is limited by the number of images."""
     made = []
     umap = ModuleType("umap")
     umap.UMAP = lambda **kwargs: made.append(_UMAP(**kwargs)) or made[-1]
@@ -175,16 +177,16 @@ def test_umap_learns_from_the_images_and_places_queries(blobs, monkeypatch):
     assert made[0].params == {"n_neighbors": 9, "random_state": 5, "n_jobs": 1}
 
 
-def test_missing_umap_is_told(blobs, monkeypatch):
-    """With the name it is installed by."""
+def test_missing_umap_raises_an_error(blobs, monkeypatch):
+    """The message names the package to install."""
     monkeypatch.setitem(sys.modules, "umap", None)
 
     with pytest.raises(ModuleNotFoundError, match="umap-learn: pip install umap-learn"):
         _positions(blobs[0], method="umap")
 
 
-def test_animals_of_a_kind_lie_together(animals):
-    """On real photographs; most neighbours on the map are of one kind."""
+def test_animals_of_one_kind_are_near_each_other(animals):
+    """On a map of photographs, most neighbors of an image are of its kind."""
     positions = _positions(animals.X)
 
     distances = np.linalg.norm(positions[:, None] - positions, axis=2)

@@ -1,0 +1,31 @@
+"""Checks of arguments that several displays take."""
+
+from collections.abc import Sized
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+
+from imgsim._validation import floats_for
+
+
+def check_length(name: str, images: Sized, n_expected: int, of_what: str) -> None:
+    """Raise ValueError unless there is exactly one image for each item of something."""
+    if len(images) != n_expected:
+        raise ValueError(
+            f"{name} holds {len(images)} images for {n_expected} {of_what}."
+        )
+
+
+def check_n_columns(n_columns: int) -> None:
+    """Raise ValueError unless there is at least one column of images."""
+    if n_columns < 1:
+        raise ValueError(f"n_columns={n_columns} must be at least 1.")
+
+
+def check_embeddings(name: str, X: ArrayLike) -> NDArray[Any]:
+    """Return embeddings as floating-point numbers. NaN is allowed, infinity is not."""
+    embeddings: NDArray[Any] = check_array(
+        X, dtype=floats_for(X), ensure_all_finite="allow-nan", input_name=name
+    )
+    return embeddings

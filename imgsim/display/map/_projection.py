@@ -1,0 +1,147 @@
+"""Projection of embeddings onto a plane."""
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.utils import check_array
+from threadpoolctl import ThreadpoolController
+
+from imgsim._optional import import_optional
+from imgsim._validation import find_readable_rows
+from imgsim.cluster.algorithms._feature_space import to_euclidean
+
+ProjectionMethod = Literal["tsne", "pca", "umap"]
+ProjectionMetric = Literal["cosine", "euclidean"]
+METHODS: tuple[ProjectionMethod, ...] = get_args(ProjectionMethod)
+METRICS: tuple[ProjectionMetric, ...] = get_args(ProjectionMetric)
+
+# t-SNE is slow on a thousand dimensions, and noise hides the neighbors. Its authors
+# reduce to 30 or 50 principal components.
+_N_COMPONENTS = 50
+_MIN_ROWS = 4  # each row has three neighbors then, which is a perplexity of 1
+_UMAP_NEIGHBORS = 15
+
+
+def check_positions(
+    name: str, positions: ArrayLike, n_expected: int | None = None
+) -> NDArray[np.float64]:
+    """Return a copy of positions as float64. NaN is allowed, infinity is not."""
+    checked: NDArray[np.float64] = np.array(
+        check_array(
+            positions, dtype=np.float64, ensure_all_finite="allow-nan", input_name=name
+        )
+    )
+    if checked.shape[1] != 2:
+        raise ValueError(f"{name} must have 2 columns, x and y; got {checked.shape}.")
+    if n_expected is not None and len(checked) != n_expected:
+        raise ValueError(
+            f"{name} holds {len(checked)} positions for {n_expected} rows of X."
+        )
+    return checked
+
+
+def project(
+    X: NDArray[Any],
+    queries: NDArray[Any] | None,
+    *,
+    method: str,
+    metric: str,
+    perplexity: float,
+    seed: int,
+    caller: str,
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return positions of rows, and of queries. A row that holds NaN gets NaN."""
+    readable = find_readable_rows(X)
+    if not readable.any():
+        raise ValueError(
+            f"every row of X holds NaN: none of the {len(X)} images could be read."
+        )
+    query_rows = X[:0] if queries is None else queries
+    if query_rows.shape[1] != X.shape[1]:
+        raise ValueError(
+            f"queries have {query_rows.shape[1]} features, and X has {X.shape[1]}."
+        )
+    readable_queries = find_readable_rows(query_rows)
+    rows = to_euclidean(X[readable], metric)
+    others = to_euclidean(query_rows[readable_queries], metric)
+    # One thread rounds alike on every machine. More are not faster for small maps.
+    with ThreadpoolController().limit(limits=1):
+        positions, query_positions = _project_rows(
+            rows, others, method, perplexity, seed, caller
+        )
+    return (
+        _with_nan_rows(positions, readable),
+        None if queries is None else _with_nan_rows(query_positions, readable_queries),
+    )
+
+
+def _project_rows(
+    rows: NDArray[Any],
+    queries: NDArray[Any],
+    method: str,
+    perplexity: float,
+    seed: int,
+    caller: str,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    both = np.vstack([rows, queries])
+    if _all_equal(both):
+        return np.zeros((len(rows), 2)), np.zeros((len(queries), 2))
+    if _all_equal(rows):
+        return _split(_project_by_pca(both, both, seed), len(rows))
+    if method == "tsne" and len(both) >= _MIN_ROWS:
+        return _split(_project_by_tsne(both, perplexity, seed), len(rows))
+    if method == "umap" and len(rows) >= _MIN_ROWS:
+        return _project_by_umap(rows, queries, seed, caller)
+    return _split(_project_by_pca(rows, both, seed), len(rows))
+
+
+def _project_by_tsne(rows: NDArray[Any], perplexity: float, seed: int) -> NDArray[Any]:
+    n_components = min(_N_COMPONENTS, *rows.shape)
+    reduced = PCA(n_components, random_state=seed).fit_transform(rows)
+    tsne = TSNE(
+        perplexity=min(perplexity, (len(rows) - 1) / 3), init="pca", random_state=seed
+    )
+    positions: NDArray[Any] = tsne.fit_transform(_pad_to_two_columns(reduced))
+    return positions
+
+
+def _project_by_pca(
+    rows: NDArray[Any], projected: NDArray[Any], seed: int
+) -> NDArray[Any]:
+    pca = PCA(min(2, *rows.shape), random_state=seed).fit(rows)
+    return _pad_to_two_columns(pca.transform(projected))
+
+
+def _project_by_umap(
+    rows: NDArray[Any], queries: NDArray[Any], seed: int, caller: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    umap = import_optional("umap", caller=caller)
+    mapper = umap.UMAP(
+        n_neighbors=min(_UMAP_NEIGHBORS, len(rows) - 1), random_state=seed, n_jobs=1
+    )
+    positions = mapper.fit_transform(rows)
+    return positions, mapper.transform(queries) if len(queries) else np.zeros((0, 2))
+
+
+def _all_equal(rows: NDArray[Any]) -> bool:
+    return np.allclose(rows, rows[0], rtol=1e-6, atol=0)
+
+
+def _pad_to_two_columns(rows: NDArray[Any]) -> NDArray[Any]:
+    return np.pad(rows, [(0, 0), (0, max(2 - rows.shape[1], 0))])
+
+
+def _split(positions: NDArray[Any], n_rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    return positions[:n_rows], positions[n_rows:]
+
+
+def _with_nan_rows(
+    positions: NDArray[Any], readable: NDArray[np.bool_]
+) -> NDArray[Any]:
+    """Return one position per row, NaN where the row is not readable."""
+    all_positions = np.full((len(readable), 2), np.nan)
+    all_positions[readable] = positions
+    return all_positions
