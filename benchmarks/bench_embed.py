@@ -72,8 +72,8 @@ def _embedder(name, **kwargs):
 
 
 def _forward_alone(embedder, paths):
-    prepare, read = embedder._preparation(), embedder._reader()
-    ready = [prepare(read(path)) for path in paths]
+    read, transform = embedder._image_loader(), embedder._image_transform()
+    ready = [transform(read(path)) for path in paths]
     size = embedder.batch_size
 
     def embed(paths):
@@ -87,7 +87,7 @@ def _forward_alone(embedder, paths):
 def _decoding_alone(embedder):
     def decode(paths):
         stream = ImageStream(
-            paths, loader=embedder._reader(), transform=embedder._preparation()
+            paths, loader=embedder._image_loader(), transform=embedder._image_transform()
         )
         return [image for batch in stream for image in batch.images]
 
