@@ -1,14 +1,14 @@
-"""Images a second from JPEGs on disk to rows, at 224 pixels, on a CPU or a GPU.
+"""Images per second from JPEG files to embeddings, at 224 pixels, on a CPU or a GPU.
 
-Every way runs once in each of several rounds, in turn, and medians are compared: these
-ratios hold on a busy machine, single timings do not. The weights are untrained, which
-does not change the time.
+All methods run once in each of several rounds, and the medians are compared: these
+ratios are stable on a busy machine, single times are not. The weights are untrained,
+which does not affect the time.
 
-(a) the loop of a notebook: Pillow, one image a forward pass, float32
-(b) Pillow in a thread a core, ToTensor and Normalize, batches of 64, float32
-(c) the forward passes of ImageEmbedder alone, on pixels ready in memory: the limit
+(a) a loop as in a notebook: Pillow, one image per forward pass, float32
+(b) Pillow with one thread per core, ToTensor and Normalize, batches of 64, float32
+(c) the forward passes of ImageEmbedder alone, for pixels in memory: the upper bound
 
-BENCH_EMBED_DEVICE=cuda times a GPU. OpenVINO is shown where it is installed.
+BENCH_EMBED_DEVICE=cuda measures a GPU. OpenVINO is included if it is installed.
 """
 
 import os
@@ -72,14 +72,15 @@ def _embedder(name, **kwargs):
 
 
 def _forward_alone(embedder, paths):
-    prepare, read = embedder._preparation(), embedder._reader()
-    ready = [prepare(read(path)) for path in paths]
+    read, transform = embedder._image_loader(), embedder._image_transform()
+    ready = [transform(read(path)) for path in paths]
     size = embedder.batch_size
 
     def embed(paths):
-        with embedder._passes() as start:
-            waits = [start(ready[i : i + size]) for i in range(0, len(ready), size)]
-            return np.vstack([wait() for wait in waits])
+        with embedder._open_executor() as executor:
+            batches = (ready[i : i + size] for i in range(0, len(ready), size))
+            futures = [future for batch in batches for future in executor.submit(batch)]
+            return np.vstack([future.result() for future in futures])
 
     return embed
 
@@ -87,7 +88,9 @@ def _forward_alone(embedder, paths):
 def _decoding_alone(embedder):
     def decode(paths):
         stream = ImageStream(
-            paths, loader=embedder._reader(), transform=embedder._preparation()
+            paths,
+            loader=embedder._image_loader(),
+            transform=embedder._image_transform(),
         )
         return [image for batch in stream for image in batch.images]
 
@@ -95,7 +98,7 @@ def _decoding_alone(embedder):
 
 
 def _openvino(name, paths, embedder):
-    """Return the forward passes of OpenVINO, float32, on pixels ready in memory."""
+    """Return the forward passes of OpenVINO, in float32, for pixels in memory."""
     import openvino
 
     model, transform = _timm_model_and_transform(name)
@@ -117,13 +120,13 @@ def _openvino(name, paths, embedder):
     return embed
 
 
-def _images_a_second(ways, paths, n_rounds=N_ROUNDS):
-    """Run every way in every round, and return the median of each."""
-    speeds = {name: [] for name in ways}
-    for name, embed in ways.items():
+def _images_per_second(methods, paths, n_rounds=N_ROUNDS):
+    """Return the median speed of each method over the rounds."""
+    speeds = {name: [] for name in methods}
+    for name, embed in methods.items():
         assert len(embed(paths)) == len(paths), name  # also warms up
     for _ in range(n_rounds):
-        for name, embed in ways.items():
+        for name, embed in methods.items():
             start = time.perf_counter()
             embed(paths)
             speeds[name].append(len(paths) / (time.perf_counter() - start))
@@ -140,10 +143,10 @@ def _show(title, speeds, ratios):
 
 @pytest.mark.parametrize("name", N_IMAGES)
 def bench_throughput(photographs, name):
-    """Time files to rows beside both baselines and the limit."""
+    """Measure files to embeddings beside both baselines and the upper bound."""
     paths = photographs[: N_IMAGES[name]]
     exact, auto = _embedder(name), _embedder(name, precision="auto")
-    ways = {
+    methods = {
         "(a) one by one": _notebook_loop(name),
         "(b) threads, batches of 64": _batched_loop(name),
         "(c) forward alone, float32": _forward_alone(exact, paths),
@@ -153,7 +156,7 @@ def bench_throughput(photographs, name):
         "decoding alone": _decoding_alone(exact),
     }
 
-    speeds = _images_a_second(ways, paths)
+    speeds = _images_per_second(methods, paths)
 
     ours = ("ImageEmbedder, auto", "ImageEmbedder, float32")
     baselines = ("(a) one by one", "(b) threads, batches of 64")
@@ -170,51 +173,53 @@ def bench_throughput(photographs, name):
 
 @pytest.mark.parametrize("name", N_IMAGES)
 def bench_forward(photographs, name):
-    """Show the limit (c) beside what compilers make of the same network."""
+    """Measure the upper bound (c) beside compiled versions of the same network."""
     paths = photographs[: N_IMAGES[name]]
     exact, compiled = _embedder(name), _embedder(name, compile=True)
-    ways = {
+    methods = {
         "(c) forward alone, float32": _forward_alone(exact, paths),
         "torch.compile, float32": _forward_alone(compiled, paths),
     }
     if DEVICE == "cpu" and find_spec("openvino"):
-        ways["OpenVINO, float32"] = _openvino(name, paths, exact)
+        methods["OpenVINO, float32"] = _openvino(name, paths, exact)
 
-    speeds = _images_a_second(ways, paths)
+    speeds = _images_per_second(methods, paths)
 
-    _show(name, speeds, [("(c) forward alone, float32", way) for way in [*ways][1:]])
+    _show(
+        name, speeds, [("(c) forward alone, float32", name) for name in [*methods][1:]]
+    )
 
 
 def bench_cache(photographs, tmp_path):
-    """Time a second pass over unchanged files beside embedding them."""
+    """Measure a second run over unchanged files beside embedding them."""
     paths = photographs[:64]
-    time.sleep(2)  # files just made are not yet trusted by their times
+    time.sleep(2)  # the times of a file that was just written are not used
     cache = EmbeddingCache(tmp_path / "rows.sqlite")
-    kept = _embedder("resnet50", precision="auto", cache=cache)
-    ways = {
+    cached = _embedder("resnet50", precision="auto", cache=cache)
+    methods = {
         "ImageEmbedder, auto": _embedder("resnet50", precision="auto").transform,
-        "the same from its cache": kept.transform,
+        "the same from its cache": cached.transform,
     }
 
-    speeds = _images_a_second(ways, paths)
+    speeds = _images_per_second(methods, paths)
 
     _show("resnet50", speeds, [("the same from its cache", "ImageEmbedder, auto")])
 
 
 def bench_color_histogram(photographs):
-    """Time the embedder without a network."""
-    speeds = _images_a_second(
+    """Measure the embedder without a network."""
+    speeds = _images_per_second(
         {"ColorHistogramEmbedder": ColorHistogramEmbedder().transform}, photographs
     )
 
-    _show("colour", speeds, [])
+    _show("color histograms", speeds, [])
 
 
 def bench_precision(monkeypatch):
-    """Count which neighbours change in bfloat16, with real photographs and weights."""
+    """Compare the neighbors in bfloat16 with those in float32, for photographs."""
     data = os.environ.get("IMGSIM_TEST_DATA")
     if not data:
-        pytest.skip("IMGSIM_TEST_DATA is unset: no real photographs and weights")
+        pytest.skip("IMGSIM_TEST_DATA is unset: no photographs and weights")
     from imgsim import SimilarityIndex, load_image_folder
     from imgsim.embedding import clear_models
     from imgsim.embedding.pretrained import _timm_backbone
@@ -231,24 +236,24 @@ def bench_precision(monkeypatch):
         device=DEVICE,
     )
 
-    def plainly_rounded(module, dtype):
+    def round_to_nearest(module, dtype):
         for part in module.modules():
             if isinstance(part, torch.nn.Conv2d | torch.nn.Linear):
                 part.weight.data = part.weight.data.to(dtype)
 
-    def neighbours(X):
+    def neighbors(X):
         return SimilarityIndex().fit(X).kneighbors(n_neighbors=len(X) - 1)[1]
 
-    found = {"float32": neighbours(embedder().fit_transform(folder.paths))}
-    found["float32, decoder='pillow'"] = neighbours(
+    found = {"float32": neighbors(embedder().fit_transform(folder.paths))}
+    found["float32, decoder='pillow'"] = neighbors(
         embedder(decoder="pillow").fit_transform(folder.paths)
     )
-    found["bfloat16"] = neighbours(
+    found["bfloat16"] = neighbors(
         embedder(precision="bfloat16").fit_transform(folder.paths)
     )
     clear_models()
-    monkeypatch.setattr(_timm_backbone, "round_weights", plainly_rounded)
-    found["bfloat16, weights rounded one by one"] = neighbours(
+    monkeypatch.setattr(_timm_backbone, "round_weights", round_to_nearest)
+    found["bfloat16, weights rounded to nearest"] = neighbors(
         embedder(precision="bfloat16").fit_transform(folder.paths)
     )
     clear_models()

@@ -383,7 +383,7 @@ class ImageEmbedder(BaseImageEmbedder):
         if network.stages is not None and len(network.stages) != 1:
             raise ValueError(
                 f"layer={self.layer!r} names {len(network.stages)} stages, whose maps "
-                f"may differ in size; set layer to one stage."
+                f"may differ in size; name one stage."
             )
         return MapNetwork.from_network(network)
 

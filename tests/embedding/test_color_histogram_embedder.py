@@ -1,4 +1,4 @@
-"""Tests of colour histograms."""
+"""Tests of color histograms."""
 
 import colorsys
 
@@ -9,7 +9,7 @@ from imgsim import ColorHistogramEmbedder
 
 
 def _brute_force(rgb, bins, grid):
-    """Count pixel by pixel with Python's own colour conversion."""
+    """Count pixel by pixel, with the color conversion of the standard library."""
     counts = np.zeros((*grid, *bins))
     for (i, j), pixel in zip(
         np.ndindex(rgb.shape[:2]), rgb.reshape(-1, 3) / 255, strict=True
@@ -24,7 +24,7 @@ def _brute_force(rgb, bins, grid):
 @pytest.mark.parametrize("bins", [(8, 8, 4), (3, 1, 2), (1, 1, 1)])
 @pytest.mark.parametrize("grid", [(1, 1), (2, 2), (3, 5)])
 def test_agrees_with_counting_pixel_by_pixel(bins, grid):
-    """At the picture's own size nothing is resized."""
+    """The image has the size to which images are resized."""
     rgb = np.random.default_rng(0).integers(256, size=(16, 16, 3), dtype=np.uint8)
     embedder = ColorHistogramEmbedder(bins, grid=grid, image_size=16)
 
@@ -36,30 +36,30 @@ def test_agrees_with_counting_pixel_by_pixel(bins, grid):
     assert row.sum() == pytest.approx(1)
 
 
-def test_says_where_a_colour_is():
-    """A mirrored picture differs on a grid, and does not as a whole."""
+def test_the_grid_locates_colors():
+    """A mirrored image has another histogram only if there are several cells."""
     half = np.zeros((8, 8, 3), dtype=np.uint8)
     half[:, :4] = (255, 0, 0)
     pair = [half, half[:, ::-1]]
 
     on_grid = ColorHistogramEmbedder(grid=(1, 2)).fit_transform(pair)
-    as_whole = ColorHistogramEmbedder(grid=(1, 1)).fit_transform(pair)
+    without_grid = ColorHistogramEmbedder(grid=(1, 1)).fit_transform(pair)
 
     assert (on_grid[0] != on_grid[1]).any()
-    np.testing.assert_array_equal(as_whole[0], as_whole[1])
+    np.testing.assert_array_equal(without_grid[0], without_grid[1])
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"bins": (8, 8)}, r"bins=\(8, 8\) must be 3 integers, each 1 to 256"),
+        ({"bins": (8, 8)}, r"bins=\(8, 8\) must be 3 integers from 1 to 256"),
         ({"bins": (8, 0, 4)}, r"bins=\(8, 0, 4\)"),
         ({"bins": (8, 257, 4)}, r"bins=\(8, 257, 4\)"),
         ({"grid": (2, 2.5)}, r"grid=\(2, 2\.5\) must be 2 integers"),
-        ({"grid": (9, 9), "image_size": 8}, r"grid=\(9, 9\).*each 1 to 8"),
+        ({"grid": (9, 9), "image_size": 8}, r"grid=\(9, 9\).*from 1 to 8"),
     ],
 )
-def test_bad_counts_are_refused(parameters, message, picture):
-    """The message has the value and the bounds."""
+def test_invalid_counts_are_rejected(parameters, message, picture):
+    """The message contains the value and the bounds."""
     with pytest.raises(ValueError, match=message):
         ColorHistogramEmbedder(**parameters).fit([picture])

@@ -1,9 +1,8 @@
-"""Tests of embedding by a network."""
+"""Tests of embedding with a network."""
 
 import gc
 import io
 import json
-import os
 import pickle
 import shutil
 import weakref
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from conftest import assert_embeddings_close, make_untrained, untrained_timm_model
 from joblib import Parallel, cpu_count, delayed
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
@@ -34,30 +34,29 @@ from imgsim.metrics import average_precision_at_k, precision_at_k
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
-# Model, side of its own input, width of the pooled map, width before its classifier.
+# The fully connected layers of a VGG have 100 million weights; a 64th suffices here.
+SMALL_VGG = {"mlp_ratio": 1 / 64}
+# Model, keyword arguments, side of its input, and length of an embedding when pooled
+# and before the classifier.
 MODELS = [
-    ("vgg16", 224, 512, 4096),
-    ("vgg19", 224, 512, 4096),
-    ("resnet50", 224, 2048, 2048),
-    ("inception_v3", 299, 2048, 2048),
-    ("inception_resnet_v2", 299, 1536, 1536),
-    ("mobilenetv2_100", 224, 1280, 1280),
-    ("mobilenetv3_large_100", 224, 960, 1280),
-    ("vit_tiny_patch16_224", 224, 192, 192),
-    ("swin_tiny_patch4_window7_224", 224, 768, 768),
-    ("convnext_tiny", 224, 768, 768),
+    ("vgg16", SMALL_VGG, 224, 512, 4096),
+    ("vgg19", SMALL_VGG, 224, 512, 4096),
+    ("resnet50", {}, 224, 2048, 2048),
+    ("inception_v3", {}, 299, 2048, 2048),
+    ("inception_resnet_v2", {}, 299, 1536, 1536),
+    ("mobilenetv2_100", {}, 224, 1280, 1280),
+    ("mobilenetv3_large_100", {}, 224, 960, 1280),
+    ("vit_tiny_patch16_224", {}, 224, 192, 192),
+    ("swin_tiny_patch4_window7_224", {}, 224, 768, 768),
+    ("convnext_tiny", {}, 224, 768, 768),
 ]
 
 
-def _untrained(name="resnet18", **kwargs):
-    return ImageEmbedder(name, pretrained=False, device="cpu", **kwargs)
-
-
-@pytest.mark.parametrize(("name", "side", "pooled", "hidden"), MODELS)
-def test_models_work_by_name(name, side, pooled, hidden, picture):
-    """Each with its own input size and true width, and never 1,000 logits."""
-    embedder = _untrained(name).fit()
-    own_head = _untrained(name, pooling=None).fit()
+@pytest.mark.parametrize(("name", "kwargs", "side", "pooled", "hidden"), MODELS)
+def test_models_are_available_by_name(name, kwargs, side, pooled, hidden, picture):
+    """Each has its own input size and length, and never returns 1000 logits."""
+    embedder = make_untrained(name, model_kwargs=kwargs).fit()
+    own_head = make_untrained(name, model_kwargs=kwargs, pooling=None).fit()
 
     X = embedder.transform([picture])
 
@@ -69,53 +68,48 @@ def test_models_work_by_name(name, side, pooled, hidden, picture):
     assert X.any()
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", "vit_tiny_patch16_224", "convnext_atto", "vgg11"]
-)
-def test_own_head_is_what_plain_timm_returns(name, pictures):
-    """`pooling=None` is `create_model(num_classes=0)`, by timm's own transform."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = timm.create_model(name, num_classes=0).eval()
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-    pixels = torch.stack([transform(Image.fromarray(rgb)) for rgb in pictures[:3]])
-    with torch.inference_mode():
-        expected = model(pixels).numpy()
+def _timm_pixels(name, images):
+    config = timm.data.resolve_model_data_config(untrained_timm_model(name))
+    transform = timm.data.create_transform(**config)
+    return torch.stack([transform(Image.fromarray(rgb)) for rgb in images])
 
-    embedder = _untrained(name, pooling=None, decoder="pillow")
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("test_resnet", {}),
+        ("test_vit", {}),
+        ("test_convnext", {}),
+        ("test_mambaout", {}),
+        ("vgg11", SMALL_VGG),
+    ],
+)
+def test_pooling_none_is_the_output_of_timm(name, kwargs, pictures):
+    """Without a classifier, and with timm's own transform."""
+    model = untrained_timm_model(name, **kwargs)
+    expected = model(_timm_pixels(name, pictures[:3])).numpy()
+
+    embedder = make_untrained(name, model_kwargs=kwargs, pooling=None, decoder="pillow")
     X = embedder.fit_transform(pictures[:3])
 
     assert_allclose(X, expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "inception_v3"])
-def test_average_pooling_is_the_own_head_of_most_networks(name, picture):
-    """Where nothing but a norm stands between the map and the classifier."""
-    own_head = _untrained(name, pooling=None).fit_transform([picture])
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "test_efficientnet"])
+def test_average_pooling_equals_the_own_head_of_most_networks(name, picture):
+    """These have only a norm between the feature map and the classifier."""
+    own_head = make_untrained(name, pooling=None).fit_transform([picture])
 
-    averaged = _untrained(name, pooling="avg").fit_transform([picture])
+    averaged = make_untrained(name, pooling="avg").fit_transform([picture])
 
-    assert_allclose(averaged, own_head, atol=1e-5 * np.abs(own_head).max())
-
-
-@pytest.mark.parametrize("pooling", ["avg", "max"])
-def test_tokens_are_pooled_without_the_class_token(pooling, picture):
-    """The patches are the places of a transformer."""
-    embedder = _untrained("vit_tiny_patch16_224", pooling=pooling).fit()
-    transform = timm.data.create_transform(**embedder.preprocessing_)
-    pixels = transform(Image.fromarray(picture))[None]
-    with torch.inference_mode():
-        patches = embedder._backbone().module.forward_features(pixels)[0, 1:]
-    expected = patches.mean(0) if pooling == "avg" else patches.amax(0)
-
-    assert_allclose(embedder.transform([picture])[0], expected.numpy(), atol=1e-5)
+    assert_embeddings_close(averaged, own_head)
 
 
 @pytest.mark.parametrize("image_size", [96, (64, 96)])
-@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
-def test_image_size_is_taken_by_every_network(name, image_size, picture):
-    """Also by one that is built for a single size."""
-    embedder = _untrained(name, image_size=image_size).fit()
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_every_network_accepts_an_image_size(name, image_size, picture):
+    """A transformer is created for one image size, which has to be passed to timm."""
+    embedder = make_untrained(name, image_size=image_size).fit()
 
     sides = image_size if isinstance(image_size, tuple) else (image_size, image_size)
     assert embedder.preprocessing_["input_size"] == (3, *sides)
@@ -123,8 +117,8 @@ def test_image_size_is_taken_by_every_network(name, image_size, picture):
 
 
 def test_parameters_override_the_preprocessing_of_the_model():
-    """And the attribute shows what is in effect."""
-    embedder = _untrained(
+    """The attribute shows the preprocessing in effect."""
+    embedder = make_untrained(
         image_size=64,
         mean=0.5,
         std=(0.1, 0.2, 0.3),
@@ -144,7 +138,7 @@ def test_parameters_override_the_preprocessing_of_the_model():
 
 
 def test_mean_and_std_scale_the_pixels(picture):
-    """By hand: (pixels / 255 - mean) / std, channel by channel."""
+    """The expected values are (pixels / 255 - mean) / std for each channel."""
     small = picture[:8, :8]
     embedder = ImageEmbedder(
         torch.nn.Identity(),
@@ -167,47 +161,50 @@ def test_mean_and_std_scale_the_pixels(picture):
     ("parameters", "message"),
     [
         ({"model": "resnet5"}, "did you mean 'resnet50'|did you mean"),
-        ({"mean": (0.5, 0.5)}, r"mean=\(0\.5, 0\.5\) must be one number, or three"),
-        ({"image_size": (64,)}, r"image_size=\(64,\) must be one integer, or two"),
-        ({"image_size": (64, 0)}, r"image_size=\(64, 0\)"),
-        ({"std": (0.5, 0, 0.5)}, r"std=\(0\.5, 0, 0\.5\).* larger than 0"),
-        ({"mean": float("nan")}, "mean=nan must be"),
-        ({"mean": ("a", "b", "c")}, "mean=.*must be one number, or three"),
-        ({"model_kwargs": {"num_classes": 10}}, "must not hold 'num_classes'"),
+        ({"mean": (0.5, 0.5)}, r"mean=\(0\.5, 0\.5\) must be one number or three"),
+        ({"image_size": (64,)}, r"image_size=\(64,\) must be one integer or two"),
+        ({"image_size": (64, 0)}, r"image_size=\(64, 0\).* at least 1"),
+        ({"std": (0.5, 0, 0.5)}, r"std=\(0\.5, 0, 0\.5\).* greater than 0"),
+        ({"mean": float("nan")}, "mean=nan must be .* finite"),
+        ({"mean": ("a", "b", "c")}, "mean=.*must be one number or three"),
+        ({"model_kwargs": {"num_classes": 10}}, "must not contain 'num_classes'"),
         ({"model_kwargs": {"img_size": 96}}, "set image_size"),
-        ({"model_kwargs": {"padd": 1}}, "model_kwargs=.*does not suit"),
-        ({"model_kwargs": {"global_pool": ""}, "pooling": None}, "no rows"),
+        ({"model_kwargs": {"padd": 1}}, "model_kwargs=.*does not fit"),
         (
-            {"model": "inception_v3", "image_size": 32},
-            "input_size=\\(3, 32, 32\\)",
+            {"model_kwargs": {"global_pool": ""}, "pooling": None},
+            r"its output of shape \(1, 96, 5, 5\) is not an embedding",
         ),
-        ({"model": "coat_tiny"}, "set pooling=None"),
-        ({"device": "abacus"}, "device='abacus' must be 'auto' or a device of torch"),
+        (
+            {"model": torch.nn.Conv2d(3, 4, 64), "image_size": 32},
+            r"cannot embed images of input_size=\(3, 32, 32\)",
+        ),
+        ({"model": "coat_tiny"}, "not return a single feature map; set pooling=None"),
+        ({"device": "abacus"}, "device='abacus' must be 'auto' or a"),
     ],
 )
-def test_bad_parameters_are_refused(parameters, message, picture):
-    """The message has the value and the way out."""
-    embedder = _untrained().set_params(**parameters)
+def test_invalid_parameters_are_rejected(parameters, message, picture):
+    """The message contains the value and a remedy."""
+    embedder = make_untrained().set_params(**parameters)
 
     with pytest.raises(ValueError, match=message):
         embedder.fit([picture])
 
 
-def test_weights_that_give_no_numbers_are_refused(tmp_path):
-    """Rows of NaN would pass for unreadable images."""
-    weights = timm.create_model("resnet18").state_dict()
-    weights["conv1.weight"][:] = np.nan
+def test_weights_with_nan_are_rejected(tmp_path):
+    """Otherwise, every image would count as unreadable."""
+    weights = timm.create_model("test_resnet").state_dict()
+    weights["conv1.0.weight"][:] = np.nan
     torch.save(weights, tmp_path / "a.pth")
 
-    with pytest.raises(ValueError, match="its rows are not finite"):
-        _untrained(checkpoint_path=tmp_path / "a.pth").fit()
+    with pytest.raises(ValueError, match="its embeddings are not finite"):
+        make_untrained(checkpoint_path=tmp_path / "a.pth").fit()
 
 
-def test_torch_keeps_its_settings(pictures):
-    """They belong to the program; also where several threads embed."""
+def test_settings_of_torch_are_not_changed(pictures):
+    """They belong to the program that uses the embedder."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
 
-    _untrained(image_size=64).fit_transform(pictures)
+    make_untrained(image_size=64).fit_transform(pictures)
 
     assert (
         torch.backends.cudnn.allow_tf32,
@@ -215,20 +212,20 @@ def test_torch_keeps_its_settings(pictures):
     ) == before
 
 
-def test_device_auto_takes_cuda_where_there_is_one(monkeypatch):
-    """And the CPU elsewhere; an explicit device is kept."""
+def test_device_auto_is_cuda_if_available(monkeypatch):
+    """Otherwise it is the CPU. An explicit device is used as it is."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_device("auto") == "cuda"
     assert resolve_device("cuda:1") == "cuda:1"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == "cpu"
-    with pytest.raises(ValueError, match="no CUDA device here"):
+    with pytest.raises(ValueError, match="no CUDA device"):
         resolve_device("cuda:1")
 
 
-def test_a_pickle_holds_no_weights(pictures):
-    """It travels between processes and machines; equal weights load on the other."""
-    embedder = _untrained(image_size=64).fit(pictures)
+def test_a_pickle_contains_no_weights(pictures):
+    """The machine that loads it loads the weights of the same network."""
+    embedder = make_untrained(image_size=64).fit(pictures)
 
     content = pickle.dumps(embedder)
 
@@ -239,39 +236,41 @@ def test_a_pickle_holds_no_weights(pictures):
 
 
 def test_a_pickle_made_on_a_gpu_loads_on_a_cpu(pictures):
-    """The device is chosen when it is used."""
-    embedder = _untrained(image_size=64).fit(pictures).set_params(device="cuda:0")
+    """The device is chosen when the embedder is used."""
+    embedder = make_untrained(image_size=64).fit(pictures).set_params(device="cuda:0")
     if torch.cuda.is_available():
-        pytest.skip("this machine has the device that the test wants missing")
+        pytest.skip("the test requires a machine without a CUDA device")
 
     loaded = pickle.loads(pickle.dumps(embedder))
 
     with pytest.raises(ValueError, match="set device='auto' or 'cpu'"):
         loaded.transform(pictures)
-    assert loaded.set_params(device="auto").transform(pictures).shape == (12, 512)
+    assert loaded.set_params(device="auto").transform(pictures).shape == (12, 96)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 def test_a_gpu_agrees_with_the_cpu(pictures):
-    """The same network on another device."""
-    on_cpu = _untrained(image_size=64).fit_transform(pictures)
-    on_gpu = _untrained(image_size=64).set_params(device="cuda").fit_transform(pictures)
+    """The embeddings are equal within the documented tolerance."""
+    on_cpu = make_untrained(image_size=64)
+    on_gpu = clone(on_cpu).set_params(device="cuda")
 
-    assert_allclose(on_gpu, on_cpu, atol=1e-5 * np.abs(on_cpu).max())
+    assert_embeddings_close(
+        on_gpu.fit_transform(pictures), on_cpu.fit_transform(pictures)
+    )
 
 
 def test_clones_share_the_network(pictures):
-    """A search over other parameters loads no weights again."""
-    embedder = _untrained(image_size=64).fit(pictures)
+    """A search over other parameters does not load the weights again."""
+    embedder = make_untrained(image_size=64).fit(pictures)
 
     assert clone(embedder).fit(pictures)._backbone().module is (
         embedder._backbone().module
     )
 
 
-def test_clearing_frees_the_networks(pictures):
-    """They would stay in memory until the process ends."""
-    embedder = _untrained(image_size=64).fit(pictures)
+def test_clear_models_frees_the_networks(pictures):
+    """Otherwise they would stay in memory until the process ends."""
+    embedder = make_untrained(image_size=64).fit(pictures)
     before = embedder.transform(pictures)
     module = weakref.ref(embedder._backbone().module)
 
@@ -282,37 +281,39 @@ def test_clearing_frees_the_networks(pictures):
     assert_array_equal(embedder.transform(pictures), before)
 
 
-def test_a_compiled_network_gives_the_same_rows(pictures):
-    """The last short batch among them."""
-    if shutil.which(os.environ.get("CXX", "g++")) is None:
-        pytest.skip("torch.compile wants a C++ compiler, and there is none")
-    expected = _untrained(image_size=32).fit_transform(pictures)
+def test_a_compiled_network_gives_the_same_embeddings(pictures):
+    """Also for the last batch, which is smaller."""
+    if shutil.which("g++") is None:
+        pytest.skip("torch.compile requires a C++ compiler")
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    plain = ImageEmbedder(module, image_size=16, device="cpu")
 
-    compiled = _untrained(image_size=32, compile=True, batch_size=8)
+    compiled = clone(plain).set_params(compile=True, batch_size=8)
 
-    assert_allclose(compiled.fit_transform(pictures), expected, atol=1e-4)
+    assert_embeddings_close(
+        compiled.fit_transform(pictures), plain.fit_transform(pictures)
+    )
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16", "auto"])
-def test_every_precision_gives_rows_of_float32(precision, pictures):
-    """Near those of float32, and finite."""
-    exact = _untrained(image_size=64).fit_transform(pictures)
+def test_every_precision_gives_float32_embeddings(precision, pictures):
+    """They are finite and similar to the embeddings of float32."""
+    exact = make_untrained(image_size=64).fit_transform(pictures)
 
-    X = _untrained(image_size=64, precision=precision).fit_transform(pictures)
+    X = make_untrained(image_size=64, precision=precision).fit_transform(pictures)
 
     assert X.dtype == np.float32
-    cosine = (X * exact).sum(1) / np.linalg.norm(X, axis=1)
-    assert (cosine / np.linalg.norm(exact, axis=1)).min() > 0.999
+    assert _min_cosine(X, exact) > 0.999
 
 
-def test_a_folder_in_the_way_of_timm_is_a_model(tmp_path, pictures):
-    """The name of a model that was saved beside its configuration."""
+def test_a_local_folder_is_a_model(tmp_path, pictures):
+    """It contains the weights of a model and its configuration, as timm saves them."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        model = timm.create_model("resnet18")
+        model = timm.create_model("test_resnet")
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     config = {
-        "architecture": "resnet18",
+        "architecture": "test_resnet",
         "num_classes": 1000,
         "pretrained_cfg": {
             "classifier": "fc",
@@ -334,72 +335,166 @@ def test_a_folder_in_the_way_of_timm_is_a_model(tmp_path, pictures):
     assert_allclose(X, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_a_folder_that_was_changed_is_loaded_anew(tmp_path, pictures):
-    """And takes another image size, a transformer's too."""
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        model = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+def test_a_local_folder_that_has_changed_is_loaded_again(tmp_path, pictures):
+    """Also for a transformer with another image size, and with a cache."""
+    model = timm.create_model("test_vit", num_classes=0)
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
-    rows = []
+    embeddings = []
     for activation in ("gelu", "relu"):
         config = {
-            "architecture": "vit_tiny_patch16_224",
+            "architecture": "test_vit",
             "num_classes": 0,
             "pretrained_cfg": {"num_classes": 0},
             "model_args": {"act_layer": activation},
         }
-        (tmp_path / "config.json").write_text(json.dumps(config) + " " * len(rows))
+        text = json.dumps(config) + " " * len(embeddings)  # of another size
+        (tmp_path / "config.json").write_text(text)
         embedder = ImageEmbedder(
             f"local-dir:{tmp_path}",
             image_size=64,
             device="cpu",
             cache=tmp_path / "rows.sqlite",
         )
-        rows.append(embedder.fit_transform(pictures[:2]))
+        embeddings.append(embedder.fit_transform(pictures[:2]))
 
-    assert np.abs(rows[0] - rows[1]).max() > 0.01
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01
 
 
-def test_threads_that_load_at_once_get_the_networks_asked_for(pictures):
-    """Untrained weights are drawn from one stream of random numbers."""
+def test_threads_that_load_networks_at_once_get_their_own(pictures):
+    """Untrained weights are drawn from a random generator that threads share."""
     embedders = [
-        ImageEmbedder(name, pretrained=False, image_size=32, device="cpu")
-        for name in ("resnet18", "resnet10t")
+        make_untrained(name, image_size=32)
+        for name in ("test_resnet", "test_efficientnet")
     ]
     expected = [embedder.transform(pictures) for embedder in embedders]
     clear_models()
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda e: clone(e).transform(pictures), embedders))
+        results = list(pool.map(lambda e: clone(e).transform(pictures), embedders))
 
-    assert_array_equal(found[0], expected[0])
-    assert_array_equal(found[1], expected[1])
+    assert_array_equal(results[0], expected[0])
+    assert_array_equal(results[1], expected[1])
 
 
-def test_a_row_that_is_not_finite_is_a_failure_of_that_image(pictures):
-    """One overflow must not end a run of a million."""
+class _OverflowsIfBright(torch.nn.Module):
+    def forward(self, x):
+        return x / (x.amax((1, 2, 3), keepdim=True) < 200).float()
 
-    class Overflowing(torch.nn.Module):
-        def forward(self, x):
-            return x / (x.amax((1, 2, 3), keepdim=True) < 200).float()
 
-    module = Overflowing()
+@pytest.mark.parametrize("method", ["transform", "feature_maps"])
+def test_an_output_that_is_not_finite_is_a_failure_of_that_image(method):
+    """An overflow for one image must not end a run with a million images."""
     white = np.full((8, 8, 3), 255, dtype=np.uint8)
-    grey = white // 2
-    parameters = {"image_size": 8, "mean": 0.0, "std": 1 / 255, "device": "cpu"}
+    gray = white // 2
+    embedder = ImageEmbedder(
+        _OverflowsIfBright(), image_size=8, mean=0.0, std=1 / 255, device="cpu"
+    )
 
     with pytest.raises(ImageReadError, match=r"cannot read <uint8 array.*not finite"):
-        ImageEmbedder(module, **parameters).fit_transform([grey, white])
-    tolerant = ImageEmbedder(module, on_error="nan", **parameters)
+        getattr(embedder, method)([gray, white])
+    embedder.set_params(on_error="nan")
     with pytest.warns(ImageReadWarning, match="1 of 2"):
-        X = tolerant.fit_transform([grey, white])
+        outputs = getattr(embedder, method)([gray, white])
 
-    assert np.isfinite(X).all(axis=1).tolist() == [True, False]
-    assert [f.row for f in tolerant.failures_] == [1]
+    assert np.isfinite(outputs[0]).all()
+    assert np.isnan(outputs[1]).all()
+    assert [failure.row for failure in embedder.failures_] == [1]
 
 
-def test_a_worker_of_a_search_takes_its_share_of_the_cores():
-    """As many threads as joblib grants it, for decoding and for the network."""
+@pytest.mark.parametrize(
+    ("name", "pooling"),
+    [
+        ("test_resnet", "avg"),
+        ("test_resnet", "max"),
+        ("test_efficientnet", "avg"),
+        ("test_vit", "token_avg"),
+    ],
+)
+def test_pooled_feature_maps_are_the_embeddings(name, pooling, pictures):
+    """For networks without a norm after pooling."""
+    embedder = make_untrained(name, pooling=pooling)
+    embeddings = embedder.fit_transform(pictures[:2])
+
+    maps = embedder.feature_maps(pictures[:2])
+
+    pooled = maps.max(axis=(1, 2)) if pooling == "max" else maps.mean(axis=(1, 2))
+    assert_embeddings_close(pooled, embeddings)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"pooling": "gem"}, {"pooling": None}, {"flip": True}, {"normalize": "l2"}],
+    ids=str,
+)
+def test_parameters_of_pooling_do_not_change_feature_maps(parameters, pictures):
+    """A feature map is the output before it is pooled."""
+    maps = make_untrained(image_size=64, **parameters).feature_maps(pictures[:2])
+
+    expected = make_untrained(image_size=64).feature_maps(pictures[:2])
+    assert_array_equal(maps, expected)
+
+
+def test_a_feature_map_does_not_depend_on_the_batch(pictures):
+    """The tolerance is the same as for embeddings."""
+    together = make_untrained(image_size=64).feature_maps(pictures)
+
+    for batch_size in (1, 5):
+        embedder = make_untrained(image_size=64, batch_size=batch_size)
+        assert_embeddings_close(embedder.feature_maps(pictures), together)
+
+
+def test_the_feature_map_of_an_unreadable_image_is_nan(pictures):
+    """There is one warning for all, and `failures_` contains the reasons."""
+    embedder = make_untrained(image_size=64, on_error="nan", batch_size=2)
+    sources = [pictures[0], "missing.jpg", pictures[1], "gone.jpg"]
+
+    with pytest.warns(ImageReadWarning, match="2 of 4.*their maps are NaN") as caught:
+        maps = embedder.feature_maps(sources)
+
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert [failure.row for failure in embedder.failures_] == [1, 3]
+    assert np.isnan(maps[[1, 3]]).all()
+    assert_embeddings_close(maps[[0, 2]], embedder.feature_maps(pictures[:2]))
+    with pytest.warns(ImageReadWarning):
+        assert np.isnan(embedder.feature_maps(["missing.jpg"])).all()
+    with pytest.raises(ImageReadError, match=r"missing\.jpg"):
+        embedder.set_params(on_error="raise").feature_maps(sources)
+
+
+def test_feature_maps_are_not_cached(tmp_path, picture):
+    """The cache contains only the embeddings of `transform`."""
+    embedder = make_untrained(image_size=64, cache=tmp_path / "rows.sqlite")
+    embeddings = embedder.fit_transform([picture])
+
+    maps = embedder.feature_maps([picture])
+
+    assert_embeddings_close(maps.mean(axis=(1, 2)), embeddings)
+    assert_array_equal(embedder.transform([picture]), embeddings)
+
+
+def test_copies_compute_the_same_feature_maps(picture):
+    """They require nothing that only a fitted embedder has."""
+    embedder = make_untrained(image_size=64)
+    maps = embedder.feature_maps([picture])
+
+    for copy in (clone(embedder), pickle.loads(pickle.dumps(embedder))):
+        assert_array_equal(copy.feature_maps([picture]), maps)
+
+
+def test_feature_maps_of_low_precision_are_similar(picture):
+    """Their dtype is float32 in every precision."""
+    exact = make_untrained(image_size=64).feature_maps([picture])
+
+    embedder = make_untrained(image_size=64, precision="bfloat16")
+    maps = embedder.feature_maps([picture])
+
+    assert maps.dtype == np.float32
+    assert_allclose(maps, exact, atol=0.1 * exact.max())
+
+
+def test_a_worker_of_joblib_uses_its_share_of_the_cores():
+    """Both for decoding and for the network."""
 
     def n_threads():
         from imgsim.images import ImageStream
@@ -412,10 +507,10 @@ def test_a_worker_of_a_search_takes_its_share_of_the_cores():
     assert shares == [(share, share)] * 2
 
 
-def test_grid_search_chooses_the_metric_of_an_index():
-    """With labels, by precision; two processes."""
-    images, y = _coloured_shapes()
-    pipeline = make_pipeline(_untrained(image_size=32), SimilarityIndex(n_neighbors=3))
+def test_grid_search_selects_the_metric_of_an_index():
+    """With labels, by precision, in two processes."""
+    images, y = _colored_images()
+    pipeline = make_pipeline(make_untrained(image_size=32), SimilarityIndex(3))
     grid = {"similarityindex__metric": ["cosine", "euclidean", "manhattan"]}
 
     search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(images, y)
@@ -426,9 +521,9 @@ def test_grid_search_chooses_the_metric_of_an_index():
     assert search.best_estimator_.score(images, y) > 0.9
 
 
-def test_grid_search_chooses_the_number_of_groups():
-    """Without labels, by silhouette."""
-    images, _ = _coloured_shapes()
+def test_grid_search_selects_the_number_of_clusters():
+    """Without labels, by the silhouette."""
+    images, _ = _colored_images()
     pipeline = make_pipeline(ColorHistogramEmbedder(), ImageClusterer(random_state=0))
     grid = {"imageclusterer__n_clusters": [2, 3, 4, 5]}
 
@@ -437,8 +532,8 @@ def test_grid_search_chooses_the_number_of_groups():
     assert search.best_params_ == {"imageclusterer__n_clusters": 3}
 
 
-def _coloured_shapes():
-    """Return 24 pictures, each mostly of one of three colours, shuffled."""
+def _colored_images():
+    """Return 24 images, each mostly in one of three colors, in random order."""
     rng = np.random.default_rng(0)
     y = rng.permutation(np.repeat([0, 1, 2], 8))
     colors = np.array([(220, 40, 40), (40, 220, 40), (40, 40, 220)])
@@ -447,18 +542,18 @@ def _coloured_shapes():
 
 
 @pytest.mark.parametrize(
-    ("decoder", "lowest"), [("pillow", 0.999999), ("auto", 0.9999)]
+    ("decoder", "min_cosine"), [("pillow", 0.999999), ("auto", 0.9999)]
 )
-def test_real_weights_agree_with_plain_timm(test_data, make_mobilenet, decoder, lowest):
-    """The independent answer: timm and Pillow, one image at a time."""
+def test_pretrained_weights_agree_with_timm(
+    test_data, make_mobilenet, decoder, min_cosine
+):
+    """The expected embeddings were computed with timm and Pillow, one by one."""
     reference = np.load(test_data / "reference/animals_mobilenetv2_fp32.npz")
-    paths = [test_data / "data/animals" / name for name in reference["files"]]
+    paths = [test_data / "data/animals" / name for name in reference["files"][::3]]
 
-    X = make_mobilenet(normalize="l2", decoder=decoder).fit_transform(paths)
+    X = make_mobilenet(decoder=decoder).fit_transform(paths)
 
-    expected = reference["embeddings"]
-    expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
-    assert (X * expected).sum(axis=1).min() >= lowest
+    assert _min_cosine(X, reference["embeddings"][::3]) >= min_cosine
 
 
 def _top_ten(X):
@@ -470,17 +565,17 @@ def _overlap(X, Y):
     return np.mean([len(set(a) & set(b)) / 10 for a, b in pairs])
 
 
-def _lowest_cosine(X, Y):
-    X, Y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (X, Y))
-    return (X * Y).sum(axis=1).min()
+def _min_cosine(X, Y):
+    norms = np.linalg.norm(X, axis=1) * np.linalg.norm(Y, axis=1)
+    return ((X * Y).sum(axis=1) / norms).min()
 
 
-def test_real_photographs_are_the_same_by_either_decoder(animals, make_mobilenet):
-    """The bounds that the documentation states."""
-    X = make_mobilenet(decoder="pillow").fit_transform(animals.paths)
+def test_both_decoders_give_similar_embeddings(animals, make_mobilenet):
+    """The documentation states these bounds."""
+    X = make_mobilenet(decoder="pillow").fit_transform(animals.paths[::4])
 
-    assert _lowest_cosine(X, animals.X) >= 0.9999
-    assert _overlap(X, animals.X) >= 0.99
+    assert _min_cosine(X, animals.X[::4]) >= 0.9999
+    assert _overlap(X, animals.X[::4]) >= 0.99
 
 
 def _as_jpeg(image, **options):
@@ -491,42 +586,41 @@ def _as_jpeg(image, **options):
 
 JPEGS = {
     "12 megapixels": (lambda image: image.resize((4000, 3000)), {}, 0.998),
-    "odd megapixels": (lambda image: image.resize((4003, 3001)), {}, 0.9999),
-    "grey": (lambda image: image.convert("L"), {}, 0.9999),
+    "12 megapixels, odd sides": (lambda image: image.resize((4003, 3001)), {}, 0.9999),
+    "gray": (lambda image: image.convert("L"), {}, 0.9999),
     "CMYK": (lambda image: image.convert("CMYK"), {}, 0.9999),
     "progressive": (lambda image: image, {"progressive": True}, 0.9999),
-    "turned": (lambda image: image, {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0"
+    "rotated": (lambda image: image, {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0"
                b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"}, 0.9999),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "options", "lowest"), JPEGS.values(), ids=JPEGS)
-def test_every_kind_of_jpeg_is_the_same_by_either_decoder(
-    animals, make_mobilenet, change, options, lowest
+@pytest.mark.parametrize(("change", "options", "min_cosine"), JPEGS.values(), ids=JPEGS)
+def test_both_decoders_give_similar_embeddings_for_every_kind_of_jpeg(
+    animals, make_mobilenet, change, options, min_cosine
 ):
-    """Reduced while it is decoded, or not."""
+    """Large files are downscaled while they are decoded."""
     files = [
         _as_jpeg(change(Image.open(path).convert("RGB")), **options)
-        for path in animals.paths[::60]
+        for path in animals.paths[::120]
     ]
 
     fast = make_mobilenet().fit_transform(files)
     exact = make_mobilenet(decoder="pillow").fit_transform(files)
 
-    assert _lowest_cosine(fast, exact) >= lowest
+    assert _min_cosine(fast, exact) >= min_cosine
 
 
-def test_bfloat16_keeps_the_quality_of_answers(animals, make_mobilenet):
-    """The order of near ties changes, not what is found."""
-    X = make_mobilenet(precision="bfloat16").fit_transform(animals.paths)
+def test_bfloat16_preserves_the_quality_of_search_results(animals, make_mobilenet):
+    """It changes only the order of neighbors at nearly equal distances."""
+    exact, y = animals.X[::2], animals.target[::2]
 
-    assert _lowest_cosine(X, animals.X) >= 0.99
-    assert _overlap(X, animals.X) >= 0.95
+    X = make_mobilenet(precision="bfloat16").fit_transform(animals.paths[::2])
+
+    assert _min_cosine(X, exact) >= 0.99
+    assert _overlap(X, exact) >= 0.95
     for k, bound in ((5, 0.01), (None, 0.005)):
-        exact, rounded = (
-            _precision(rows, animals.target, k) for rows in (animals.X, X)
-        )
-        assert abs(exact - rounded) <= bound
+        assert abs(_precision(X, y, k) - _precision(exact, y, k)) <= bound
 
 
 def _precision(X, y, k):
@@ -537,18 +631,19 @@ def _precision(X, y, k):
     return average_precision_at_k(relevance, relevance.sum(axis=1))
 
 
-def test_real_rows_do_not_depend_on_the_batch(test_data, make_mobilenet):
-    """The tolerance that the documentation states."""
-    paths = load_image_folder(test_data / "data/animals").paths[::23][:64]
+def test_pretrained_embeddings_do_not_depend_on_the_batch(test_data, make_mobilenet):
+    """The documentation states the tolerance."""
+    paths = load_image_folder(test_data / "data/animals").paths[::46]
 
-    rows = [make_mobilenet(batch_size=n).fit_transform(paths) for n in (1, 7, 64)]
+    one_by_one = make_mobilenet(batch_size=1).fit_transform(paths)
 
-    assert_allclose(rows[1], rows[0], atol=1e-5)
-    assert_allclose(rows[2], rows[0], atol=1e-5)
+    for batch_size in (7, 32):
+        X = make_mobilenet(batch_size=batch_size).fit_transform(paths)
+        assert_embeddings_close(X, one_by_one)
 
 
-def test_real_photographs_find_their_class(animals):
-    """A third of the animals; plain timm gives 0.90 and 0.76 on all of them."""
+def test_the_nearest_photographs_show_the_same_class(animals):
+    """On all animals, the embeddings of timm reach 0.90 and 0.76."""
     X, y = animals.X, animals.target
 
     _, indices = SimilarityIndex().fit(X).kneighbors(n_neighbors=len(X) - 1)

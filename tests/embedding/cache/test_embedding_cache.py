@@ -1,21 +1,22 @@
-"""Tests of rows that outlive the process."""
+"""Tests of the cache of embeddings."""
 
+import multiprocessing
 import os
 import pickle
 import resource
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
+from conftest import assert_embeddings_close, make_untrained
 from numpy.testing import assert_array_equal
 from PIL import Image
 from sklearn.base import clone
 
-from imgsim import ColorHistogramEmbedder, EmbeddingCache, ImageEmbedder
+from imgsim import ColorHistogramEmbedder, EmbeddingCache
 from imgsim.embedding.cache import _cached_rows, _sqlite_file
 from imgsim.exceptions import (
     EmbeddingCacheError,
@@ -25,7 +26,7 @@ from imgsim.exceptions import (
 
 
 class Counting(ColorHistogramEmbedder):
-    """Count the images that are embedded indeed."""
+    """Count the images that are embedded instead of loaded from the cache."""
 
     n_embedded = 0
 
@@ -36,7 +37,7 @@ class Counting(ColorHistogramEmbedder):
 
 @pytest.fixture
 def count(monkeypatch):
-    """Return a function that counts what is embedded in a call."""
+    """Return a function that embeds images and counts those not from the cache."""
 
     def counted(embedder, sources):
         monkeypatch.setattr(Counting, "n_embedded", 0)
@@ -47,13 +48,13 @@ def count(monkeypatch):
 
 @pytest.fixture
 def cache(tmp_path):
-    """Return a cache that is not there yet."""
+    """Return a cache whose file does not exist yet."""
     return EmbeddingCache(tmp_path / "rows.sqlite")
 
 
 @pytest.fixture
 def paths(pictures, tmp_path):
-    """Return files of pictures, last changed a minute ago."""
+    """Return the paths of twelve image files."""
     folder = tmp_path / "photos"
     folder.mkdir()
     paths = [folder / f"{i}.png" for i in range(len(pictures))]
@@ -64,12 +65,12 @@ def paths(pictures, tmp_path):
 
 @pytest.fixture
 def _all_settled(monkeypatch):
-    """Trust the times of files that were just made."""
+    """Accept the times of files that were just written."""
     monkeypatch.setattr(_cached_rows, "_SETTLED_NS", -1)
 
 
-def test_nothing_is_embedded_twice(count, cache, paths):
-    """And the rows are the same to the last bit."""
+def test_no_image_is_embedded_twice(count, cache, paths):
+    """Cached embeddings are equal to the computed ones, to the last bit."""
     expected = Counting().fit_transform(paths)
 
     first, n_first = count(Counting(cache=cache), paths)
@@ -80,8 +81,8 @@ def test_nothing_is_embedded_twice(count, cache, paths):
     assert_array_equal(second, expected)
 
 
-def test_sources_of_every_kind_are_found_again(count, cache, pictures, paths):
-    """Files by their content, pictures in memory by their pixels."""
+def test_sources_of_every_kind_are_cached(count, cache, pictures, paths):
+    """Files are found by their content, images in memory by their pixels."""
     content = paths[0].read_bytes()
     sources = [paths[0], str(paths[1]), pictures[2], Image.fromarray(pictures[3])]
 
@@ -93,7 +94,7 @@ def test_sources_of_every_kind_are_found_again(count, cache, pictures, paths):
 
 @pytest.mark.usefixtures("_all_settled")
 def test_an_unchanged_file_is_not_read_again(count, cache, paths, monkeypatch):
-    """Its status suffices."""
+    """Its status is sufficient."""
     count(Counting(cache=cache), paths)
     monkeypatch.setattr(_cached_rows, "read_content", None)
 
@@ -104,7 +105,7 @@ def test_an_unchanged_file_is_not_read_again(count, cache, paths, monkeypatch):
 
 @pytest.mark.usefixtures("_all_settled")
 def test_renamed_and_copied_files_are_found(count, cache, paths):
-    """What counts is the content."""
+    """They have the same content."""
     X, _ = count(Counting(cache=cache), paths)
     moved = paths[0].rename(paths[0].with_name("moved.png"))
     copied = paths[1].with_name("copied.png")
@@ -118,7 +119,7 @@ def test_renamed_and_copied_files_are_found(count, cache, paths):
 
 @pytest.mark.usefixtures("_all_settled")
 def test_a_changed_file_is_embedded_again(count, cache, paths):
-    """Even of the same size, with its old time put back."""
+    """Even if its size and its time of modification are the same as before."""
     picture = np.zeros((8, 8, 3), dtype=np.uint8)
     Image.fromarray(picture).save(paths[0], "BMP")
     count(Counting(cache=cache), paths[:1])
@@ -133,8 +134,8 @@ def test_a_changed_file_is_embedded_again(count, cache, paths):
     assert_array_equal(X, Counting().fit_transform(paths[:1]))
 
 
-def test_a_file_just_written_is_read_again(count, cache, paths):
-    """Its times may not tell of another change within their resolution."""
+def test_a_file_that_was_just_written_is_read_again(count, cache, paths):
+    """Its times may not change with another write within their resolution."""
     count(Counting(cache=cache), paths)
 
     assert cache.info().n_files == 0
@@ -149,8 +150,10 @@ def test_a_file_just_written_is_read_again(count, cache, paths):
         {"image_size": 64},
     ],
 )
-def test_whatever_changes_a_row_is_part_of_the_key(count, cache, paths, changes):
-    """Two recipes share nothing but the file."""
+def test_parameters_that_change_embeddings_are_part_of_the_key(
+    count, cache, paths, changes
+):
+    """Two recipes share only the file of the cache."""
     count(Counting(cache=cache), paths)
 
     X, n_embedded = count(Counting(cache=cache, **changes), paths)
@@ -169,18 +172,16 @@ def test_whatever_changes_a_row_is_part_of_the_key(count, cache, paths, changes)
         {"image_size": 32},
         {"mean": 0.4},
         {"crop_pct": 0.5},
-        {"interpolation": "bilinear"},
+        {"interpolation": "lanczos"},
         {"precision": "bfloat16"},
         {"decoder": "pillow"},
         {"model_kwargs": {"output_stride": 16}},
-        {"model": "resnet26"},
+        {"model": "test_efficientnet"},
     ],
 )
-def test_no_parameter_of_a_network_is_forgotten(cache, pictures, changes):
-    """A row of another network would be a wrong answer without a word."""
-    base = ImageEmbedder(
-        "resnet18", pretrained=False, image_size=64, device="cpu", cache=cache
-    )
+def test_parameters_of_a_network_are_part_of_the_key(cache, pictures, changes):
+    """Otherwise, the embedding of another network would be returned."""
+    base = make_untrained(image_size=64, cache=cache)
     base.fit_transform(pictures[:2])
     other = clone(base).set_params(**changes)
 
@@ -191,25 +192,35 @@ def test_no_parameter_of_a_network_is_forgotten(cache, pictures, changes):
     assert len(cache) == 4
 
 
-def test_other_weights_are_another_network(cache, pictures, tmp_path):
-    """They are told by what was loaded, not by the name of a file."""
+def test_the_weights_of_a_network_are_part_of_the_key(cache, pictures, tmp_path):
+    """They are identified by their values, not by the name of a file."""
     torch = pytest.importorskip("torch")
     timm = pytest.importorskip("timm")
-    path, rows = tmp_path / "a.pth", []
+    path, embeddings = tmp_path / "a.pth", []
     for seed in (0, 1):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            torch.save(timm.create_model("resnet18").state_dict(), path)
-        embedder = ImageEmbedder(
-            "resnet18", checkpoint_path=path, image_size=64, device="cpu", cache=cache
-        )
-        rows.append(embedder.fit_transform(pictures[:1]))
+            torch.save(timm.create_model("test_resnet").state_dict(), path)
+        embedder = make_untrained(checkpoint_path=path, image_size=64, cache=cache)
+        embeddings.append(embedder.fit_transform(pictures[:1]))
 
-    assert np.abs(rows[0] - rows[1]).max() > 0.01
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01
 
 
-def test_normalisation_and_batches_share_rows(count, cache, paths):
-    """They come after, and do not change what is kept."""
+def test_a_resumed_run_of_a_network_gives_the_same_embeddings(cache, pictures):
+    """The rest is embedded in smaller batches, hence within the tolerance."""
+    expected = make_untrained(image_size=64).fit_transform(pictures)
+    embedder = make_untrained(image_size=64, cache=cache)
+    first = embedder.fit_transform(pictures[:5])
+
+    X = embedder.transform(pictures)
+
+    assert_array_equal(X[:5], first)
+    assert_embeddings_close(X, expected)
+
+
+def test_normalize_and_batch_size_are_not_part_of_the_key(count, cache, paths):
+    """The cache contains embeddings before they are normalized."""
     count(Counting(cache=cache), paths)
 
     X, n_again = count(Counting(cache=cache, normalize="l2", batch_size=5), paths)
@@ -218,8 +229,8 @@ def test_normalisation_and_batches_share_rows(count, cache, paths):
     np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, rtol=1e-6)
 
 
-def test_unreadable_images_are_never_kept(count, cache, paths):
-    """Mended, they are read."""
+def test_unreadable_images_are_not_cached(count, cache, paths):
+    """They are read again in the next run."""
     good = paths[3].read_bytes()
     paths[3].write_bytes(good[:40])
     embedder = Counting(cache=cache, on_error="nan", batch_size=4)
@@ -269,18 +280,21 @@ def _newer(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_damage_header, "damaged, or no cache"),
-        (_cut, "damaged, or no cache"),
+        (_damage_header, "damaged or is not a cache"),
+        (_cut, "damaged or is not a cache"),
         (_flip_rows, "does not match its checksum"),
         (_foreign, "database of another program"),
-        (_text, "damaged, or no cache"),
-        (_newer, "format version 99; this version of imgsim reads and writes 1"),
+        (_text, "damaged or is not a cache"),
+        (
+            _newer,
+            "format version 99, but this version of imgsim supports only version 1",
+        ),
     ],
 )
-def test_what_is_no_sound_cache_is_refused_and_left_alone(
+def test_a_file_that_is_not_a_cache_is_rejected_and_not_modified(
     cache, paths, damage, message
 ):
-    """It may be somebody's thesis."""
+    """It may be a valuable file of the user."""
     Counting(cache=cache).fit_transform(paths)
     damage(cache.path)
     content = cache.path.read_bytes()
@@ -292,13 +306,15 @@ def test_what_is_no_sound_cache_is_refused_and_left_alone(
 
 
 def test_a_missing_folder_is_named(tmp_path, paths):
-    """It is not made: the path may be misspelt."""
-    with pytest.raises(EmbeddingCacheError, match=r"there is no folder '.*nowhere'"):
+    """It is not created, because the path may be misspelled."""
+    with pytest.raises(
+        EmbeddingCacheError, match=r"the folder '.*nowhere' does not exist"
+    ):
         Counting(cache=tmp_path / "nowhere/rows.sqlite").fit_transform(paths)
 
 
-def test_a_full_disk_costs_no_row(cache, paths, monkeypatch):
-    """One warning, and the run goes on."""
+def test_a_full_disk_does_not_end_a_run(cache, paths, monkeypatch):
+    """There is one warning, and all embeddings are returned."""
     expected = Counting().fit_transform(paths)
     monkeypatch.setattr(_cached_rows, "_SECONDS_BETWEEN_COMMITS", 0)
     connect = _cached_rows.connect
@@ -317,8 +333,8 @@ def test_a_full_disk_costs_no_row(cache, paths, monkeypatch):
     assert_array_equal(X, np.tile(expected, (20, 1)))
 
 
-def test_what_is_in_it_and_how_much(cache, paths):
-    """For a person who wonders whether to delete it."""
+def test_info_describes_the_content(cache, paths):
+    """A user can decide whether to delete it."""
     assert (len(cache), cache.info().n_bytes) == (0, 0)
     assert not cache.path.exists()
 
@@ -334,37 +350,37 @@ def test_what_is_in_it_and_how_much(cache, paths):
     ]
 
 
-def test_pruning_drops_the_oldest(count, cache, paths, monkeypatch):
-    """And gives the room back."""
+def test_prune_removes_the_oldest_embeddings(count, cache, paths, monkeypatch):
+    """The file becomes smaller."""
     monkeypatch.setattr(time, "time", lambda: 1e9)
     count(Counting(cache=cache), paths[:6])
     monkeypatch.undo()
     count(Counting(cache=cache), paths[6:])
     before = cache.path.stat().st_size
 
-    n_dropped = cache.prune(older_than=1)
+    n_removed = cache.prune(older_than=1)
 
-    assert (n_dropped, len(cache)) == (6, 6)
+    assert (n_removed, len(cache)) == (6, 6)
     assert cache.path.stat().st_size < before
     assert cache.prune(max_bytes=0) == 6
     assert len(cache) == 0
 
 
-def test_pruning_to_a_size_stops_there(cache, pictures):
-    """As much as fits is kept."""
+def test_prune_stops_at_max_bytes(cache, pictures):
+    """Embeddings that fit are kept."""
     rng = np.random.default_rng(0)
     many = rng.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
     ColorHistogramEmbedder(cache=cache).fit_transform(many)
     limit = cache.path.stat().st_size // 2
 
-    n_dropped = cache.prune(max_bytes=limit)
+    n_removed = cache.prune(max_bytes=limit)
 
-    assert 90 <= n_dropped <= 130
+    assert 90 <= n_removed <= 130
     assert cache.path.stat().st_size <= limit
 
 
-def test_pruning_beside_a_reader_drops_no_more(cache, pictures):
-    """The file cannot shrink until the reader has gone."""
+def test_prune_removes_no_more_while_another_process_reads(cache, pictures):
+    """The file cannot become smaller before the other process closes it."""
     rng = np.random.default_rng(0)
     many = rng.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
     ColorHistogramEmbedder(cache=cache).fit_transform(many)
@@ -374,21 +390,23 @@ def test_pruning_beside_a_reader_drops_no_more(cache, pictures):
     reader.execute("SELECT count(*) FROM rows").fetchone()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_sqlite_file, "_SECONDS_TO_WAIT_FOR_OTHERS", 0.1)
-            n_dropped = cache.prune(max_bytes=limit)
+            patch.setattr(_sqlite_file, "_LOCK_TIMEOUT_SECONDS", 0.1)
+            n_removed = cache.prune(max_bytes=limit)
     finally:
         reader.close()
 
-    assert 10 <= n_dropped <= 40
+    assert 10 <= n_removed <= 40
 
 
-def test_a_disk_full_from_the_start_costs_no_row(cache, paths, monkeypatch):
-    """One warning, and the run goes on without the cache."""
+def test_a_disk_that_is_full_from_the_start_does_not_end_a_run(
+    cache, paths, monkeypatch
+):
+    """There is one warning, and the run continues without the cache."""
 
     def full(path):
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
-        with _sqlite_file.named_errors(path):
+        with _sqlite_file.translate_errors(path):
             raise error
 
     monkeypatch.setattr(_cached_rows, "connect", full)
@@ -403,19 +421,19 @@ def test_a_disk_full_from_the_start_costs_no_row(cache, paths, monkeypatch):
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({}, "wants older_than"),
-        ({"max_bytes": -1}, "max_bytes=-1 must not be negative"),
-        ({"older_than": -0.5}, r"older_than=-0\.5 must not be negative"),
+        ({}, "requires older_than"),
+        ({"max_bytes": -1}, "max_bytes=-1 must be at least 0"),
+        ({"older_than": -0.5}, r"older_than=-0\.5 must be at least 0"),
     ],
 )
-def test_pruning_wants_a_bound(cache, bounds, message):
-    """Else it would drop all or nothing."""
+def test_prune_requires_a_bound(cache, bounds, message):
+    """Without one, it would remove everything or nothing."""
     with pytest.raises(ValueError, match=message):
         cache.prune(**bounds)
 
 
-def test_a_cache_is_its_path(cache):
-    """It is cloned, pickled and compared as that."""
+def test_a_cache_is_equal_to_another_with_the_same_path(cache):
+    """It is cloned and pickled as its path."""
     assert pickle.loads(pickle.dumps(cache)) == cache
     assert clone(Counting(cache=cache)).cache == cache
     assert cache != EmbeddingCache("other")
@@ -423,115 +441,132 @@ def test_a_cache_is_its_path(cache):
     assert repr(cache).startswith("EmbeddingCache('")
 
 
-RUN = """
-import sys, time
-import numpy as np
-from imgsim import ColorHistogramEmbedder, list_images
-from imgsim.embedding.cache import _cached_rows
+# Processes start quickly if the server has imported what this module imports.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["imgsim.embedding", "matplotlib", "pytest"])
 
-class Slow(ColorHistogramEmbedder):
+
+def _start(function, *args):
+    process = _processes.Process(target=function, args=args)
+    process.start()
+    return process
+
+
+def _exit_code(process):
+    process.join(60)
+    return process.exitcode
+
+
+class _SendsSignal(ColorHistogramEmbedder):
+    """Send a signal to its own process when it embeds a batch."""
+
+    n_batches = None
+    signal_number = None
+
     def _embed(self, images):
-        time.sleep(0.05)
+        if self.n_batches == 0:
+            signal.raise_signal(self.signal_number)
+        if self.n_batches is not None:
+            self.n_batches -= 1
         return super()._embed(images)
 
-_cached_rows._SECONDS_BETWEEN_COMMITS = 0.1
-print("ready", flush=True)
-X = Slow(cache=sys.argv[1], batch_size=4).fit_transform(list_images(sys.argv[2]))
-np.save(sys.argv[3], X)
-"""
+
+class _KilledBeforeCommit:
+    """A connection that kills the process in a transaction with embeddings."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def execute(self, statement, *args):
+        if statement == "COMMIT":
+            signal.raise_signal(signal.SIGKILL)
+        return self._connection.execute(statement, *args)
 
 
-def _start(cache, paths, result):
-    command = [sys.executable, "-c", RUN, cache.path, paths[0].parent, result]
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    process.stdout.readline()
-    return process
+def _run(cache, paths, result, signal_number=None, n_batches=None):
+    """Embed images in batches of 4, each of which is committed, and save the result."""
+    _cached_rows._SECONDS_BETWEEN_COMMITS = -1
+    embedder = _SendsSignal(cache=cache, batch_size=4)
+    embedder.signal_number, embedder.n_batches = signal_number, n_batches
+    np.save(result, embedder.fit_transform(paths))
+
+
+def _run_until_commit(cache, paths, result):
+    connect = _cached_rows.connect
+    _cached_rows.connect = lambda path: _KilledBeforeCommit(connect(path))
+    _run(cache, paths, result)
 
 
 @pytest.fixture
 def many_paths(tmp_path):
-    """Return 120 files of noise: a run of two seconds."""
+    """Return the paths of 40 files of noise, which are ten batches."""
     folder = tmp_path / "many"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    paths = [folder / f"{i:03}.png" for i in range(120)]
+    paths = [folder / f"{i:03}.png" for i in range(40)]
     for path in paths:
         Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).save(path)
     return paths
 
 
 @pytest.mark.parametrize(
-    ("kind", "moments"),
+    ("signal_number", "exit_code"),
     [
-        (signal.SIGKILL, (0.3, 0.7, 0.45)),
-        (signal.SIGINT, (0.7,)),
-        (signal.SIGTERM, (0.7,)),
+        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGINT, 1),
+        (signal.SIGTERM, -signal.SIGTERM),
     ],
     ids=["SIGKILL", "SIGINT", "SIGTERM"],
 )
-def test_a_run_that_was_killed_goes_on(cache, many_paths, tmp_path, kind, moments):
-    """At any moment, several times; and ends with the rows of a run in one go."""
-    n_kept = []
-    for seconds in moments:
-        process = _start(cache, many_paths, tmp_path / "X.npy")
-        time.sleep(seconds)
-        process.send_signal(kind)
-        assert process.wait(30) != 0
-        process.stdout.close()
-        n_kept.append(len(cache))
+def test_a_killed_run_is_resumed(cache, many_paths, tmp_path, signal_number, exit_code):
+    """It may be killed several times, also in a transaction."""
+    args = cache, many_paths, tmp_path / "X.npy"
+    lengths = [0]
+    for n_batches in (4, 3):
+        process = _start(_run, *args, signal_number, n_batches)
+        assert _exit_code(process) == exit_code
+        lengths.append(len(cache))
+        process = _start(_run_until_commit, *args)
+        assert _exit_code(process) == -signal.SIGKILL
+        assert len(cache) == lengths[-1]
 
-    process = _start(cache, many_paths, tmp_path / "X.npy")
-    assert process.wait(60) == 0
-    process.stdout.close()
+    assert _exit_code(_start(_run, *args)) == 0
 
-    assert n_kept == sorted(n_kept)
-    assert 0 < n_kept[-1] < 120
-    expected = ColorHistogramEmbedder().fit_transform(sorted(many_paths))
+    assert lengths[0] < lengths[1] < lengths[2] < 40
+    expected = ColorHistogramEmbedder().fit_transform(many_paths)
     assert_array_equal(np.load(tmp_path / "X.npy"), expected)
-    assert len(cache) == 120
+    assert len(cache) == 40
 
 
 def test_two_processes_write_at_once(cache, many_paths, tmp_path):
-    """Neither waits for the other to end, and none damages the file."""
+    """Both complete, and the file is not damaged."""
     results = [tmp_path / f"{i}.npy" for i in range(2)]
-    processes = [_start(cache, many_paths, result) for result in results]
-    for process in processes:
-        assert process.wait(60) == 0
-        process.stdout.close()
 
+    processes = [_start(_run, cache, many_paths, result) for result in results]
+
+    assert [_exit_code(process) for process in processes] == [0, 0]
     assert_array_equal(*(np.load(result) for result in results))
-    assert len(cache) == 120
+    assert len(cache) == 40
 
 
-FULL = """
-import resource, signal, sys, warnings
-import numpy as np
-from imgsim import ColorHistogramEmbedder
-from imgsim.exceptions import EmbeddingCacheWarning
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-images = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 3), dtype=np.uint8)
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    X = ColorHistogramEmbedder(cache=sys.argv[1]).fit_transform(images)
-assert [w.category for w in caught] == [EmbeddingCacheWarning], caught
-assert np.array_equal(X, ColorHistogramEmbedder().fit_transform(images))
-"""
+def _run_with_small_files(cache):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    images = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 3), dtype=np.uint8)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        X = ColorHistogramEmbedder(cache=cache).fit_transform(images)
+    assert [w.category for w in caught] == [EmbeddingCacheWarning], caught
+    assert_array_equal(X, ColorHistogramEmbedder().fit_transform(images))
 
 
 @pytest.mark.skipif(
     not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit on the size of files here"
 )
-def test_a_file_that_may_not_grow_costs_no_row(cache):
-    """The system itself refuses to write, as a full disk does."""
-    run = subprocess.run(
-        [sys.executable, "-c", FULL, str(cache.path)], capture_output=True, text=True
-    )
-
-    assert run.returncode == 0, run.stderr
+def test_a_limit_on_the_size_of_files_does_not_end_a_run(cache):
+    """The operating system rejects a write, as it does for a full disk."""
+    assert _exit_code(_start(_run_with_small_files, cache)) == 0
     assert len(cache) < 300

@@ -1,10 +1,10 @@
-"""Tests of networks that a user brings."""
+"""Tests of modules that a user passes as model."""
 
 import pickle
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from conftest import assert_embeddings_close
 from sklearn.base import clone
 
 from imgsim import ImageEmbedder
@@ -12,7 +12,7 @@ from imgsim import ImageEmbedder
 torch = pytest.importorskip("torch")
 
 
-def _own_network():
+def _make_module():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return torch.nn.Sequential(
@@ -24,21 +24,21 @@ def _embedder(module, **kwargs):
     return ImageEmbedder(module, image_size=16, device="cpu", **kwargs)
 
 
-def test_its_feature_map_is_pooled(pictures):
-    """As that of any network."""
-    module = _own_network()
+def test_the_feature_map_of_a_module_is_pooled(pictures):
+    """Like the feature map of any other network."""
+    module = _make_module()
     as_input = _embedder(torch.nn.Identity(), pooling="flatten")
     pixels = torch.from_numpy(as_input.fit_transform(pictures)).reshape(-1, 3, 16, 16)
 
-    rows = _embedder(module).fit_transform(pictures)
+    embeddings = _embedder(module).fit_transform(pictures)
 
     expected = module.eval()(pixels).mean((2, 3)).detach().numpy()
-    assert_allclose(rows, expected, atol=1e-5)
+    assert_embeddings_close(embeddings, expected)
 
 
-def test_it_is_left_as_it_was(pictures):
-    """Training, with gradients, and in float32."""
-    module = _own_network().train()
+def test_a_module_is_not_modified(pictures):
+    """It stays in training mode, with gradients and in float32."""
+    module = _make_module().train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
 
     _embedder(module, precision="bfloat16").fit_transform(pictures)
@@ -48,9 +48,9 @@ def test_it_is_left_as_it_was(pictures):
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
 
 
-def test_training_it_further_changes_the_rows(pictures):
-    """No stale copy answers for it."""
-    module = _own_network()
+def test_further_training_of_a_module_changes_its_embeddings(pictures):
+    """The copy that the embedder keeps is replaced."""
+    module = _make_module()
     embedder = _embedder(module).fit()
     before = embedder.transform(pictures)
 
@@ -67,11 +67,11 @@ def test_training_it_further_changes_the_rows(pictures):
         lambda module: setattr(module[0], "stride", (2, 2)),
         lambda module: module[0].weight.data.mul_(2),
     ],
-    ids=["another layer", "another stride", "behind the back of autograd"],
+    ids=["another layer", "another stride", "through .data"],
 )
-def test_any_change_of_it_is_noticed(change, pictures, tmp_path):
-    """In memory and in the cache."""
-    module = _own_network()
+def test_every_change_of_a_module_is_detected(change, pictures, tmp_path):
+    """Neither the copy in memory nor the cache is used then."""
+    module = _make_module()
     embedder = _embedder(module, cache=tmp_path / "rows.sqlite").fit()
     before = embedder.transform(pictures)
 
@@ -83,40 +83,42 @@ def test_any_change_of_it_is_noticed(change, pictures, tmp_path):
 @pytest.mark.parametrize(
     "parameters", [{"checkpoint_path": "a.pth"}, {"model_kwargs": {"drop_rate": 0.1}}]
 )
-def test_parameters_of_names_are_refused(parameters):
-    """They would be ignored without a word."""
-    with pytest.raises(ValueError, match="is for models by name"):
-        _embedder(_own_network(), **parameters).fit()
+def test_parameters_that_require_a_name_are_rejected(parameters):
+    """They would be ignored otherwise."""
+    with pytest.raises(ValueError, match="is used only if model is a name"):
+        _embedder(_make_module(), **parameters).fit()
 
 
 def test_a_parametrized_convolution_is_not_folded(pictures):
-    """Its weight is made anew with every call."""
-    module = _own_network()
+    """Its weight is computed in every forward pass."""
+    module = _make_module()
     torch.nn.utils.parametrizations.weight_norm(module[0])
 
     assert _embedder(module).fit_transform(pictures).shape == (12, 4)
 
 
-def test_it_travels_with_clones_and_pickles(pictures):
-    """Its weights are the user's, and nowhere else."""
-    embedder = _embedder(_own_network())
-    rows = embedder.fit_transform(pictures)
+def test_clones_and_pickles_contain_the_module(pictures):
+    """Its weights are not available from anywhere else."""
+    embedder = _embedder(_make_module())
+    embeddings = embedder.fit_transform(pictures)
 
-    assert_allclose(clone(embedder).fit_transform(pictures), rows, atol=1e-6)
+    assert_embeddings_close(clone(embedder).fit_transform(pictures), embeddings)
     loaded = pickle.loads(pickle.dumps(embedder))
-    assert_allclose(loaded.transform(pictures), rows, atol=1e-6)
+    assert_embeddings_close(loaded.transform(pictures), embeddings)
 
 
-def test_a_network_that_returns_rows_wants_no_pooling(pictures):
-    """There is nothing left to pool."""
-    module = torch.nn.Sequential(_own_network(), torch.nn.Flatten())
+def test_a_module_that_returns_embeddings_requires_pooling_none(pictures):
+    """There is no feature map to pool."""
+    module = torch.nn.Sequential(_make_module(), torch.nn.Flatten())
 
-    with pytest.raises(ValueError, match="returns rows by itself; set pooling=None"):
+    with pytest.raises(
+        ValueError, match=r"returns embeddings instead.*; set pooling=None"
+    ):
         _embedder(module).fit()
     assert _embedder(module, pooling=None).fit_transform(pictures).shape == (12, 784)
 
 
-def test_a_network_without_stages_has_no_layers():
-    """They are known by timm's interface."""
-    with pytest.raises(ValueError, match="does not tell of its stages"):
-        _embedder(_own_network(), layer=1).fit()
+def test_a_module_without_stages_has_no_layers():
+    """Stages are listed through the interface of timm."""
+    with pytest.raises(ValueError, match="requires a model that lists its stages"):
+        _embedder(_make_module(), layer=1).fit()

@@ -9,34 +9,28 @@ from imgsim.embedding.pretrained._timm_backbone import (
     load_backbone,
     load_module,
 )
-from imgsim.embedding.pretrained._weights_file import Checkpoint
+from imgsim.embedding.pretrained._weights_file import WeightsFile
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 
-def _spec(model="resnet18", *, checkpoint, **model_kwargs):
-    return BackboneSpec(
-        model,
-        False,
-        Checkpoint.at(checkpoint),
-        "cpu",
-        "float32",
-        model_kwargs,
-    )
+def _spec(path, model="test_resnet", **model_kwargs):
+    weights_file = WeightsFile.from_path(path)
+    return BackboneSpec(model, False, weights_file, "cpu", "float32", model_kwargs)
 
 
 @pytest.fixture
 def weights():
-    """Return the weights of a whole resnet18, its classifier among them."""
+    """Return the weights of a test_resnet with its classifier."""
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        return timm.create_model("resnet18").state_dict()
+        return timm.create_model("test_resnet").state_dict()
 
 
 CHECKPOINTS = {
     "plain": lambda weights: weights,
-    "of a trainer": lambda weights: {"state_dict": weights, "epoch": 3},
+    "trainer": lambda weights: {"state_dict": weights, "epoch": 3},
     "DataParallel": lambda weights: {f"module.{k}": v for k, v in weights.items()},
     "Lightning": lambda weights: {
         "state_dict": {f"model.net.{k}": v for k, v in weights.items()}
@@ -49,8 +43,8 @@ CHECKPOINTS = {
 
 @pytest.mark.parametrize("wrap", CHECKPOINTS.values(), ids=CHECKPOINTS)
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors", "A.SAFETENSORS"])
-def test_checkpoints_load_in_every_usual_form(name, wrap, weights, tmp_path):
-    """As torch, trainers and compilers save them; the classifier is left out."""
+def test_weights_are_loaded_from_every_usual_format(name, wrap, weights, tmp_path):
+    """As torch, trainers and compilers save them. The classifier is ignored."""
     from safetensors.torch import save_file
 
     path, content = tmp_path / name, wrap(weights)
@@ -59,60 +53,54 @@ def test_checkpoints_load_in_every_usual_form(name, wrap, weights, tmp_path):
     else:
         save_file(content.get("state_dict", content), path)
 
-    model = load_module(_spec(checkpoint=path))
+    model = load_module(_spec(path))
 
     assert torch.equal(model.layer1[0].conv1.weight, weights["layer1.0.conv1.weight"])
 
 
-def test_a_replaced_checkpoint_is_loaded_anew(weights, tmp_path):
-    """A file is told by its size and time, not by its name alone."""
+def test_a_replaced_file_is_loaded_again(weights, tmp_path):
+    """A file is identified by its size and time, in addition to its path."""
     path = tmp_path / "a.pth"
     torch.save(weights, path)
-    first = load_backbone(_spec(checkpoint=path))
-    torch.save(
-        {
-            **weights,
-            "conv1.weight": weights["conv1.weight"] + 1,
-            "fc.extra": weights["fc.bias"],
-        },
-        path,
-    )
+    first = load_backbone(_spec(path))
+    changed = {name: weight + 1 for name, weight in weights.items()}
+    torch.save({**changed, "fc.extra": weights["fc.bias"]}, path)
 
-    second = load_backbone(_spec(checkpoint=path))
+    second = load_backbone(_spec(path))
 
-    assert second.fingerprint != first.fingerprint
+    assert second.digest != first.digest
 
 
-def test_a_checkpoint_of_another_model_lists_the_keys(weights, tmp_path):
-    """Missing, unexpected and of another shape, each with examples."""
-    del weights["conv1.weight"]
+def test_keys_that_do_not_fit_the_model_are_listed(weights, tmp_path):
+    """The message has examples of missing, unexpected and misshapen keys."""
+    del weights["conv1.0.weight"]
     weights["stem.weight"] = torch.zeros(1)
     weights["bn1.weight"] = torch.zeros(3)
     path = tmp_path / "a.pth"
     torch.save(weights, path)
 
-    with pytest.raises(ValueError, match="does not fit model='resnet18'") as caught:
-        load_backbone(_spec(checkpoint=path))
+    with pytest.raises(ValueError, match="does not fit model='test_resnet'") as caught:
+        load_backbone(_spec(path))
 
     message = str(caught.value)
-    assert "1 keys missing (conv1.weight)" in message
+    assert "1 keys missing (conv1.0.weight)" in message
     assert "1 keys unexpected (stem.weight)" in message
-    assert "bn1.weight (3,) instead of (64,)" in message
+    assert "1 keys of a different shape (bn1.weight (3,) instead of (32,))" in message
 
 
 class _Malicious:
     def __reduce__(self):
-        return (pytest.fail, ("the checkpoint was executed",))
+        return (pytest.fail, ("the file was executed",))
 
 
-def test_a_checkpoint_is_never_executed(tmp_path):
-    """A pickle can run anything; such a file is refused."""
+def test_a_file_is_never_executed(tmp_path):
+    """A pickle can contain code, and is then rejected."""
     path = tmp_path / "a.pth"
     with open(path, "wb") as file:
         pickle.dump(_Malicious(), file)
 
-    with pytest.raises(ValueError, match="execute code, which is refused"):
-        load_backbone(_spec(checkpoint=path))
+    with pytest.raises(ValueError, match="would execute code"):
+        load_backbone(_spec(path))
 
 
 @pytest.mark.parametrize(
@@ -120,38 +108,41 @@ def test_a_checkpoint_is_never_executed(tmp_path):
     [{1: torch.zeros(1)}, {"a": 3}, [1, 2], {}, {"state_dict": None}],
     ids=str,
 )
-def test_a_checkpoint_without_weights_says_so(content, tmp_path):
-    """Whatever else a file holds, the error is ours."""
+def test_a_file_without_weights_is_rejected(content, tmp_path):
+    """The message does not depend on what else it contains."""
     torch.save(content, tmp_path / "a.pth")
 
-    with pytest.raises(ValueError, match="holds no weights by name"):
-        load_backbone(_spec(checkpoint=tmp_path / "a.pth"))
+    with pytest.raises(ValueError, match="does not contain a state dict"):
+        load_backbone(_spec(tmp_path / "a.pth"))
 
 
-def test_auxiliary_classifiers_are_left_out(tmp_path):
-    """Weights of Inception carry a second classifier, used in training alone."""
-    model = timm.create_model("inception_v3", aux_logits=True)
-    assert any(key.startswith("AuxLogits.") for key in model.state_dict())
-    torch.save(model.state_dict(), tmp_path / "a.pth")
+def test_auxiliary_classifiers_are_ignored(weights, tmp_path):
+    """Published weights of Inception contain a second classifier for training."""
+    with torch.device("meta"):
+        inception = timm.create_model("inception_v3", aux_logits=True)
+    auxiliary = [key for key in inception.state_dict() if key.startswith("AuxLogits.")]
+    assert auxiliary
+    weights.update({key: torch.zeros(1) for key in auxiliary})
+    torch.save(weights, tmp_path / "a.pth")
 
-    load_backbone(_spec("inception_v3", checkpoint=tmp_path / "a.pth"))
+    load_backbone(_spec(tmp_path / "a.pth"))
 
 
 def test_position_embeddings_are_resampled(tmp_path):
-    """Weights of a transformer trained at another image size."""
-    small = timm.create_model("vit_tiny_patch16_224", img_size=64)
+    """The weights of a transformer were trained at another image size."""
+    small = timm.create_model("test_vit", img_size=64)
     torch.save(small.state_dict(), tmp_path / "a.pth")
 
-    spec = _spec("vit_tiny_patch16_224", checkpoint=tmp_path / "a.pth", img_size=96)
+    backbone = load_backbone(_spec(tmp_path / "a.pth", "test_vit", img_size=96))
 
-    assert load_backbone(spec).module.pos_embed.shape == (1, 37, 192)
+    assert backbone.module.pos_embed.shape == (1, 37, 64)
 
 
-def test_a_missing_or_foreign_checkpoint_is_named(tmp_path):
-    """The two mistakes read differently."""
+def test_a_missing_file_and_a_damaged_file_are_told_apart(tmp_path):
+    """The two mistakes have different messages."""
     (tmp_path / "a.safetensors").write_bytes(b"no tensors")
 
     with pytest.raises(FileNotFoundError, match=r"b\.safetensors' is not a file"):
-        _spec(checkpoint=tmp_path / "b.safetensors")
-    with pytest.raises(ValueError, match="is damaged, or no file of weights"):
-        load_backbone(_spec(checkpoint=tmp_path / "a.safetensors"))
+        _spec(tmp_path / "b.safetensors")
+    with pytest.raises(ValueError, match="is damaged or is not a file of weights"):
+        load_backbone(_spec(tmp_path / "a.safetensors"))
