@@ -100,7 +100,7 @@ def write_gallery(
 
     labels : array-like of shape (n_images,), default=None
         Cluster or class of each image, as an integer or a string. A negative integer
-        means that the image is in no cluster.
+        means noise.
 
     label_names : mapping of int to str or sequence of str, default=None
         Names of integer labels. None numbers the clusters.
@@ -209,7 +209,7 @@ def write_gallery(
         "names": image_names(images),
         "clusters": clusters and clusters.names,
         "clusterOf": clusters and clusters.of_image.tolist(),
-        "noCluster": clusters and clusters.no_cluster,
+        "noise": clusters and clusters.noise,
         "centerDistances": clusters and center_distances(X, clusters.of_image, metric),
         "positions": scale_positions(positions, len(images)),
         "neighbors": search(len(images)) if has_neighbors else None,
