@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim._distance.metric import JACCARD, make_metric
+from imgsim._distance.metric import JACCARD, MetricName, make_metric
 from imgsim._html import as_text
 from imgsim._validation import find_readable_rows
 from imgsim.display._checks import check_embeddings, check_length
@@ -98,7 +98,7 @@ def make_clusters(
 
 
 def make_index(
-    X: ArrayLike | None, metric: str | Callable[..., float], n_images: int
+    X: ArrayLike | None, metric: MetricName | Callable[..., float], n_images: int
 ) -> SimilarityIndex | None:
     """Return an index of the embeddings, or None if no image has an embedding."""
     if X is None:
@@ -140,7 +140,7 @@ def find_neighbors(
 def center_distances(
     X: ArrayLike | None,
     cluster_of: NDArray[np.int64],
-    metric: str | Callable[..., float],
+    metric: MetricName | Callable[..., float],
 ) -> list[float | None] | None:
     """Return the distance of each image to the mean of its cluster.
 

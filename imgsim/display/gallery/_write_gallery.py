@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._atomic_file import check_target, replace_file
+from imgsim._distance.metric import MetricName
 from imgsim._html import as_text, render_html
 from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.display._checks import check_embeddings, check_length
@@ -69,7 +70,7 @@ def write_gallery(
     query_images: Any = None,
     n_neighbors: int = 12,
     max_distance: float | None = None,
-    metric: str | Callable[..., float] = "cosine",
+    metric: MetricName | Callable[..., float] = "cosine",
     thumbnails: Literal["embed", "link"] = "embed",
     thumbnail_size: int = 128,
     title: str = "Images",
@@ -245,7 +246,7 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
 def _checked_index(
     X: ArrayLike | None,
     index: SimilarityIndex | None,
-    metric: str | Callable[..., float],
+    metric: MetricName | Callable[..., float],
     images: Sequence[Any],
 ) -> SimilarityIndex | None:
     """Return the index of the images, or None if there are no embeddings."""
