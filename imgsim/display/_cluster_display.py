@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class ClusterDisplay:
     """The images of each cluster in a grid, the most typical first.
 
-    Clusters are drawn in the order of their labels, one below the other. Images that
-    are in no cluster (label -1) come last. Create the display with
-    :meth:`from_estimator` or :meth:`from_predictions`.
+    Clusters are drawn in the order of their labels, one below the other. Noise (label
+    -1) comes last. Create the display with :meth:`from_estimator` or
+    :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ class ClusterDisplay:
     ) -> Self:
         """Predict clusters and select the most typical images of each.
 
-        Images that are in no cluster are sorted by the distance from the nearest
-        cluster. If the first of them look like members of a cluster, the clusterer
-        leaves out too many images. Unreadable images come last.
+        Noise is sorted by the distance to the nearest cluster. If its first images look
+        like members of a cluster, the clusterer leaves out too many images. Unreadable
+        images come last.
 
         Parameters
         ----------
@@ -141,14 +141,12 @@ class ClusterDisplay:
             Images to draw.
 
         labels : array-like of shape (n_samples,), dtype int
-            Cluster label of each image. A negative number means that the image is in no
-            cluster.
+            Cluster label of each image. A negative number means noise.
 
         distances : array-like of shape (n_samples,), default=None
             Distance of each image from the center of its cluster. Images with smaller
-            distances are more typical and are drawn first; NaN comes last. Images that
-            are in no cluster are sorted in the same way. None keeps the order of
-            `images`.
+            distances are more typical and are drawn first; NaN comes last. Noise is
+            sorted in the same way. None keeps the order of `images`.
 
         n_images : int, default=10
             Maximum number of images drawn for a cluster.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
-NO_CLUSTER = "no cluster"
+NOISE = "noise"
 
 LabelNames = Mapping[int, str] | Sequence[str]
 
@@ -36,7 +36,7 @@ def name_label(label: int, names: LabelNames | None) -> str:
     """Return the name of an integer label, which contains its number if it has none."""
     listed = () if names is None else names
     given = listed if isinstance(listed, Mapping) else dict(enumerate(listed))
-    return str(given.get(label, NO_CLUSTER if label < 0 else f"cluster {label}"))
+    return str(given.get(label, NOISE if label < 0 else f"cluster {label}"))
 
 
 def _is_integer(label: Any) -> bool:

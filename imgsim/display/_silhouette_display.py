@@ -28,8 +28,8 @@ class SilhouetteDisplay:
     width shows their silhouette values. An image with a value near 1 is much nearer to
     its own cluster than to any other. An image with a negative value is nearer to
     another cluster. The dashed line is the mean of all values. Clusters are drawn from
-    top to bottom in the order of their labels. Images that are in no cluster, or have
-    no silhouette value, are left out and counted in the title. Create the display with
+    top to bottom in the order of their labels. Noise and images without a silhouette
+    value are left out and counted in the title. Create the display with
     :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
@@ -38,8 +38,7 @@ class SilhouetteDisplay:
         Silhouette value of each image, in [-1, 1], or NaN.
 
     labels : array-like of shape (n_samples,), dtype int
-        Cluster label of each image. A negative number means that the image is in no
-        cluster.
+        Cluster label of each image. A negative number means noise.
 
     Attributes
     ----------
@@ -146,8 +145,7 @@ default=None
             Embeddings.
 
         labels : array-like of shape (n_samples,), dtype int
-            Cluster label of each image. A negative number means that the image is in no
-            cluster.
+            Cluster label of each image. A negative number means noise.
 
         metric : {"euclidean", "cosine", "manhattan"}, default="euclidean"
             Distance between embeddings.
@@ -228,7 +226,7 @@ default=None
         mean = f"{np.concatenate(drawn).mean():.2f} (dashed)" if drawn else "unknown"
         n_noise = int((np.asarray(self.labels) < 0).sum())
         n_unknown = len(np.asarray(self.labels)) - n_noise - sum(map(len, drawn))
-        counts = {"in no cluster": n_noise, "without a silhouette": n_unknown}
+        counts = {"as noise": n_noise, "without a silhouette": n_unknown}
         parts = [f"{n:,} {reason}" for reason, n in counts.items() if n]
         left_out = f"\nleft out: {', '.join(parts)}" if parts else ""
         return f"mean silhouette {mean}{left_out}"

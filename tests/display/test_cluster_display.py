@@ -21,7 +21,7 @@ def _texts(display):
 
 
 def test_clusters_are_in_the_order_of_their_labels(pictures):
-    """Images in no cluster come last, and titles count images that are not drawn."""
+    """Noise comes last, and titles count images that are not drawn."""
     labels = [1, 0, 0, 0, -1, 1, 0, 2, 0, 0, 0, -1]
 
     display = ClusterDisplay.from_predictions(pictures, labels, n_images=3).plot()
@@ -30,12 +30,12 @@ def test_clusters_are_in_the_order_of_their_labels(pictures):
         "cluster 0: 7 images, 3 shown",
         "cluster 1: 2 images",
         "cluster 2: 1 image",
-        "no cluster: 2 images",
+        "noise: 2 images",
     ]
     assert len(display.ax_.images) == 3 + 2 + 1 + 2
 
 
-def test_all_negative_labels_mean_no_cluster(pictures):
+def test_all_negative_labels_mean_noise(pictures):
     """Maps and galleries treat them in the same way."""
     display = ClusterDisplay.from_predictions(pictures[:4], [0, -1, -2, -9])
 
@@ -113,7 +113,7 @@ def test_noise_is_sorted_by_distance_to_the_nearest_cluster(pictures):
     selected = {n: [id(image) for image in c] for n, c in display.clusters.items()}
     rows = {0: [5, 0], 1: [1], -1: [6, 4, 3, 2]}
     assert selected == {n: [id(pictures[i]) for i in row] for n, row in rows.items()}
-    assert _texts(display.plot())[-1] == "no cluster: 4 images"
+    assert _texts(display.plot())[-1] == "noise: 4 images"
 
 
 def test_noise_alone_is_drawn(pictures):
@@ -125,7 +125,7 @@ def test_noise_alone_is_drawn(pictures):
         clusterer, np.ones((3, 1)), images=pictures[:3]
     ).plot()
 
-    assert _texts(display) == ["no cluster: 3 images"]
+    assert _texts(display) == ["noise: 3 images"]
     assert len(display.ax_.images) == 3
 
 

@@ -10,7 +10,7 @@ from imgsim.display._labels import as_label_column, name_label
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, object, "Int64"], ids=str)
 def test_integers_of_every_dtype_are_labels(dtype):
-    """Every negative label becomes -1, which means no cluster."""
+    """Every negative label becomes -1, which means noise."""
     column = as_label_column(pd.Series([3, 0, -7], dtype=dtype))
 
     assert column.dtype.kind == "i"
@@ -53,6 +53,6 @@ def test_other_labels_are_refused(labels, dtype):
 )
 def test_a_label_without_a_name_is_numbered(names):
     """Names may be a sequence or a mapping."""
-    expected = ["a", "cluster 5", "no cluster"]
+    expected = ["a", "cluster 5", "noise"]
     assert [name_label(n, names) for n in (0, 5, -1)] == expected
     assert name_label(0, None) == "cluster 0"

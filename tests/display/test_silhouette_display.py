@@ -75,8 +75,7 @@ def test_the_mean_is_a_dashed_line():
     (mean,) = (line for line in display.ax_.lines if line.get_linestyle() == "--")
     assert_allclose(mean.get_xdata(), 0.5)
     assert (
-        display.ax_.get_title()
-        == "mean silhouette 0.50 (dashed)\nleft out: 1 in no cluster"
+        display.ax_.get_title() == "mean silhouette 0.50 (dashed)\nleft out: 1 as noise"
     )
 
 
@@ -88,8 +87,7 @@ def test_images_that_are_left_out_are_counted():
     ).plot()
 
     assert display.ax_.get_title() == (
-        "mean silhouette 0.70 (dashed)\n"
-        "left out: 2 in no cluster, 2 without a silhouette"
+        "mean silhouette 0.70 (dashed)\nleft out: 2 as noise, 2 without a silhouette"
     )
     assert _labels(display) == ["0 (1)", "1 (1)"]
 
@@ -100,9 +98,7 @@ def test_noise_alone_is_drawn():
 
     display.figure_.canvas.draw()
 
-    assert (
-        display.ax_.get_title() == "mean silhouette unknown\nleft out: 3 in no cluster"
-    )
+    assert display.ax_.get_title() == "mean silhouette unknown\nleft out: 3 as noise"
     assert not display.ax_.collections
 
 
@@ -186,7 +182,7 @@ def test_from_estimator_shows_the_images_it_was_fitted_on(blobs):
     assert display.silhouettes is clusterer.silhouette_samples_
     assert display.labels is clusterer.labels_
     assert_allclose(display.silhouettes[:-1], silhouette_samples(X[:-1], y), rtol=1e-3)
-    assert "left out: 1 in no cluster" in display.plot().ax_.get_title()
+    assert "left out: 1 as noise" in display.plot().ax_.get_title()
 
 
 def test_from_estimator_predicts_other_images(blobs):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim._distance.metric import JACCARD, make_metric
+from imgsim._distance.metric import JACCARD, MetricName, make_metric
 from imgsim._html import as_text
 from imgsim._validation import find_readable_rows
 from imgsim.display._checks import check_embeddings, check_length
@@ -26,12 +26,12 @@ _QUOTED_PATH = re.compile(r"""(?<!\w)b?(['"])((?!\1).)*[/\\].*?\1""")
 class PageClusters(NamedTuple):
     """Names of clusters, and the position of the cluster of each image among them.
 
-    `no_cluster` is the position of the entry for images in no cluster, or None.
+    `noise` is the position of the entry for noise, or None.
     """
 
     names: list[str]
     of_image: NDArray[np.int64]
-    no_cluster: int | None = None
+    noise: int | None = None
 
 
 class PageImages(NamedTuple):
@@ -51,9 +51,7 @@ def embed_images(sources: Mapping[str, Sequence[Any]], size: int) -> PageImages:
     all_sources = [source for part in sources.values() for source in part]
     addresses, failures = thumbnail_data_uris(all_sources, size)
     reasons = {
-        failure.row: as_text(
-            _without_paths(failure.reason, all_sources[failure.row])
-        )
+        failure.row: as_text(_without_paths(failure.reason, all_sources[failure.row]))
         for failure in failures
     }
     return PageImages(addresses, reasons)
@@ -77,7 +75,7 @@ def link_images(sources: Mapping[str, Sequence[Any]], page: Path) -> PageImages:
 def make_clusters(
     labels: ArrayLike | None, names: LabelNames | None, n_images: int
 ) -> PageClusters | None:
-    """Return the clusters in the order of their labels, images in no cluster last."""
+    """Return the clusters in the order of their labels, and noise last."""
     if labels is None:
         if names is not None:
             raise ValueError("label_names needs labels; pass labels, too.")
@@ -95,12 +93,12 @@ def make_clusters(
     order = np.argsort(present < 0, kind="stable")
     rank = np.argsort(order, kind="stable")
     ordered_names = [as_text(name_label(present[i].item(), names)) for i in order]
-    no_cluster = len(present) - 1 if present[0] < 0 else None
-    return PageClusters(ordered_names, rank[cluster_of], no_cluster)
+    noise = len(present) - 1 if present[0] < 0 else None
+    return PageClusters(ordered_names, rank[cluster_of], noise)
 
 
 def make_index(
-    X: ArrayLike | None, metric: str | Callable[..., float], n_images: int
+    X: ArrayLike | None, metric: MetricName | Callable[..., float], n_images: int
 ) -> SimilarityIndex | None:
     """Return an index of the embeddings, or None if no image has an embedding."""
     if X is None:
@@ -142,7 +140,7 @@ def find_neighbors(
 def center_distances(
     X: ArrayLike | None,
     cluster_of: NDArray[np.int64],
-    metric: str | Callable[..., float],
+    metric: MetricName | Callable[..., float],
 ) -> list[float | None] | None:
     """Return the distance of each image to the mean of its cluster.
 

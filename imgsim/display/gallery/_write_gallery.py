@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._atomic_file import check_target, replace_file
+from imgsim._distance.metric import MetricName
 from imgsim._html import as_text, render_html
 from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.display._checks import check_embeddings, check_length
@@ -69,7 +70,7 @@ def write_gallery(
     query_images: Any = None,
     n_neighbors: int = 12,
     max_distance: float | None = None,
-    metric: str | Callable[..., float] = "cosine",
+    metric: MetricName | Callable[..., float] = "cosine",
     thumbnails: Literal["embed", "link"] = "embed",
     thumbnail_size: int = 128,
     title: str = "Images",
@@ -100,7 +101,7 @@ def write_gallery(
 
     labels : array-like of shape (n_images,), default=None
         Cluster or class of each image, as an integer or a string. A negative integer
-        means that the image is in no cluster.
+        means noise.
 
     label_names : mapping of int to str or sequence of str, default=None
         Names of integer labels. None numbers the clusters.
@@ -209,7 +210,7 @@ def write_gallery(
         "names": image_names(images),
         "clusters": clusters and clusters.names,
         "clusterOf": clusters and clusters.of_image.tolist(),
-        "noCluster": clusters and clusters.no_cluster,
+        "noise": clusters and clusters.noise,
         "centerDistances": clusters and center_distances(X, clusters.of_image, metric),
         "positions": scale_positions(positions, len(images)),
         "neighbors": search(len(images)) if has_neighbors else None,
@@ -245,7 +246,7 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
 def _checked_index(
     X: ArrayLike | None,
     index: SimilarityIndex | None,
-    metric: str | Callable[..., float],
+    metric: MetricName | Callable[..., float],
     images: Sequence[Any],
 ) -> SimilarityIndex | None:
     """Return the index of the images, or None if there are no embeddings."""

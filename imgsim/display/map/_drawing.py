@@ -25,7 +25,7 @@ QUERY_COLOR = "#F0E442"
 _THUMBNAIL_SHARE = 0.86  # of the side of its cell
 _MAX_NAME_LENGTH = 20  # characters
 # The zorder of artists, from the back to the front.
-_UNLABELED, _POINTS, _THUMBNAILS, _MARKERS, _QUERIES, _NAMES = range(1, 7)
+_NOISE, _POINTS, _THUMBNAILS, _MARKERS, _QUERIES, _NAMES = range(1, 7)
 
 
 class MapThumbnail(NamedTuple):
@@ -53,7 +53,7 @@ def draw_points(
 ) -> None:
     """Draw images as markers in the style of their group. NaN is not drawn."""
     for group in groups:
-        below = _POINTS if group.has_label else _UNLABELED
+        below = _NOISE if group.is_noise else _POINTS
         ax.scatter(
             positions[group.rows, 0],
             positions[group.rows, 1],

@@ -47,7 +47,7 @@ class EmbeddingMapDisplay:
 
     labels : array-like of shape (n_samples,), dtype int or str, default=None
         Cluster or class of each image, as a number or a name. A negative number means
-        that an image is in no cluster. None draws all images alike.
+        noise. None draws all images alike.
 
     label_names : mapping of int to str or sequence of str, default=None
         Names of the numbers in `labels`.
@@ -237,7 +237,7 @@ default="tsne"
 
         labels : array-like of shape (n_samples,), dtype int or str, default=None
             Cluster or class of each image, as a number or a name. A negative number
-            means that an image is in no cluster. None draws all images alike.
+            means noise. None draws all images alike.
 
         images : sequence of image sources of length n_samples, default=None
             Images to draw as thumbnails. None draws points only.

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imgsim.display._labels import NO_CLUSTER, LabelNames, as_label_column, name_label
+from imgsim.display._labels import NOISE, LabelNames, as_label_column, name_label
 
 # The colors of Okabe and Ito that are visible on white, and a dark one of Tol.
 _COLORS = (
@@ -30,11 +30,11 @@ class LabelGroup(NamedTuple):
     color: str
     marker: str
     rows: NDArray[np.intp]
-    has_label: bool = True
+    is_noise: bool = False
 
 
 class NumberedLabels(NamedTuple):
-    """Labels as numbers that index their names; -1 is an image without a cluster."""
+    """Labels as numbers that index their names; -1 is noise."""
 
     numbers: NDArray[np.int64]
     names: list[str]
@@ -75,8 +75,8 @@ def _number_integers(
 def group_by_label(labels: NumberedLabels) -> list[LabelGroup]:
     """Return one group for each label in use, in order, each with its own style.
 
-    Beyond 49 labels, the images with the least frequent labels are one group. Images
-    without a cluster are the last group.
+    Beyond 49 labels, the images with the least frequent labels are one group. Noise is
+    the last group.
     """
     numbers = labels.numbers
     sizes = np.bincount(numbers[numbers >= 0], minlength=len(labels.names))
@@ -98,9 +98,7 @@ def group_by_label(labels: NumberedLabels) -> list[LabelGroup]:
         groups.append(LabelGroup(f"{len(others)} others", "", _GRAY, "h", rows))
     if (numbers < 0).any():
         rows = np.flatnonzero(numbers < 0)
-        groups.append(
-            LabelGroup(NO_CLUSTER, "", _LIGHT_GRAY, "o", rows, has_label=False)
-        )
+        groups.append(LabelGroup(NOISE, "", _LIGHT_GRAY, "o", rows, is_noise=True))
     return groups
 
 

@@ -179,21 +179,21 @@ def test_one_image_is_enough(write, pictures):
 
 @pytest.mark.parametrize("names", [{2: "two"}, np.array(["", "", "two"])])
 def test_clusters_are_in_the_order_of_their_labels(names, write, pictures):
-    """Images in no cluster come last. Clusters without a name are numbered."""
+    """Noise comes last. Clusters without a name are numbered."""
     page = write(pictures[:5], labels=[7, -1, 2, 7, 10], label_names=names)
 
-    assert page.data["clusters"] == ["two", "cluster 7", "cluster 10", "no cluster"]
+    assert page.data["clusters"] == ["two", "cluster 7", "cluster 10", "noise"]
     assert page.data["clusterOf"] == [1, 3, 0, 1, 2]
-    assert page.data["noCluster"] == 3
+    assert page.data["noise"] == 3
 
 
-def test_all_negative_labels_mean_no_cluster(write, pictures):
+def test_all_negative_labels_mean_noise(write, pictures):
     """Some clusterers use -2 with the meaning of -1, as on the map."""
     page = write(pictures[:4], labels=[0, -1, -7, 3])
 
-    assert page.data["clusters"] == ["cluster 0", "cluster 3", "no cluster"]
+    assert page.data["clusters"] == ["cluster 0", "cluster 3", "noise"]
     assert page.data["clusterOf"] == [0, 2, 2, 1]
-    assert page.data["noCluster"] == 2
+    assert page.data["noise"] == 2
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "UInt8", "int32", object])
@@ -208,7 +208,7 @@ def test_integers_of_pandas_are_labels(dtype, write, pictures):
 
 
 def test_missing_labels_are_refused(write, pictures):
-    """A missing label is neither a cluster nor the label of no cluster."""
+    """A missing label is neither a cluster nor noise."""
     pandas = pytest.importorskip("pandas", reason="needs pandas")
 
     with pytest.raises(ValueError, match="got dtype Int64 with missing values"):
@@ -217,12 +217,12 @@ def test_missing_labels_are_refused(write, pictures):
 
 @pytest.mark.parametrize("dtype", [str, object])
 def test_labels_may_be_names(dtype, write, pictures):
-    """No string means that an image is in no cluster."""
+    """No string means noise."""
     page = write(pictures[:3], labels=np.array(["cat", "ant", "cat"], dtype=dtype))
 
     assert page.data["clusters"] == ["ant", "cat"]
     assert page.data["clusterOf"] == [1, 0, 1]
-    assert page.data["noCluster"] is None
+    assert page.data["noise"] is None
 
 
 def test_center_distances_are_distances_to_the_mean_of_the_cluster(

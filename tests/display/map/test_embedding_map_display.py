@@ -72,8 +72,8 @@ def test_each_image_is_a_point_at_its_position(positions):
 
     drawn = {to_hex(c.get_facecolor()[0]): c for c in display.ax_.collections}
     styles = dict(zip(_legend(display), _styles(display), strict=True))
-    assert [*styles] == ["cluster 0 (100)", "cluster 4 (100)", "no cluster (100)"]
-    for name, label in (("cluster 0", 0), ("cluster 4", 4), ("no cluster", -1)):
+    assert [*styles] == ["cluster 0 (100)", "cluster 4 (100)", "noise (100)"]
+    for name, label in (("cluster 0", 0), ("cluster 4", 4), ("noise", -1)):
         points = drawn[styles[f"{name} (100)"][0]]
         assert_allclose(points.get_offsets(), positions[labels == label])
     assert display.ax_.get_title() == "300 images"
@@ -139,7 +139,7 @@ def test_forty_clusters_have_different_styles(positions):
     display = EmbeddingMapDisplay(positions=positions, labels=labels).plot()
 
     assert len(_legend(display)) == len(set(_styles(display))) == 41
-    assert _legend(display)[-1] == "no cluster (8)"
+    assert _legend(display)[-1] == "noise (8)"
     assert {text.get_text() for text in display.ax_.texts} <= {*map(str, range(40))}
 
 

@@ -70,7 +70,7 @@ def test_each_label_has_a_style_of_its_own(n_groups):
     rows = np.concatenate([group.rows for group in groups])
     assert len(styles) == len(groups) == min(n_groups, 50) + 1
     assert np.sort(rows).tolist() == [*range(len(labels))]
-    assert groups[-1].name == "no cluster"
+    assert groups[-1].name == "noise"
     assert groups[-1].rows.tolist() == [len(labels) - 2, len(labels) - 1]
 
 
@@ -90,7 +90,7 @@ def test_groups_are_in_the_order_of_their_labels():
     numbered = _groups([3, 1, 3, -1], ["a", "z", "b", "c"])
     named = _groups(np.array(["pear", "apple", "pear"], dtype=object))
 
-    assert [g.name for g in numbered] == ["z", "c", "no cluster"]
+    assert [g.name for g in numbered] == ["z", "c", "noise"]
     assert [g.short_name for g in _groups([10, 2])] == ["2", "10"]
     assert [(g.name, g.rows.tolist()) for g in named] == [
         ("apple", [1]),

@@ -111,7 +111,7 @@ function onKey(event) {
 // Setup
 
 function showSummary() {
-  const nClusters = data.clusters?.filter((_, i) => i !== data.noCluster).length;
+  const nClusters = data.clusters?.filter((_, i) => i !== data.noise).length;
   const parts = [count(data.names.length, "image")];
   if (data.clusters) parts.push(count(nClusters, "cluster"));
   if (data.queries) parts.push(count(data.queries.names.length, "query", "queries"));

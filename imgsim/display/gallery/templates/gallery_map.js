@@ -12,12 +12,12 @@ const SHAPES = [
   "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z",
   "M-7-4L-4-7L0-3L4-7L7-4L3 0L7 4L4 7L0 3L-4 7L-7 4L-3 0Z",
 ];
-const NO_CLUSTER = { color: "#888d93", shape: "M0-4A4 4 0 1 1 0 4A4 4 0 1 1 0-4Z" };
+const NOISE = { color: "#888d93", shape: "M0-4A4 4 0 1 1 0 4A4 4 0 1 1 0-4Z" };
 
 const BUTTON_HEIGHT = 40; // pixels at the bottom
 
-function markerStyle(cluster, noCluster) {
-  if (cluster === noCluster) return NO_CLUSTER;
+function markerStyle(cluster, noise) {
+  if (cluster === noise) return NOISE;
   const shape = Math.floor(cluster / COLORS.length) % SHAPES.length;
   return { color: COLORS[cluster % COLORS.length], shape: SHAPES[shape] };
 }

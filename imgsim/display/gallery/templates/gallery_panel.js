@@ -113,7 +113,7 @@ const map = data.positions
   ? makeMap(
       byId("map").querySelector("canvas"),
       data.positions,
-      data.names.map((_, i) => markerStyle(data.clusters ? data.clusterOf[i] : 0, data.noCluster)),
+      data.names.map((_, i) => markerStyle(data.clusters ? data.clusterOf[i] : 0, data.noise)),
       { onHover: showTip, onOpen: openFrom },
     )
   : null;

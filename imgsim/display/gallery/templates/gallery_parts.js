@@ -53,7 +53,7 @@ function nameOf(name) {
 function marker(cluster) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  const { color, shape } = markerStyle(cluster, data.noCluster);
+  const { color, shape } = markerStyle(cluster, data.noise);
   path.setAttribute("d", shape);
   path.setAttribute("fill", color);
   svg.setAttribute("viewBox", "-8 -8 16 16");
