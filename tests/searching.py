@@ -1,4 +1,4 @@
-"""Searches to test with, and their answers by brute force."""
+"""Helpers for tests of searches, with results by brute force."""
 
 from decimal import Decimal, localcontext
 
@@ -15,7 +15,7 @@ METRICS = (*LINEAR, *SUMMED, *BOOLEAN)
 
 
 def make_search(X, queries, metric, allowed=None, device="cpu"):
-    """Return queries and a collection, as a search takes them."""
+    """Return queries and a collection in the form that a search takes."""
     described = make_metric(metric, None, X)
     if allowed is None:
         allowed = np.ones(len(X), dtype=bool)
@@ -34,7 +34,7 @@ def draw(metric, n_rows, n_features, dtype=np.float32, seed=0):
 
 
 def brute_force(queries, X, metric):
-    """Return the distances of all pairs by SciPy, as scikit-learn defines them."""
+    """Return the distances of all pairs by SciPy, defined as in scikit-learn."""
     left, right = queries.astype(np.float64), X.astype(np.float64)
     if metric == "inner_product":
         return 1 - (left[:, np.newaxis] * right[np.newaxis]).sum(axis=2)
@@ -54,7 +54,7 @@ def brute_force(queries, X, metric):
 
 
 def nearest_by_force(queries, X, metric, n_neighbors, allowed=None):
-    """Return the distances and row numbers of the nearest, ties by row number."""
+    """Return the distances and row numbers of the nearest rows, ties by row number."""
     distances = brute_force(queries, X, metric)
     if allowed is not None:
         distances[:, ~allowed] = np.inf
@@ -64,7 +64,7 @@ def nearest_by_force(queries, X, metric, n_neighbors, allowed=None):
 
 
 def cosine_in_60_digits(x, y):
-    """Return the cosine distance of two vectors, free of cancellation."""
+    """Return the cosine distance of two vectors without cancellation errors."""
     with localcontext() as context:
         context.prec = 60
         a, b = ([Decimal(float(value)) for value in row] for row in (x, y))

@@ -81,9 +81,8 @@ def _torch_products(
     query_tensor = torch.from_numpy(queries).to(device, dtype)
 
     def score(rows: NDArray[Any]) -> NDArray[np.float32]:
-        if not rows.flags.writeable or min(rows.strides) < 0:
-            # torch warns of read-only arrays and refuses negative strides.
-            rows = rows.copy()
+        if not rows.flags.writeable:
+            rows = rows.copy()  # torch warns of read-only arrays
         kind = query_tensor.device.type
         with use_precision("float32", kind), torch.autocast(kind, enabled=False):
             product = query_tensor @ torch.from_numpy(rows).to(device, dtype).T

@@ -215,9 +215,10 @@ class RowStore:
         return Collection(self.slot_rows, allowed, self.metric, device)
 
     def convert(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return rows in the dtype of the store, or raise ValueError."""
+        """Return contiguous rows in the dtype of the store, or raise ValueError."""
         with np.errstate(over="ignore"):
-            converted = rows.astype(self.dtype, copy=False)
+            # The compiled loops would be compiled again for each other layout.
+            converted = rows.astype(self.dtype, order="C", copy=False)
         is_too_large = np.isinf(converted)
         if is_too_large.any():
             raise ValueError(

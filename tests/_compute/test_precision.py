@@ -1,4 +1,4 @@
-"""Tests of the floating-point format a network computes in."""
+"""Tests of the precision of computations."""
 
 import threading
 from pathlib import Path
@@ -26,10 +26,10 @@ torch = pytest.importorskip("torch")
         ("mps", True, "float32"),
     ],
 )
-def test_auto_is_the_fastest_the_device_has(
+def test_auto_is_the_fastest_precision_of_the_device(
     monkeypatch, device, has_bfloat16, expected
 ):
-    """And never slower than float32."""
+    """An emulated precision would be slower than float32."""
     monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: has_bfloat16)
 
     assert resolve_precision("auto", device) == expected
@@ -45,8 +45,8 @@ def test_auto_is_the_fastest_the_device_has(
         ("flags : avx512f avx2", False),
     ],
 )
-def test_the_cpu_is_asked_for_bfloat16(monkeypatch, flags, expected):
-    """By what Linux tells of x86 and of Arm."""
+def test_bfloat16_of_the_cpu_is_detected(monkeypatch, flags, expected):
+    """Linux lists the features of x86 and Arm processors under different names."""
     monkeypatch.setattr(Path, "read_text", lambda path: flags)
 
     assert precision._cpu_has_bfloat16.__wrapped__() is expected
@@ -54,8 +54,8 @@ def test_the_cpu_is_asked_for_bfloat16(monkeypatch, flags, expected):
 
 @pytest.mark.parametrize("shape", [(8, 1, 3, 3), (8, 4, 3, 3), (8, 64, 1, 1), (8, 64)])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_rounding_keeps_the_sum_of_each_filter(shape, dtype):
-    """The sums of weights rounded one by one are many times further off."""
+def test_rounding_preserves_the_sum_of_each_filter(shape, dtype):
+    """Rounding each weight on its own changes the sums several times as much."""
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     per_filter = weight.flatten(2) if shape[-1] == 3 else weight.flatten(1)
 
@@ -69,8 +69,8 @@ def test_rounding_keeps_the_sum_of_each_filter(shape, dtype):
     assert (kept - weight).abs().max() <= torch.finfo(dtype).eps * weight.abs().max()
 
 
-def test_only_convolutions_and_linear_layers_are_lowered():
-    """Norms and biases are exact."""
+def test_only_weights_of_convolutions_and_linear_layers_are_rounded():
+    """Rounding norms and biases would cost accuracy and save no time."""
     module = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2)
     )
@@ -87,7 +87,7 @@ def _tf32():
 
 
 def test_float32_on_cuda_is_not_rounded_to_tf32():
-    """Else rows differ from those of a CPU; afterwards the setting is as it was."""
+    """Embeddings of a GPU must match those of a CPU; the settings are restored."""
     before = _tf32()
 
     with use_precision("float32", "cuda"):
@@ -97,8 +97,8 @@ def test_float32_on_cuda_is_not_rounded_to_tf32():
     assert _tf32() == before
 
 
-def test_threads_that_overlap_leave_the_settings_as_they_were():
-    """The first that enters is not always the last that leaves."""
+def test_overlapping_threads_restore_the_settings():
+    """The first thread that enters may not be the last one that leaves."""
     before = _tf32()
     first_is_in, second_is_in = threading.Event(), threading.Event()
 
@@ -122,8 +122,8 @@ def test_threads_that_overlap_leave_the_settings_as_they_were():
     assert _tf32() == before
 
 
-def test_the_newer_settings_of_torch_are_put_back_too():
-    """A program that has used them may not ask for the older ones."""
+def test_the_newer_settings_of_torch_are_restored():
+    """PyTorch refuses its older settings once a program has used the newer ones."""
     convolution = getattr(torch.backends.cudnn, "conv", None)
     if not hasattr(convolution, "fp32_precision"):
         pytest.skip("this torch has only the older settings")
@@ -143,8 +143,8 @@ def test_the_newer_settings_of_torch_are_put_back_too():
     assert after == ("tf32", "tf32")
 
 
-def test_half_precision_runs_under_autocast():
-    """And only on the device that computes."""
+def test_half_precision_uses_autocast():
+    """It is enabled only for the device that computes."""
     with use_precision("bfloat16", "cpu"):
         assert torch.is_autocast_enabled("cpu")
         assert torch.get_autocast_dtype("cpu") == torch.bfloat16

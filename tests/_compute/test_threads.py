@@ -1,4 +1,4 @@
-"""Threads share the work, the processors and the configuration."""
+"""Tests of dividing work, processors and configuration among threads."""
 
 import threading
 import time
@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from imgsim._compute.threads import count_threads, map_in_threads
 
 
-def test_n_jobs_means_what_it_means_in_scikit_learn(monkeypatch):
-    """None is one thread, unless a joblib context says otherwise."""
+def test_n_jobs_has_the_meaning_of_scikit_learn(monkeypatch):
+    """None is one thread unless a joblib context says otherwise."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
     assert count_threads(None) == 1
@@ -22,8 +22,8 @@ def test_n_jobs_means_what_it_means_in_scikit_learn(monkeypatch):
         assert count_threads(None) == 2
 
 
-def test_all_processors_are_those_that_a_worker_was_given(monkeypatch):
-    """Joblib gives each worker process a share, and says so in the environment."""
+def test_all_processors_are_those_assigned_to_a_worker(monkeypatch):
+    """Joblib assigns a share to each worker process by an environment variable."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     assert count_threads(-1) == 1
@@ -31,7 +31,7 @@ def test_all_processors_are_those_that_a_worker_was_given(monkeypatch):
 
 
 def test_workers_of_joblib_use_their_share():
-    """Two workers with all processors each would take twice what there is."""
+    """Two workers that used all processors would start twice as many threads."""
     shares = Parallel(n_jobs=2)(delayed(count_threads)(-1) for _ in range(2))
 
     assert shares == [max(1, cpu_count() // 2)] * 2
@@ -39,8 +39,8 @@ def test_workers_of_joblib_use_their_share():
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("divide_pools", [True, False])
-def test_results_come_in_the_order_of_the_tasks(n_threads, divide_pools):
-    """The slowest task is the first, and still its result comes first."""
+def test_results_have_the_order_of_the_tasks(n_threads, divide_pools):
+    """The first task is the slowest, and its result still comes first."""
 
     def work(task):
         time.sleep(0.02 if task == 0 else 0)
@@ -52,7 +52,7 @@ def test_results_come_in_the_order_of_the_tasks(n_threads, divide_pools):
 
 
 def test_few_tasks_are_read_ahead():
-    """Results of a long list would otherwise pile up in memory."""
+    """The results of a long list would otherwise fill the memory."""
     n_read = 0
 
     def tasks():
@@ -68,8 +68,8 @@ def test_few_tasks_are_read_ahead():
     results.close()
 
 
-def test_an_error_is_raised_and_the_other_tasks_are_dropped():
-    """The caller should not wait for work that is not needed."""
+def test_an_error_is_raised_and_other_tasks_are_canceled():
+    """The caller should not wait for results that are not needed."""
     done = []
 
     def work(task):
@@ -85,15 +85,15 @@ def test_an_error_is_raised_and_the_other_tasks_are_dropped():
 
 
 def test_threads_have_the_configuration_of_the_caller():
-    """scikit-learn keeps its configuration by thread; memory limits must hold."""
+    """scikit-learn's configuration belongs to a thread; limits must hold in all."""
     with config_context(working_memory=7):
         found = map_in_threads(lambda _: get_config()["working_memory"], range(4), 2)
 
         assert list(found) == [7] * 4
 
 
-def test_threads_divide_blas_and_openmp_among_them():
-    """Two threads with two threads of BLAS each would wait for each other."""
+def test_threads_divide_the_threads_of_blas_and_openmp():
+    """Otherwise the threads of both pools would wait for each other."""
 
     def count(_):
         return [pool["num_threads"] for pool in threadpool_info()]

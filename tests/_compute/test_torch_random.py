@@ -1,4 +1,4 @@
-"""Tests of building networks alike in any program."""
+"""Tests of initializing networks independently of the caller's settings."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 from imgsim._compute.torch_random import gradients_enabled, seeded_initialization  # noqa: E402  # torch may be missing
 
 
-def test_weights_are_the_same_whatever_the_program_has_set():
-    """Its random numbers, and its default dtype."""
+def test_weights_do_not_depend_on_the_settings_of_the_program():
+    """The program may have drawn random numbers and set another default dtype."""
     with seeded_initialization(seed=3):
         expected = torch.nn.Linear(4, 4).weight
     torch.set_default_dtype(torch.float64)
@@ -25,8 +25,8 @@ def test_weights_are_the_same_whatever_the_program_has_set():
     assert torch.equal(found, expected)
 
 
-def test_the_program_draws_on_as_before():
-    """Nothing tells that a network was built."""
+def test_the_random_state_of_the_program_is_restored():
+    """Building a network must not change the random numbers of the caller."""
     state = torch.get_rng_state()
 
     with seeded_initialization(seed=0):
@@ -36,7 +36,7 @@ def test_the_program_draws_on_as_before():
 
 
 def test_threads_wait_for_each_other():
-    """Or one would draw the numbers of another."""
+    """Without a lock, a thread would draw random numbers of another one."""
     with seeded_initialization(seed=0):
         expected = torch.nn.Linear(300, 300).weight
 
@@ -50,8 +50,8 @@ def test_threads_wait_for_each_other():
     assert all(torch.equal(each, expected) for each in found)
 
 
-def test_gradients_are_enabled_in_inference_mode():
-    """Training works in a program that only computes embeddings otherwise."""
+def test_gradients_are_computed_in_inference_mode():
+    """A program may call `fit` with gradients disabled."""
     with torch.inference_mode(), gradients_enabled():
         weight = torch.ones(2, requires_grad=True)
         (weight * 3).sum().backward()

@@ -1,10 +1,10 @@
-"""Tests of settings that threads share."""
+"""Tests of settings that all threads of a process share."""
 
 from imgsim._compute.torch_settings import ProcessSettings
 
 
-def test_settings_stay_switched_until_the_last_leaves():
-    """Whatever the order in which they enter and leave."""
+def test_settings_are_restored_when_the_last_thread_leaves():
+    """Threads may enter and leave in any order."""
     log = []
 
     def switch():

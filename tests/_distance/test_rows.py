@@ -1,4 +1,4 @@
-"""Tests of rows that carry what their metric knows of them."""
+"""Tests of rows with the terms of their metric."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from searching import METRICS, draw, make_search
     "part", [slice(2, 7), np.array([5, 0, 5]), np.arange(9) % 2 == 1]
 )
 @pytest.mark.parametrize("name", METRICS)
-def test_a_part_has_the_terms_of_its_rows(name, part):
-    """Be it a slice, positions or a mask."""
+def test_selected_rows_have_their_own_terms(name, part):
+    """Rows are selected by a slice, by positions or by a mask."""
     rows = make_search(draw(name, 9, 4), draw(name, 1, 4), name)[1].rows
 
     some = rows[part]
@@ -22,8 +22,8 @@ def test_a_part_has_the_terms_of_its_rows(name, part):
 
 
 @pytest.mark.parametrize("n_at_once", [1, 4, 9, 20])
-def test_blocks_are_the_whole_in_order(n_at_once):
-    """Without copies of the rows."""
+def test_blocks_cover_all_rows_in_order(n_at_once):
+    """Blocks are views, so that the rows are not copied."""
     rows = make_search(draw("cosine", 9, 4), draw("cosine", 1, 4), "cosine")[1].rows
 
     blocks = list(rows.blocks(n_at_once))

@@ -1,4 +1,6 @@
-"""Tests of the bound within which scores are wrong."""
+"""Tests of scores and of the bounds of their errors."""
+
+from itertools import product
 
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ def _one_hot(rng, shape):
 
 
 def _halfway(rng, shape):
-    """Return numbers that bfloat16 rounds all the same way, as far as it can."""
+    """Return numbers that bfloat16 rounds in one direction, by nearly the maximum."""
     return np.full(shape, 1 + 2.0**-8 - 2.0**-20) + rng.random(shape) * 2.0**-21
 
 
@@ -67,7 +69,7 @@ KINDS = [
 
 
 def _exact_scores(metric, queries, collection):
-    """Return scores in extended precision, from what they are said to be."""
+    """Return scores by their definition, in extended precision."""
     wide = np.longdouble
     terms = collection.rows.terms
     if metric.kind is not None and not metric.is_linear:
@@ -75,39 +77,36 @@ def _exact_scores(metric, queries, collection):
             queries.values, queries.terms, collection.rows.values, terms
         )
     shifted = queries.values.astype(wide) - queries.terms.shift[:, np.newaxis]
-    seen = shifted * queries.terms.scale[:, np.newaxis]
+    transformed = shifted * queries.terms.scale[:, np.newaxis]
     rows = collection.rows.values.astype(wide) - terms.shift[:, np.newaxis]
-    return (seen @ rows.T) * terms.scale + terms.bias
+    return (transformed @ rows.T) * terms.scale + terms.bias
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n_features", [1, 131, 1500])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("name", "precision"), CASES)
-def test_scores_are_wrong_by_no_more_than_the_bound(
-    name, precision, kind, n_features, dtype
-):
-    """Else the scan could lose a neighbour; rows chosen so that errors add up."""
+def test_errors_of_scores_are_within_the_bound(name, precision, kind):
+    """A larger error could lose a neighbor. These rows make errors add up."""
     if precision == "bfloat16":
         pytest.importorskip("torch")
-    rng = np.random.default_rng(n_features)
-    X = kind(rng, (60, n_features)).astype(dtype)
-    if name in BOOLEAN:
-        X = (np.median(X) < X).astype(dtype)
-    queries, collection = make_search(X[:40], X[38:], name)
+    for n_features, dtype in product([1, 131, 1500], [np.float32, np.float64]):
+        rng = np.random.default_rng(n_features)
+        X = kind(rng, (60, n_features)).astype(dtype)
+        if name in BOOLEAN:
+            X = (np.median(X) < X).astype(dtype)
+        queries, collection = make_search(X[:40], X[38:], name)
 
-    [block] = _score_blocks(queries, collection, precision)
+        [block] = _score_blocks(queries, collection, precision)
 
-    scores = block.scores * block.scale + block.bias
-    assert scores.dtype == np.float32
-    error = np.abs(scores - _exact_scores(collection.metric, queries, collection))
-    assert (error <= block.error[:, np.newaxis]).all()
+        scores = block.scores * block.scale + block.bias
+        assert scores.dtype == np.float32
+        error = np.abs(scores - _exact_scores(collection.metric, queries, collection))
+        assert (error <= block.error[:, np.newaxis]).all(), (n_features, dtype)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["cosine", "euclidean"])
-def test_a_single_query_is_bound_alike(name, precision):
-    """Other routines multiply a matrix by a vector."""
+def test_errors_for_a_single_query_are_within_the_bound(name, precision):
+    """A product of a matrix and a vector uses other routines."""
     if precision == "bfloat16":
         pytest.importorskip("torch")
     X = np.abs(draw(name, 300, 1025))
@@ -121,8 +120,8 @@ def test_a_single_query_is_bound_alike(name, precision):
 
 
 @pytest.mark.parametrize(("name", "precision"), CASES)
-def test_the_bound_is_small_enough_to_be_of_use(name, precision):
-    """Of what a score can be, in a width that networks have."""
+def test_the_bound_is_useful_for_embeddings_of_networks(name, precision):
+    """With a loose bound, most rows would have to be compared exactly."""
     error = relative_error_bound(
         make_metric(name, None, np.ones((1, 1))), 512, precision
     )
@@ -133,7 +132,7 @@ def test_the_bound_is_small_enough_to_be_of_use(name, precision):
 @pytest.mark.parametrize(("n_queries", "n_rows"), [(1, 1), (3, 5), (2, 257), (1, 512)])
 @pytest.mark.parametrize("name", [*LINEAR, *SUMMED, *BOOLEAN])
 def test_there_is_a_score_for_each_query_and_row(name, n_queries, n_rows):
-    """And no other, though some loops take rows in pairs."""
+    """Some loops process rows in pairs and must not return the padding."""
     X, queries = draw(name, n_rows, 6), draw(name, n_queries, 6, seed=1)
 
     scores = make_score_function(make_metric(name, None, X), queries, "float32", "cpu")(
@@ -146,8 +145,8 @@ def test_there_is_a_score_for_each_query_and_row(name, n_queries, n_rows):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n_queries", [1, 6])
-def test_torch_gives_the_products_of_numpy(n_queries, dtype):
-    """Though it may add them in another order."""
+def test_products_of_torch_are_those_of_numpy(n_queries, dtype):
+    """Only the order of the summation may differ."""
     pytest.importorskip("torch")
     X, queries = draw("cosine", 50, 33, dtype), draw("cosine", n_queries, 33, seed=1)
     X.flags.writeable = False

@@ -18,7 +18,7 @@ from imgsim.index.exact._brute_force import (
 
 @pytest.fixture(params=[1024, 0.001])
 def few_or_many_blocks(request, monkeypatch):
-    """All at once, or one query and seven rows at a time."""
+    """Compare all pairs at once, or blocks of one query and seven rows."""
     if request.param < 1:
         monkeypatch.setattr(_brute_force, "_N_ROWS", 7)
     with config_context(working_memory=request.param):
@@ -31,8 +31,8 @@ every_metric = pytest.mark.parametrize("name", [*METRICS, "canberra"])
 @pytest.mark.usefixtures("few_or_many_blocks")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every_metric
-def test_neighbours_are_those_of_brute_force(name, dtype):
-    """In any number of blocks."""
+def test_neighbors_are_those_of_scipy(name, dtype):
+    """The number of blocks must not matter."""
     X, queries = draw(name, 60, 23, dtype), draw(name, 4, 23, dtype, seed=1)
 
     distances, rows = brute_force_nearest(*make_search(X, queries, name), 6)
@@ -44,8 +44,8 @@ def test_neighbours_are_those_of_brute_force(name, dtype):
 
 @pytest.mark.usefixtures("few_or_many_blocks")
 @every_metric
-def test_pairs_within_a_radius_are_those_of_brute_force(name):
-    """In any number of blocks."""
+def test_pairs_within_a_radius_are_those_of_scipy(name):
+    """The number of blocks must not matter."""
     X, queries = draw(name, 60, 23), draw(name, 4, 23, seed=1)
     expected = brute_force(queries, X, name)
     radius = float(np.quantile(expected, 0.1)) + 1e-9
@@ -59,8 +59,8 @@ def test_pairs_within_a_radius_are_those_of_brute_force(name):
 
 @pytest.mark.usefixtures("few_or_many_blocks")
 @every_metric
-def test_ties_break_by_row_number(name):
-    """Also between blocks."""
+def test_ties_are_broken_by_row_number(name):
+    """Equal rows may be in different blocks."""
     X = np.tile(draw(name, 3, 9), (20, 1))
 
     _, rows = brute_force_nearest(*make_search(X, X[:3], name), 25)
@@ -72,24 +72,24 @@ def test_ties_break_by_row_number(name):
 @pytest.mark.parametrize("n_allowed", [0, 1, 4, 5, 30])
 @every_metric
 def test_only_allowed_rows_are_found(name, n_allowed):
-    """Places without a row say so."""
+    """The position is -1 where there are too few rows."""
     X = draw(name, 30, 8)
     allowed = np.zeros(30, dtype=bool)
     allowed[np.random.default_rng(0).permutation(30)[:n_allowed]] = True
 
     searched = make_search(X, X[:4], name, allowed)
     distances, rows = brute_force_nearest(*searched, 4)
-    found = brute_force_within(*searched, np.inf)[1]
+    within = brute_force_within(*searched, np.inf).rows
 
     expected, true = nearest_by_force(X[:4], X, name, 4, allowed)
     assert_array_equal(rows, true)
     assert_allclose(distances, expected, rtol=1e-10, atol=1e-12)
-    assert_array_equal(np.unique(found), np.flatnonzero(allowed))
+    assert_array_equal(np.unique(within), np.flatnonzero(allowed))
 
 
 @pytest.mark.usefixtures("few_or_many_blocks")
-def test_more_may_be_asked_for_than_there_are():
-    """The rest of the places is empty."""
+def test_more_neighbors_than_rows_may_be_requested():
+    """The remaining positions are -1 and the distances infinite."""
     X = draw("cosine", 5, 3)
 
     distances, rows = brute_force_nearest(*make_search(X, X[:1], "cosine"), 8)
@@ -98,8 +98,8 @@ def test_more_may_be_asked_for_than_there_are():
     assert np.isinf(distances[:, 5:]).all()
 
 
-def test_no_query_has_no_answer():
-    """And no error, whoever asks for it."""
+def test_zero_queries_have_empty_results():
+    """An empty batch is not an error."""
     searched = make_search(draw("cosine", 5, 3), np.empty((0, 3)), "cosine")
 
     distances, rows = brute_force_nearest(*searched, 2)
@@ -111,7 +111,7 @@ def test_no_query_has_no_answer():
 
 @pytest.mark.parametrize("name", ["cosine", "manhattan", "canberra"])
 def test_memory_stays_within_the_limit(name):
-    """Which a matrix of all distances, of 64 MiB, would not."""
+    """The matrix of all distances would take 64 MiB."""
     X = draw(name, 4000, 4)
     searched = make_search(X, X[:2000], name)
 
@@ -126,8 +126,8 @@ def test_memory_stays_within_the_limit(name):
 
 @pytest.mark.parametrize("k", [1, 3, 10, 39, 40])
 @pytest.mark.parametrize("n_levels", [2, 5, 1000])
-def test_the_smallest_come_in_stable_order(k, n_levels):
-    """With few levels most entries tie, also at the k-th place."""
+def test_the_smallest_entries_are_in_stable_order(k, n_levels):
+    """With few levels, most entries are equal, also around the k-th smallest."""
     distances = np.random.default_rng(k).integers(n_levels, size=(30, 40)).astype(float)
 
     columns = _smallest(distances, k)

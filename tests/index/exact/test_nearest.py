@@ -1,4 +1,4 @@
-"""Tests of the exact search, by whichever way it goes."""
+"""Tests of exact search, whichever method it chooses."""
 
 import sys
 
@@ -19,29 +19,31 @@ from imgsim.index.exact import _nearest
 from imgsim.index.exact._brute_force import brute_force_nearest, brute_force_within
 from imgsim.index.exact._nearest import find_nearest, find_within
 
-WAYS = ("compared", "float32", "bfloat16")
+METHODS = ("brute force", "float32", "bfloat16")
 
 
-@pytest.fixture(params=WAYS)
-def way(request, monkeypatch):
-    """Send all searches one way, however small they are; return which precisions."""
+@pytest.fixture(params=METHODS)
+def method(request, monkeypatch):
+    """Force one method for all searches; return its name and the precisions tried."""
     scan = _nearest.scan_nearest
-    tried = []
+    precisions = []
     monkeypatch.setattr(
-        _nearest, "scan_nearest", lambda *args: tried.append(args[-1]) or scan(*args)
+        _nearest,
+        "scan_nearest",
+        lambda *args: precisions.append(args[-1]) or scan(*args),
     )
-    if request.param != "compared":
+    if request.param != "brute force":
         monkeypatch.setattr(_nearest, "_MAX_BRUTE_FORCE_VALUES", 0)
     if request.param == "bfloat16":
         pytest.importorskip("torch")
         monkeypatch.setattr(_nearest, "_MIN_BFLOAT16_OPERATIONS", {True: 0, False: 0})
         monkeypatch.setattr(_nearest, "resolve_precision", lambda *_: "bfloat16")
-    return request.param, tried
+    return request.param, precisions
 
 
 @pytest.mark.parametrize("name", [*METRICS, "canberra"])
-def test_neighbours_are_those_of_brute_force(way, name):
-    """Whichever way they are found."""
+def test_neighbors_are_those_of_scipy(method, name):
+    """All methods must agree."""
     X, queries = draw(name, 1101, 29), draw(name, 6, 29, seed=1)
 
     distances, rows = find_nearest(*make_search(X, queries, name), 7)
@@ -52,8 +54,8 @@ def test_neighbours_are_those_of_brute_force(way, name):
 
 
 @pytest.mark.parametrize("name", [*METRICS, "canberra"])
-def test_pairs_within_a_radius_come_in_order(way, name):
-    """Of queries, and then of rows."""
+def test_pairs_within_a_radius_are_sorted(method, name):
+    """Pairs are sorted by query, and then by row."""
     X, queries = draw(name, 1101, 29), draw(name, 6, 29, seed=1)
     expected = brute_force(queries, X, name)
     radius = float(np.quantile(expected, 0.02)) + 1e-9
@@ -66,8 +68,8 @@ def test_pairs_within_a_radius_come_in_order(way, name):
 
 @pytest.mark.parametrize("n_copies", [30, 1000])
 @pytest.mark.parametrize("name", METRICS)
-def test_ties_break_by_row_number(way, name, n_copies):
-    """Also where so many tie that a scan gives up."""
+def test_ties_are_broken_by_row_number(method, name, n_copies):
+    """With many equal rows, a scan has too many candidates and is not certain."""
     X = np.tile(draw(name, 2, 9), (n_copies, 1))
 
     _, rows = find_nearest(*make_search(X, X[:2], name), 12)
@@ -75,32 +77,32 @@ def test_ties_break_by_row_number(way, name, n_copies):
     assert_array_equal(rows, nearest_by_force(X[:2], X, name, 12)[1])
 
 
-def test_a_query_is_tried_again_only_if_it_is_not_done(way):
-    """In more digits; at last all pairs are compared."""
-    name, tried = way
+def test_only_uncertain_queries_are_repeated(method):
+    """They are repeated in higher precision, and finally compared with all rows."""
+    name, precisions = method
     X = np.vstack(
         [draw("cosine", 500, 64), np.repeat(draw("cosine", 1, 64, seed=1), 900, 0)]
     )
 
     easy, hard = X[:1], X[-1:]
     find_nearest(*make_search(X, easy, "cosine"), 1)
-    n_for_easy = len(tried)
+    n_for_easy = len(precisions)
     find_nearest(*make_search(X, hard, "cosine"), 1)
 
     assert (
-        tried[n_for_easy:]
+        precisions[n_for_easy:]
         == {
-            "compared": [],
+            "brute force": [],
             "float32": ["float32"],
             "bfloat16": ["bfloat16", "float32"],
         }[name]
     )
-    assert n_for_easy == (name != "compared")
+    assert n_for_easy == (name != "brute force")
 
 
 @pytest.mark.parametrize("name", ["cosine", "manhattan", "jaccard"])
-def test_no_query_has_no_answer(way, name):
-    """And no error, whoever asks for it."""
+def test_zero_queries_have_empty_results(method, name):
+    """An empty batch is not an error."""
     searched = make_search(draw(name, 1100, 3), np.empty((0, 3), np.float32), name)
 
     distances, rows = find_nearest(*searched, 2)
@@ -118,8 +120,8 @@ RANGES = [
 
 @pytest.mark.parametrize(("dtype", "size"), RANGES)
 @pytest.mark.parametrize("name", [*LINEAR, *SUMMED])
-def test_huge_and_tiny_rows_are_not_lost(way, name, dtype, size):
-    """Beside others, though their products leave the range of float32."""
+def test_huge_and_tiny_rows_are_not_lost(method, name, dtype, size):
+    """Their products leave the range of float32."""
     X = draw(name, 1101, 8, np.float64)
     X[:600] *= size
     X = X.astype(dtype)
@@ -137,7 +139,7 @@ def test_huge_and_tiny_rows_are_not_lost(way, name, dtype, size):
 
 
 def test_small_searches_load_no_compiled_loops(monkeypatch):
-    """They would take longer to load than to do without."""
+    """Loading them takes longer than a small search without them."""
     for module in ("_distance.kernels", "index.graph._graph_kernels"):
         monkeypatch.delitem(sys.modules, f"imgsim.{module}", raising=False)
     X = draw("cosine", 200, 16)
@@ -147,9 +149,9 @@ def test_small_searches_load_no_compiled_loops(monkeypatch):
     assert "imgsim._distance.kernels" not in sys.modules
 
 
-def test_bfloat16_is_tried_where_the_machine_has_it_and_it_pays(monkeypatch):
-    """And only for products, in many rows."""
-    asked = []
+def test_bfloat16_is_used_for_large_searches_by_products(monkeypatch):
+    """For few operations, the conversion would take longer than it saves."""
+    calls = []
     monkeypatch.setattr(_nearest, "_MAX_BRUTE_FORCE_VALUES", 0)
     monkeypatch.setattr(
         _nearest, "_MIN_BFLOAT16_OPERATIONS", {True: 50_000, False: 50_000}
@@ -157,7 +159,7 @@ def test_bfloat16_is_tried_where_the_machine_has_it_and_it_pays(monkeypatch):
     monkeypatch.setattr(_nearest, "resolve_precision", lambda *_: "bfloat16")
 
     def scan(queries, collection, n_neighbors, precision):
-        asked.append((collection.metric.name, len(queries), precision))
+        calls.append((collection.metric.name, len(queries), precision))
         shape = len(queries), n_neighbors
         return np.zeros(shape), np.zeros(shape, int), np.ones(len(queries), dtype=bool)
 
@@ -167,7 +169,7 @@ def test_bfloat16_is_tried_where_the_machine_has_it_and_it_pays(monkeypatch):
         for n_queries in (1, 20):
             find_nearest(*make_search(X, X[:n_queries], name), 2)
 
-    assert [case for case in asked if case[2] == "bfloat16"] == [
+    assert [case for case in calls if case[2] == "bfloat16"] == [
         ("cosine", 20, "bfloat16")
     ]
-    assert len(asked) == 6
+    assert len(calls) == 6

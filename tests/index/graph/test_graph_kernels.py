@@ -1,4 +1,4 @@
-"""Tests of the loops of a walk; what it finds is tested by the approximate search."""
+"""Tests of the compiled loops of the graph. Other tests cover what a search finds."""
 
 import numpy as np
 import pytest
@@ -16,37 +16,39 @@ SCALE = np.ones(5, dtype=np.float32)
 BIAS = -(POINTS**2).sum(axis=1) / 2
 
 
-def _links(neighbors, is_left_out=(), n_links=4):
-    left_out = np.isin(np.arange(5), is_left_out)
+def _links(neighbors, is_excluded=(), n_links=4):
+    excluded = np.isin(np.arange(5), is_excluded)
     links = np.full((5, n_links), -1, dtype=np.int32)
-    choose_links(np.int32(neighbors), POINTS, SCALE, BIAS, left_out, 0, links)
+    choose_links(np.int32(neighbors), POINTS, SCALE, BIAS, excluded, 0, links)
     return links
 
 
-def _walked(links, query, starts, width, n_left=5):
-    found = np.full((1, width), -1, dtype=np.int64)
-    starts = np.array([starts])
-    search_graph(np.float32([query]), POINTS, SCALE, BIAS, links, starts, n_left, found)
-    return found[0].tolist()
+def _search(links, query, entries, n_kept, beam_width=5):
+    """Return the rows that a search for one query finds."""
+    nearest = np.full((1, n_kept), -1, dtype=np.int64)
+    entries = np.array([entries])
+    queries = np.float32([query])
+    search_graph(queries, POINTS, SCALE, BIAS, links, entries, beam_width, nearest)
+    return nearest[0].tolist()
 
 
-def test_a_neighbour_that_another_leads_to_is_passed_over():
-    """Of 1 and 2, which lie the same way, only the first; 3 lies another way."""
+def test_a_neighbor_behind_a_linked_neighbor_is_not_linked():
+    """Rows 1 and 2 are in the same direction, and row 3 in another one."""
     links = _links([[1, 2, 3], [0, 2, 3], [1, 0, 3], [0, 1, 2], [2, 3, 1]])
 
     assert_array_equal(links[0], [1, 3, -1, -1])
 
 
-def test_rows_left_out_have_no_links_and_none_lead_to_them():
-    """They are as new as queries are."""
-    links = _links([[1, 2], [0, 2], [1, 0], [0, 1], [2, 3]], is_left_out=[1, 4])
+def test_excluded_rows_have_no_links():
+    """The sample that measures the recall must not be in the graph."""
+    links = _links([[1, 2], [0, 2], [1, 0], [0, 1], [2, 3]], is_excluded=[1, 4])
 
     assert_array_equal(links[[1, 4]], -np.ones((2, 4)))
     assert not np.isin(links, [1, 4]).any()
 
 
-def test_links_lead_both_ways_as_far_as_there_is_room():
-    """And each only once."""
+def test_reverse_links_fill_the_free_places():
+    """No link is added twice."""
     links = np.full((5, 4), -1, dtype=np.int32)
     links[[1, 2, 3, 4], 0] = 0
     links[0, 0] = 4
@@ -59,8 +61,8 @@ def test_links_lead_both_ways_as_far_as_there_is_room():
 
 
 @pytest.mark.parametrize("n_columns", [1, 3, 128, 300])
-def test_the_best_columns_are_found(n_columns):
-    """In any order."""
+def test_the_largest_columns_are_found(n_columns):
+    """Their order does not matter."""
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(6, n_columns)).astype(np.float32)
     bias = rng.normal(size=n_columns).astype(np.float32)
@@ -77,9 +79,9 @@ CHAIN = np.int32([[1, -1], [0, 2], [1, 3], [2, -1], [-1, -1]])
 
 @pytest.mark.parametrize("width", [1, 3, 5])
 @pytest.mark.parametrize("start", [0, 3])
-def test_a_walk_finds_the_nearest_first(start, width):
-    """As far as links lead, and no row twice."""
-    found = _walked(CHAIN, (2, 0.5), [start], width)
+def test_a_search_returns_the_nearest_rows_first(start, width):
+    """It reaches all linked rows and returns no row twice."""
+    found = _search(CHAIN, (2, 0.5), [start], width)
 
     nearest = [2, 1, 0, 3, -1]
     if (start, width) != (3, 1):
@@ -87,19 +89,19 @@ def test_a_walk_finds_the_nearest_first(start, width):
     assert len({row for row in found if row >= 0}) == sum(row >= 0 for row in found)
 
 
-def test_a_walk_goes_on_from_the_nearest_only():
-    """And returns all it met, as far as there is room."""
-    assert _walked(CHAIN, (2, 0.5), [3], 4, n_left=1) == [2, 1, 3, -1]
-    assert _walked(CHAIN, (0, 3), [0], 4, n_left=1) == [0, 1, -1, -1]
+def test_a_search_follows_the_links_of_the_nearest_rows_only():
+    """All rows that it meets are returned if there is room."""
+    assert _search(CHAIN, (2, 0.5), [3], 4, beam_width=1) == [2, 1, 3, -1]
+    assert _search(CHAIN, (0, 3), [0], 4, beam_width=1) == [0, 1, -1, -1]
 
 
 @pytest.mark.parametrize("width", [1, 2])
-@pytest.mark.parametrize("starts", [[2, 4], [4, 2], [0, 2, 4], [2, 4, 3, 0]])
-def test_a_far_start_does_not_drive_out_a_near_one(starts, width):
-    """Where there are more starts than the walk keeps rows."""
+@pytest.mark.parametrize("entries", [[2, 4], [4, 2], [0, 2, 4], [2, 4, 3, 0]])
+def test_a_far_entry_does_not_replace_a_near_one(entries, width):
+    """There may be more entries than rows to return."""
     links = np.full((5, 2), -1, dtype=np.int32)
 
-    found = _walked(links, (2, 0), starts, width)
+    found = _search(links, (2, 0), entries, width)
 
-    distances = np.linalg.norm(POINTS[starts] - np.float32([2, 0]), axis=1)
-    assert found == [starts[i] for i in np.argsort(distances)[:width]]
+    distances = np.linalg.norm(POINTS[entries] - np.float32([2, 0]), axis=1)
+    assert found == [entries[i] for i in np.argsort(distances)[:width]]

@@ -1,4 +1,4 @@
-"""Tests of the search by a walk over a graph."""
+"""Tests of approximate search on a graph."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from imgsim.index.graph._neighbor_graph import GRAPH_METRICS, build_graph
 
 
 def _clustered(n_rows, n_features=32, seed=0, dtype=np.float32):
-    """Return rows in fifty groups, as photographs of fifty subjects might lie."""
+    """Return rows in fifty clusters, like photographs of fifty subjects."""
     rng = np.random.default_rng(seed)
     centers = np.random.default_rng(99).normal(size=(50, n_features)) * 3
     X = centers[rng.integers(50, size=n_rows)] + rng.normal(size=(n_rows, n_features))
@@ -31,13 +31,13 @@ def _build(X, name="cosine", k=10, recall=0.95, seed=0, allowed=None):
 @pytest.fixture(scope="module", params=GRAPH_METRICS)
 def built(request):
     """Return rows, the name of their metric, and their graph."""
-    X = _clustered(3000)
+    X = _clustered(1500)
     return X, request.param, _build(X, request.param)
 
 
 @pytest.fixture(scope="module")
 def cosine_graph():
-    """Return rows, and their graph."""
+    """Return rows and their graph."""
     X = _clustered(2000)
     return X, _build(X)
 
@@ -46,8 +46,8 @@ def _recall(found, true):
     return np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)])
 
 
-def test_new_queries_find_the_share_that_was_asked_for(built):
-    """Which no row of the graph was tuned on; up to chance."""
+def test_new_queries_have_the_requested_recall(built):
+    """The width was chosen on other rows, so the recall may differ by chance."""
     X, name, graph = built
     queries = _clustered(300, seed=5)
 
@@ -58,7 +58,7 @@ def test_new_queries_find_the_share_that_was_asked_for(built):
 
 
 def test_distances_are_exact_and_increase(built):
-    """Only which rows are found is approximate."""
+    """Only the choice of the rows is approximate."""
     X, name, graph = built
     queries = _clustered(50, seed=6)
 
@@ -70,8 +70,8 @@ def test_distances_are_exact_and_increase(built):
     assert all(len(set(found)) == 10 for found in rows.tolist())
 
 
-def test_a_wider_walk_finds_more(cosine_graph):
-    """At the widest, nearly all."""
+def test_a_wider_beam_finds_more(cosine_graph):
+    """The widest beam finds nearly all neighbors."""
     X, graph = cosine_graph
     queries = _clustered(200, seed=7)
     true = nearest_by_force(queries, X, "cosine", 5)[1]
@@ -90,8 +90,8 @@ def test_a_wider_walk_finds_more(cosine_graph):
     assert recalls[2] > 0.99
 
 
-def test_a_higher_recall_takes_a_wider_walk():
-    """The smallest that is enough is taken."""
+def test_a_higher_recall_takes_a_wider_beam():
+    """The smallest sufficient width is chosen."""
     X = _clustered(1500)
 
     low, high = _build(X, recall=0.3), _build(X, recall=1.0)
@@ -101,7 +101,7 @@ def test_a_higher_recall_takes_a_wider_walk():
 
 
 def test_recall_is_measured_on_rows_left_out():
-    """Rows of the graph find themselves and their neighbours too easily."""
+    """Rows in the graph find themselves and their neighbors too easily."""
     X = _clustered(1200)
     graph = _build(X)
     sampled = np.sort(np.random.RandomState(0).permutation(1200)[:300])
@@ -118,8 +118,8 @@ def test_recall_is_measured_on_rows_left_out():
     assert_allclose(graph.recall, _recall(rows, true), rtol=1e-12)
 
 
-def test_equal_seeds_give_equal_graphs_and_answers():
-    """As everything random."""
+def test_equal_seeds_give_equal_graphs_and_results():
+    """Graph construction is random but reproducible."""
     X, queries = _clustered(800), _clustered(20, seed=8)
 
     first, second, other = (_build(X, seed=seed) for seed in (3, 3, 4))
@@ -139,8 +139,8 @@ def test_equal_seeds_give_equal_graphs_and_answers():
 
 
 @pytest.mark.parametrize("n_allowed", [0, 1, 4, 5, 6, 20])
-def test_where_few_rows_are_allowed_the_search_is_exact(cosine_graph, n_allowed):
-    """A walk would come by too few of them."""
+def test_the_search_is_exact_if_few_rows_are_allowed(cosine_graph, n_allowed):
+    """A search of the graph would meet too few of them."""
     X, graph = cosine_graph
     allowed = np.zeros(len(X), dtype=bool)
     allowed[np.random.default_rng(0).permutation(len(X))[:n_allowed]] = True
@@ -152,8 +152,8 @@ def test_where_few_rows_are_allowed_the_search_is_exact(cosine_graph, n_allowed)
     assert_allclose(distances, expected, atol=1e-12)
 
 
-def test_a_filter_costs_no_recall(cosine_graph):
-    """The walk is as much longer as there are fewer rows to find."""
+def test_a_filter_does_not_reduce_recall(cosine_graph):
+    """The beam is wider if fewer rows are allowed."""
     X, graph = cosine_graph
     allowed = np.random.default_rng(0).random(len(X)) < 0.4
     queries = _clustered(200, seed=9)
@@ -164,8 +164,8 @@ def test_a_filter_costs_no_recall(cosine_graph):
     assert _recall(rows, nearest_by_force(queries, X, "cosine", 5, allowed)[1]) > 0.93
 
 
-def test_a_query_that_comes_by_too_few_is_answered_exactly(cosine_graph):
-    """As where a filter shuts out all that is near."""
+def test_a_query_that_meets_too_few_rows_is_searched_exactly(cosine_graph):
+    """A filter may exclude all rows near the query."""
     X, graph = cosine_graph
     query = X[:1]
     near = nearest_by_force(query, X, "cosine", 500)[1][0]
@@ -180,7 +180,7 @@ def test_a_query_that_comes_by_too_few_is_answered_exactly(cosine_graph):
 
 
 def test_rows_added_later_are_found(cosine_graph):
-    """Though the graph does not know them."""
+    """They are not in the graph until it is rebuilt."""
     X, graph = cosine_graph
     later = _clustered(30, seed=10)
     later[7] = X[3]
@@ -193,8 +193,8 @@ def test_rows_added_later_are_found(cosine_graph):
     assert_allclose(distances[:, 0], 0, atol=1e-12)
 
 
-def test_many_copies_of_a_row_are_all_found():
-    """More than a row has links."""
+def test_many_copies_of_a_row_are_found():
+    """There are more copies than a row has links."""
     X = _clustered(1000)
     X[100:160] = X[5]
     graph = _build(X)
@@ -205,8 +205,8 @@ def test_many_copies_of_a_row_are_all_found():
     assert set(rows[0].tolist()) <= {5, *range(100, 160)}
 
 
-def test_all_rows_may_be_asked_for():
-    """And there is no shorter way than to compare them."""
+def test_all_rows_may_be_requested():
+    """The search then compares the query with every row."""
     X = _clustered(60)
     graph = _build(X, k=3)
 
@@ -218,8 +218,8 @@ def test_all_rows_may_be_asked_for():
 
 
 @pytest.mark.parametrize("n_rows", [3, 4, 5, 9])
-def test_the_smallest_graphs_answer(n_rows):
-    """Of three rows none can be left out to measure recall on."""
+def test_the_smallest_graphs_are_searched(n_rows):
+    """With three rows, none can be left out to measure the recall."""
     X = _clustered(n_rows)
 
     graph = _build(X, k=1)
@@ -229,8 +229,8 @@ def test_the_smallest_graphs_answer(n_rows):
     assert 0 <= graph.recall <= 1
 
 
-def test_rows_that_may_not_be_found_are_not_in_the_graph():
-    """Such as those of unreadable images, which are zeros here."""
+def test_rows_that_are_not_allowed_are_not_in_the_graph():
+    """Rows of unreadable images are such rows, stored as zeros."""
     X = _clustered(400)
     allowed = np.arange(400) % 4 > 0
     X[~allowed] = 0
@@ -244,21 +244,8 @@ def test_rows_that_may_not_be_found_are_not_in_the_graph():
     assert allowed[rows].all()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("layout", [np.asfortranarray, lambda X: X[:, ::-1]])
-def test_any_layout_of_memory_is_walked(dtype, layout):
-    """As views of larger arrays have them."""
-    X = layout(_clustered(300, n_features=6, dtype=dtype))
-    X.flags.writeable = False
-
-    graph = _build(X)
-    distances, _ = graph.find_nearest(*make_search(X, X[:5], "cosine"), 3)
-
-    assert_allclose(distances[:, 0], 0, atol=1e-12)
-
-
-def test_threads_do_not_disturb_each_other(cosine_graph):
-    """As in a server."""
+def test_threads_may_search_at_the_same_time(cosine_graph):
+    """A server handles several requests at once."""
     X, graph = cosine_graph
     searched = make_search(X, _clustered(40, seed=11), "cosine")
     expected = graph.find_nearest(*searched, 5)
@@ -273,7 +260,7 @@ def test_threads_do_not_disturb_each_other(cosine_graph):
 
 @pytest.fixture
 def fake_pynndescent(monkeypatch):
-    """Send graphs to a pynndescent that compares all rows; return how it was called."""
+    """Replace pynndescent by a comparison of all rows, and record its arguments."""
     called = SimpleNamespace(drops_self=False)
 
     def descend(data, **options):
@@ -294,8 +281,8 @@ def fake_pynndescent(monkeypatch):
 
 @pytest.mark.parametrize("drops_self", [False, True])
 @pytest.mark.parametrize("name", GRAPH_METRICS)
-def test_large_graphs_are_made_by_pynndescent(fake_pynndescent, name, drops_self):
-    """From rows as the metric sees them, of which Euclidean distances rank alike."""
+def test_large_graphs_are_built_by_pynndescent(fake_pynndescent, name, drops_self):
+    """It gets transformed rows, which Euclidean distances rank like the metric."""
     fake_pynndescent.drops_self = drops_self
     X = _clustered(500)
 
@@ -315,7 +302,7 @@ def test_large_graphs_are_made_by_pynndescent(fake_pynndescent, name, drops_self
 
 
 def test_the_seed_reaches_pynndescent(fake_pynndescent):
-    """Equal seeds, equal draws."""
+    """Equal seeds must give equal graphs."""
     seeds = []
     for seed in (1, 1, 2):
         _build(_clustered(100), seed=seed)
@@ -324,8 +311,8 @@ def test_the_seed_reaches_pynndescent(fake_pynndescent):
     assert seeds[0] == seeds[1] != seeds[2]
 
 
-def test_neighbours_that_pynndescent_missed_are_no_links(fake_pynndescent, monkeypatch):
-    """It writes -1 where it found too few, as it does among many copies."""
+def test_missing_neighbors_of_pynndescent_are_not_links(fake_pynndescent, monkeypatch):
+    """It returns -1 where it finds too few neighbors, as among many copies."""
     descend = sys.modules["pynndescent"].NNDescent
 
     def miss(data, **options):
@@ -346,8 +333,8 @@ def test_neighbours_that_pynndescent_missed_are_no_links(fake_pynndescent, monke
 
 
 @pytest.mark.parametrize("size", [1e30, 1e-30])
-def test_rows_beyond_single_precision_are_not_lost(size):
-    """A walk cannot rank them, so that they are compared with each other."""
+def test_rows_outside_single_precision_are_found(size):
+    """A search of the graph cannot rank them, so the search is exact."""
     X = _clustered(300) * np.float32(size)
     index = SimilarityIndex(3, metric="euclidean", algorithm="pynndescent").fit(X)
 
@@ -357,8 +344,8 @@ def test_rows_beyond_single_precision_are_not_lost(size):
     assert_array_equal(rows, nearest_by_force(X[:5], X, "euclidean", 3)[1])
 
 
-def test_own_neighbours_are_those_of_brute_force(monkeypatch):
-    """They are the links of the graph, so no row is among its own."""
+def test_self_neighbors_are_those_of_brute_force(monkeypatch):
+    """They become the links of the graph, so no row may be its own neighbor."""
     monkeypatch.setattr("imgsim.index.exact._self_neighbors._N_ROWS", 128)
     X = _clustered(401)
     allowed = np.arange(401) % 7 > 0
@@ -372,8 +359,8 @@ def test_own_neighbours_are_those_of_brute_force(monkeypatch):
     assert_array_equal(found, np.argsort(distances, axis=1, kind="stable")[:, :30])
 
 
-def test_fewer_neighbours_are_found_as_well_as_those_tuned_for():
-    """A walk for one row must go as far as one for thirty."""
+def test_the_recall_holds_for_fewer_neighbors():
+    """The beam must not be narrower for one neighbor than for twenty."""
     X = np.random.default_rng(0).normal(size=(4000, 24)).astype(np.float32)
     index = SimilarityIndex(20, algorithm="pynndescent", recall=0.9, random_state=0)
     index.fit(X[:3800])
