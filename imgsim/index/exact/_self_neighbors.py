@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from imgsim._compute.precision import use_precision, resolve_precision
+from imgsim._compute.precision import resolve_precision, use_precision
 from imgsim._compute.threads import count_threads
 from imgsim._distance.rows import Collection
 from imgsim._distance.scores import absolute_error_bound, relative_error_bound
