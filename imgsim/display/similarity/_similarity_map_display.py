@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from imgsim._optional import import_optional
-from imgsim._typing import EmbeddingArray
+from imgsim._typing import EmbeddingArray, PixelArray
 from imgsim.display._checks import check_length, check_n_columns
 from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
 from imgsim.display._text import source_name
@@ -20,8 +20,9 @@ from imgsim.display.similarity._cosine_contributions import (
 from imgsim.display.similarity._heat import HeatScale, color_bar, paint
 from imgsim.embedding import ImageEmbedder
 from imgsim.embedding.pretrained._resize_and_crop import make_loader, make_transform
-from imgsim.images import ImageStream
+from imgsim.images import ImageFailure, ImageStream
 from imgsim.images._sources import check_image_sources
+from imgsim.images._warn_of_failures import warn_of_failures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +44,13 @@ class _PairOrigin(NamedTuple):
     column: float
     top: float
     line: float
+
+
+class _Pair(NamedTuple):
+    """Two cropped images, or their sources, and how their similarity is split."""
+
+    images: tuple[Any, Any]
+    split: Contributions | None
 
 
 class SimilarityMapDisplay:
@@ -170,26 +178,32 @@ class SimilarityMapDisplay:
 
         Notes
         -----
-        Each image is read three times and passes through the network twice. The feature
-        maps of all images are in memory at the same time, as in
-        :meth:`~imgsim.ImageEmbedder.feature_maps`. The display keeps the cropped
-        images, 0.15 MB each at 224 pixels. Similarities and contributions are computed
-        in float64 from the feature maps, whatever the `precision` of the embedder, and
-        the network is not compiled.
+        Each image is read once and passes through the network twice. At most
+        `batch_size` pairs of feature maps are in memory at the same time. The display
+        keeps the cropped images, 0.15 MB each at 224 pixels. Similarities and
+        contributions are computed in float64 from the feature maps, whatever
+        the `precision` of the embedder, and the network is not compiled.
         """
         _check_is_sum_over_locations(embedder)
         first, second = check_image_sources(X), check_image_sources(Y)
         n_pairs = len(first)
         check_length("Y", second, n_pairs, "images in X")
-        sources = [*first, *second]
-        maps = embedder.feature_maps(sources)
-        _check_embeddings_are_pooled(embedder, sources, maps)
-        crops = _read_crops(embedder, sources)
-        pooling = str(embedder.pooling)
-        splits = [_split(maps[i], maps[n_pairs + i], pooling) for i in range(n_pairs)]
-        names = [source_name(source) for source in sources]
+        pairs: list[_Pair] = []
+        failures: list[ImageFailure] = []
+        for start in range(0, n_pairs, embedder.batch_size):
+            part = slice(start, start + embedder.batch_size)
+            compared, unreadable = _compare(embedder, first[part], second[part])
+            pairs += compared
+            for failure in unreadable:
+                side, i = divmod(failure.row, len(compared))
+                row = side * n_pairs + start + i
+                failures.append(failure._replace(row=row))
+        embedder.failures_ = sorted(failures)
+        consequence = "their pairs have no similarity"
+        warn_of_failures(embedder.failures_, 2 * n_pairs, consequence)
+        splits = [pair.split for pair in pairs]
         return cls(
-            images=[(crops[i], crops[n_pairs + i]) for i in range(n_pairs)],
+            images=[pair.images for pair in pairs],
             contributions=[
                 None if split is None else (split.first, split.second)
                 for split in splits
@@ -197,7 +211,10 @@ class SimilarityMapDisplay:
             similarities=np.array(
                 [np.nan if split is None else split.similarity for split in splits]
             ),
-            names=[(names[i], names[n_pairs + i]) for i in range(n_pairs)],
+            names=[
+                (source_name(one), source_name(other))
+                for one, other in zip(first, second, strict=True)
+            ],
         )
 
     def plot(self, *, ax: "Axes | None" = None, n_columns: int = 1) -> Self:
@@ -322,18 +339,71 @@ def _check_is_sum_over_locations(embedder: Any) -> None:
         )
 
 
+def _compare(
+    embedder: ImageEmbedder, first: Sequence[Any], second: Sequence[Any]
+) -> tuple[list[_Pair], list[ImageFailure]]:
+    """Compare some pairs, all at once, and list the images that cannot be read.
+
+    The failures are numbered by their position in `first` followed by `second`.
+    """
+    n_pairs = len(first)
+    sources = [*first, *second]
+    images, failures = _read(embedder, sources)
+    rows = list(images)
+    maps: dict[int, EmbeddingArray] = {}
+    if rows:
+        readable = [images[row] for row in rows]
+        found = embedder.feature_maps(readable)
+        failures += [f._replace(row=rows[f.row]) for f in embedder.failures_]
+        _check_embeddings_are_pooled(embedder, readable, found)
+        maps = dict(zip(rows, found, strict=True))
+    transform = make_transform(embedder.preprocessing_, embedder.decoder)
+    crops = [
+        transform(images[row]) if row in images else source
+        for row, source in enumerate(sources)
+    ]
+    pooling = str(embedder.pooling)
+    return [
+        _Pair(
+            (crops[i], crops[n_pairs + i]),
+            _split(maps.get(i), maps.get(n_pairs + i), pooling),
+        )
+        for i in range(n_pairs)
+    ], failures
+
+
+def _read(
+    embedder: ImageEmbedder, sources: Sequence[Any]
+) -> tuple[dict[int, PixelArray], list[ImageFailure]]:
+    """Read images as the embedder reads them, but for the resize and crop."""
+    embedder.fit()  # the preprocessing is known then
+    stream = ImageStream(
+        sources,
+        loader=make_loader(embedder.preprocessing_, embedder.decoder),
+        batch_size=embedder.batch_size,
+        n_jobs=embedder.n_jobs,
+        on_error="raise" if embedder.on_error == "raise" else "skip",
+    )
+    images: dict[int, PixelArray] = {}
+    failures: list[ImageFailure] = []
+    for batch in stream:
+        images.update(zip(batch.rows.tolist(), batch.images, strict=True))
+        failures += batch.failures
+    return images, failures
+
+
 def _check_embeddings_are_pooled(
-    embedder: ImageEmbedder, sources: Sequence[Any], maps: EmbeddingArray
+    embedder: ImageEmbedder, images: Sequence[PixelArray], maps: EmbeddingArray
 ) -> None:
     """Raise ValueError if an embedding differs from its pooled feature map."""
-    readable = np.flatnonzero(np.isfinite(maps).all(axis=(1, 2, 3)))
-    if not len(readable):
+    finite = np.flatnonzero(np.isfinite(maps).all(axis=(1, 2, 3)))
+    if not len(finite):
         return
     # Not `clone`, which would copy the network of an embedder made from a module.
     overrides = {"normalize": None, "compile": False, "cache": None, "verbose": 0}
     plain = type(embedder)(**{**embedder.get_params(deep=False), **overrides})
-    embeddings = np.asarray(plain.transform([sources[i] for i in readable.tolist()]))
-    pooled = pool(maps[readable], str(embedder.pooling))
+    embeddings = np.asarray(plain.transform([images[i] for i in finite.tolist()]))
+    pooled = pool(maps[finite], str(embedder.pooling))
     gaps = np.linalg.norm(embeddings - pooled, axis=1)
     if not (gaps <= _LARGEST_GAP * np.linalg.norm(pooled, axis=1)).all():
         raise ValueError(
@@ -344,27 +414,12 @@ def _check_embeddings_are_pooled(
         )
 
 
-def _read_crops(embedder: ImageEmbedder, sources: Sequence[Any]) -> list[Any]:
-    """Return images as the network receives them, and unreadable ones as sources."""
-    config, decoder = embedder.preprocessing_, embedder.decoder
-    stream = ImageStream(
-        sources,
-        loader=make_loader(config, decoder),
-        transform=make_transform(config, decoder),
-        batch_size=embedder.batch_size,
-        n_jobs=embedder.n_jobs,
-    )
-    crops = list(sources)
-    for batch in stream:
-        for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
-            crops[row] = image
-    return crops
-
-
 def _split(
-    first: EmbeddingArray, second: EmbeddingArray, pooling: str
+    first: EmbeddingArray | None, second: EmbeddingArray | None, pooling: str
 ) -> Contributions | None:
-    """Return the contributions to a similarity, or None if an image is unreadable."""
+    """Return the contributions to a similarity, or None if an image has no map."""
+    if first is None or second is None:
+        return None
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return None
     return split_cosine(first, second, pooling=pooling)

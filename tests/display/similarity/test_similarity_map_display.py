@@ -1,9 +1,12 @@
 """Tests of drawing the locations that make two images similar."""
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.pipeline import make_pipeline
 
@@ -191,6 +194,26 @@ def test_an_unreadable_image_leaves_a_pair_without_similarity(pictures):
     assert _texts(display).count("no similarity") == 2
     unreadable = [text for text in _texts(display) if "unreadable" in text]
     assert ["missing.jpg" in unreadable[0], "gone.jpg" in unreadable[1]] == [True, True]
+
+
+def test_an_image_is_read_once(picture):
+    """A stream that cannot go back to its start can be read only once."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+        def seek(self, *_):
+            raise io.UnsupportedOperation("seek")
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+
+    display = SimilarityMapDisplay.from_estimator(
+        _embedder(), [Pipe(file.getvalue())], [picture]
+    )
+
+    assert_allclose(display.similarities, 1)
 
 
 def test_an_unreadable_image_raises_by_default(picture):
