@@ -28,7 +28,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from imgsim import ImageClusterer, ImageEmbedder, load_image_folder, select_k
 from imgsim.cluster import silhouette_score_many
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 
 N_ROUNDS = 5
 N_ROWS_BY_METRIC = {"euclidean": 4738, "cosine": 4738, "manhattan": 1000}
@@ -179,7 +179,7 @@ def bench_select_k():
 
     with warnings.catch_warnings():
         # The rows are one crowd, which is told each time.
-        warnings.simplefilter("ignore", WeakGroupsWarning)
+        warnings.simplefilter("ignore", WeakClustersWarning)
         ours = select_k(X, ks, random_state=0)
         seconds = _medians(
             {

@@ -35,7 +35,7 @@ from imgsim.display import (
     ReconstructionDisplay,
     write_gallery,
 )
-from imgsim.exceptions import WeakGroupsWarning, WeightsUnavailableError
+from imgsim.exceptions import WeakClustersWarning, WeightsUnavailableError
 from imgsim.metrics import precision_at_k, retrieval_report
 
 MANY_IMAGES = 200
@@ -222,7 +222,7 @@ def group_photographs(X: np.ndarray) -> ImageClusterer:
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
-        warnings.simplefilter("always", WeakGroupsWarning)
+        warnings.simplefilter("always", WeakClustersWarning)
         try:
             clusterer.fit(X)
         except ValueError as error:  # too few images differ

@@ -11,7 +11,7 @@
     Warning
      +-- EmbeddingCacheWarning (UserWarning)        rows are no longer kept
      +-- ImageReadWarning (UserWarning)             images were skipped, see `failures_`
-     +-- WeakGroupsWarning (UserWarning)            groups, or their number, mean little
+     +-- WeakClustersWarning (UserWarning)          clusters are weak, or none was found
 """
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "ImageReadWarning",
     "ImgsimError",
     "IndexFileError",
-    "WeakGroupsWarning",
+    "WeakClustersWarning",
     "WeightsUnavailableError",
 ]
 
@@ -148,7 +148,7 @@ class ImageReadWarning(UserWarning):
     """
 
 
-class WeakGroupsWarning(UserWarning):
+class WeakClustersWarning(UserWarning):
     """Groups were found that mean little, or none; the message says what to try.
 
     Examples
@@ -156,11 +156,11 @@ class WeakGroupsWarning(UserWarning):
     >>> import warnings
     >>> import numpy as np
     >>> from imgsim import select_k
-    >>> from imgsim.exceptions import WeakGroupsWarning
+    >>> from imgsim.exceptions import WeakClustersWarning
     >>> X = np.random.default_rng(0).normal(size=(200, 50))
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     selection = select_k(X, range(2, 5), random_state=0)
     >>> caught[0].category.__name__, str(caught[0].message)[:29]
-    ('WeakGroupsWarning', 'the groups hardly stand apart')
+    ('WeakClustersWarning', 'the groups hardly stand apart')
     """

@@ -14,7 +14,7 @@ import numpy as np
 
 from imgsim import ColorHistogramEmbedder, select_k
 from imgsim.datasets import load_digit_images, load_sample_photos
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 
 # %%
 # Two collections: 16 pictures with 3 near copies of each, and ten handwritten digits.
@@ -72,7 +72,7 @@ plt.show()
 print("                    photos  digits")
 for criterion in ("silhouette", "inertia", "davies_bouldin", "calinski_harabasz"):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", WeakGroupsWarning)
+        warnings.simplefilter("ignore", WeakClustersWarning)
         best = [
             select_k(X, candidates, criterion=criterion, random_state=0).best_k
             for X in (X_photos, X_digits)

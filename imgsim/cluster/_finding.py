@@ -16,7 +16,7 @@ from imgsim.cluster.selection._candidates import (
 )
 from imgsim.cluster.selection._k_selection import KSelection
 from imgsim.cluster.selection._select_k import select
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 
 Labels = NDArray[np.int64]
 
@@ -148,7 +148,7 @@ def _find_given(setting: Setting, n_clusters: int) -> Found:
         warn_caller(
             f"n_clusters={n_clusters} exceeds the number of rows that differ: there "
             f"are {n_distinct} groups at most.",
-            WeakGroupsWarning,
+            WeakClustersWarning,
         )
     possible = min(n_clusters, n_distinct)
     found = Found(*setting.fit(possible))
@@ -162,7 +162,7 @@ def _warn_of_another_number(labels: Labels, n_clusters: int) -> None:
         warn_caller(
             f"n_clusters={n_clusters}, but {n_found} groups were found: there is no "
             f"such number of groups for these rows and algorithm_params.",
-            WeakGroupsWarning,
+            WeakClustersWarning,
         )
 
 
@@ -179,7 +179,7 @@ def _warn_of_one_group(labels: Labels, setting: Setting) -> None:
     warn_caller(
         f"one group holds {largest} of {len(labels)} rows: hardly anything was told "
         f"apart. Try {remedy}; or there are no groups.",
-        WeakGroupsWarning,
+        WeakClustersWarning,
     )
 
 

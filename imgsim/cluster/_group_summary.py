@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import pairwise_distances
 from imgsim._warnings import warn_caller
 from imgsim.cluster.algorithms._feature_space import to_euclidean
 from imgsim.cluster.criteria._group_distances import describe_groups
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 from imgsim.export._table import Table
 from imgsim.index import SimilarityIndex
 
@@ -107,7 +107,7 @@ def number_by_size(found: Labels) -> tuple[Labels, Labels, Labels]:
         warn_caller(
             f"no group was found: all {len(found)} rows are noise. Try a larger eps, a "
             f"smaller min_samples or min_cluster_size, or n_components=32.",
-            WeakGroupsWarning,
+            WeakClustersWarning,
         )
     by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     number_of = np.full(len(counts) + 1, -1, dtype=np.int64)

@@ -246,7 +246,7 @@ class ImageClusterer(
 
         Warns
         -----
-        WeakGroupsWarning
+        WeakClustersWarning
             If there is no group, or fewer rows differ than groups were asked for, or
             silhouettes do not tell how many groups there are.
         """

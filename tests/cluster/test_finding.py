@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 from imgsim.cluster._finding import find_groups
 from imgsim.cluster.algorithms._registry import ALGORITHMS
 from imgsim.cluster.selection._candidates import Setting
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 
 FINDING = [name for name in ALGORITHMS if ALGORITHMS[name].finds_n_clusters]
 TOLD = [name for name in ALGORITHMS if ALGORITHMS[name].takes_n_clusters]
@@ -60,7 +60,7 @@ def test_more_groups_than_there_are_keep_all(blobs):
     """A density has as many peaks as it has; the warning has both numbers."""
     every = _find(blobs[0], "hdbscan", "auto").labels
 
-    with pytest.warns(WeakGroupsWarning, match="n_clusters=50, but 3 groups"):
+    with pytest.warns(WeakClustersWarning, match="n_clusters=50, but 3 groups"):
         found = _find(blobs[0], "hdbscan", 50)
 
     assert_array_equal(found.labels, every)
@@ -72,7 +72,7 @@ def test_fewer_distinct_rows_than_groups_warn(algorithm):
     rows = np.repeat(np.eye(3) * 9, [9, 6, 4], axis=0)
 
     with pytest.warns(
-        WeakGroupsWarning, match="n_clusters=5 exceeds .* there are 3 groups at most"
+        WeakClustersWarning, match="n_clusters=5 exceeds .* there are 3 groups at most"
     ) as caught:
         labels = _find(rows, algorithm, 5).labels
 
@@ -108,7 +108,7 @@ def test_a_group_of_nearly_all_is_told(algorithm, remedy):
     params = {"leiden": {"resolution": 1e-3}, "dbscan": {"eps": 0.6}}[algorithm]
 
     with pytest.warns(
-        WeakGroupsWarning, match=f"one group holds 30 of 30 rows.*{remedy}"
+        WeakClustersWarning, match=f"one group holds 30 of 30 rows.*{remedy}"
     ):
         _find(X, algorithm, "auto", params=params)
 

@@ -7,7 +7,7 @@ from sklearn.metrics import pairwise_distances, silhouette_samples
 from sklearn.preprocessing import normalize
 
 from imgsim.cluster._group_summary import Groups, distances_from, number_by_size
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 
 METRICS = ("euclidean", "cosine")
 COLUMNS = [
@@ -150,7 +150,9 @@ def test_groups_are_numbered_by_size():
 
 def test_noise_alone_warns():
     """With what to try."""
-    with pytest.warns(WeakGroupsWarning, match=r"all 4 rows are noise\. Try a larger"):
+    with pytest.warns(
+        WeakClustersWarning, match=r"all 4 rows are noise\. Try a larger"
+    ):
         labels, sizes, number_of = number_by_size(np.full(4, -1))
 
     assert labels.tolist() == [-1] * 4

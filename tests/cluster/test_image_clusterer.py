@@ -31,7 +31,7 @@ from sklearn.preprocessing import normalize
 
 from imgsim import ColorHistogramEmbedder, ImageClusterer
 from imgsim.cluster.algorithms._registry import ALGORITHMS
-from imgsim.exceptions import ImageReadWarning, WeakGroupsWarning
+from imgsim.exceptions import ImageReadWarning, WeakClustersWarning
 
 METRICS = ("euclidean", "cosine")
 TOLD = [name for name in ALGORITHMS if ALGORITHMS[name].takes_n_clusters]
@@ -405,7 +405,7 @@ def test_few_images_are_noise_for_dbscan(n_rows):
     """Five make a group unless told otherwise."""
     X = np.eye(3)[:n_rows]
 
-    with pytest.warns(WeakGroupsWarning, match="no group was found"):
+    with pytest.warns(WeakClustersWarning, match="no group was found"):
         clusterer = _make("dbscan", algorithm_params={}).fit(X)
 
     assert_array_equal(clusterer.labels_, [-1] * n_rows)
@@ -470,7 +470,9 @@ def test_equal_images_are_one_group(algorithm, value, metric):
     """With a warning if more are asked for, and no other."""
     X = np.full((12, 3), value)
 
-    with pytest.warns(WeakGroupsWarning, match="there are 1 groups at most") as caught:
+    with pytest.warns(
+        WeakClustersWarning, match="there are 1 groups at most"
+    ) as caught:
         clusterer = _make(algorithm, 3, metric=metric, n_components="auto").fit(X)
 
     assert len(caught) == 1
@@ -487,7 +489,7 @@ def test_equal_images_are_one_group_or_noise(algorithm, metric):
     X = np.ones((12, 3))
 
     if algorithm == "hdbscan":
-        with pytest.warns(WeakGroupsWarning, match="no group was found"):
+        with pytest.warns(WeakClustersWarning, match="no group was found"):
             clusterer = _make(algorithm, metric=metric).fit(X)
     else:
         clusterer = _make(algorithm, metric=metric).fit(X)
@@ -508,7 +510,7 @@ def test_more_groups_than_distinct_images_are_as_many(algorithm, metric):
     """With a warning of ours that has both numbers, and no other."""
     X = np.repeat(np.eye(4) * 5, [30, 25, 24, 23], axis=0)
 
-    with pytest.warns(WeakGroupsWarning, match="n_clusters=7 exceeds .* 4 groups"):
+    with pytest.warns(WeakClustersWarning, match="n_clusters=7 exceeds .* 4 groups"):
         clusterer = _make(algorithm, 7, metric=metric).fit(X)
 
     assert_array_equal(clusterer.cluster_sizes_, [30, 25, 24, 23])
@@ -521,7 +523,7 @@ def test_images_of_one_direction_are_equal_by_cosine(algorithm):
     """However long their rows are."""
     X = np.outer(2.0 ** np.arange(12), [3.0, 4.0])
 
-    with pytest.warns(WeakGroupsWarning, match="there are 1 groups at most"):
+    with pytest.warns(WeakClustersWarning, match="there are 1 groups at most"):
         clusterer = _make(algorithm, 3, metric="cosine").fit(X)
 
     assert clusterer.n_clusters_ == 1
@@ -535,7 +537,7 @@ def test_noise_alone_is_an_answer(n_clusters, metric, crowd):
         "dbscan", n_clusters, metric=metric, algorithm_params={"eps": 1e-9}
     )
 
-    with pytest.warns(WeakGroupsWarning, match=r"no group was found: all 110 .* eps"):
+    with pytest.warns(WeakClustersWarning, match=r"no group was found: all 110 .* eps"):
         clusterer.fit(crowd[:110])
 
     assert_array_equal(clusterer.labels_, [-1] * 110)
@@ -890,7 +892,7 @@ def test_stands_behind_an_embedder(algorithm, pictures):
     assert set(labels) - {-1} == {0, 1}
 
 
-@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
 @pytest.mark.parametrize(
     ("algorithm", "kwargs"),
     [
@@ -905,7 +907,7 @@ def test_warnings_point_at_the_callers_line(algorithm, kwargs):
     X[100:] = X[:20]
 
     for method in ("fit", "fit_predict"):
-        with pytest.warns(WeakGroupsWarning) as caught:
+        with pytest.warns(WeakClustersWarning) as caught:
             getattr(_make(algorithm, **kwargs), method)(X)
 
         assert {record.filename for record in caught} == {__file__}
@@ -936,7 +938,7 @@ def _small_rows(draw):
     return np.array(rows, dtype=draw(st.sampled_from([np.float32, np.float64])))
 
 
-@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
 # A mixture of equal rows may go on and on.
 @pytest.mark.filterwarnings("ignore:Best performing initialization did not converge")
 @every_algorithm

@@ -4,7 +4,7 @@ import numpy as np
 
 from imgsim._warnings import warn_caller
 from imgsim.cluster.selection._knee import find_knee
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 from imgsim.export._table import Table
 
 CRITERIA = (
@@ -81,7 +81,7 @@ def warn_if_weak(table: Table, position: int, criterion: str) -> None:
             f"{best:.3f}, below {_WEAK}. Any k cuts through the crowd. Try "
             f"metric='cosine', n_components='auto', algorithm='leiden', which follows dense "
             f"regions, or another embedder.",
-            WeakGroupsWarning,
+            WeakClustersWarning,
         )
         return
     if criterion != "silhouette":
@@ -92,13 +92,13 @@ def warn_if_weak(table: Table, position: int, criterion: str) -> None:
             f"no clear maximum: the mean silhouette of k={k[position]}, {best:.3f}, is "
             f"hardly above that of {alike}. There may be no groups, or groups of "
             f"groups: look at plot(), and at the images.",
-            WeakGroupsWarning,
+            WeakClustersWarning,
         )
     elif position == len(k) - 1 and len(k) > 2:
         warn_caller(
             f"the best k={k[position]} is the largest candidate: more groups may be "
             f"better still. Widen k_range.",
-            WeakGroupsWarning,
+            WeakClustersWarning,
         )
 
 

@@ -137,7 +137,7 @@ def select_k(
 
     Warns
     -----
-    WeakGroupsWarning
+    WeakClustersWarning
         If the silhouette of the chosen k is below 0.1, or others are as good.
 
     See Also

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from imgsim.cluster.selection._best_k import CRITERIA, choose, warn_if_weak
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 from imgsim.export._table import Table
 
 NAN = np.nan
@@ -31,7 +31,7 @@ def _message(table, position, criterion="silhouette"):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warn_if_weak(table, position, criterion)
-    assert all(one.category is WeakGroupsWarning for one in caught)
+    assert all(one.category is WeakClustersWarning for one in caught)
     return " ".join(str(one.message) for one in caught)
 
 
@@ -232,7 +232,7 @@ def test_other_criteria_may_disagree_with_silhouettes(criterion):
 
 def test_there_is_one_warning_at_most():
     """The worst."""
-    with pytest.warns(WeakGroupsWarning) as caught:
+    with pytest.warns(WeakClustersWarning) as caught:
         warn_if_weak(_table([0.05, 0.02, 0.05], errors=0.1), 2, "silhouette")
 
     assert len(caught) == 1

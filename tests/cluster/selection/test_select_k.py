@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from imgsim import ImageClusterer, select_k
 from imgsim.cluster.selection._best_k import CRITERIA
-from imgsim.exceptions import WeakGroupsWarning
+from imgsim.exceptions import WeakClustersWarning
 
 ALGORITHMS = (
     "kmeans",
@@ -215,7 +215,7 @@ def test_every_criterion_finds_three_separate_groups(blobs, criterion, k_range):
     assert adjusted_rand_score(y, selection.labelings[3]) == 1
 
 
-@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
 def test_the_gap_can_tell_that_there_is_a_single_group():
     """The others cannot; the labels are all alike then."""
     X = np.random.default_rng(0).normal(size=(80, 3))
@@ -228,7 +228,7 @@ def test_the_gap_can_tell_that_there_is_a_single_group():
     assert selection.best_estimator.n_clusters == 1
 
 
-@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
 def test_the_clusterer_may_find_a_single_group():
     """As the gap tells it."""
     X = np.random.default_rng(0).normal(size=(80, 3))
@@ -284,7 +284,7 @@ def test_the_best_estimator_is_the_one_fitted_with_the_best_k(blobs):
     assert_array_equal(estimator.predict(X), selection.labelings[3])
 
 
-@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
 def test_parameters_reach_the_algorithm(noise):
     """Ten starts are at least as good as one."""
     plain = select_k(noise, random_state=0)
@@ -374,7 +374,7 @@ def test_groups_that_stand_apart_are_no_cause_for_a_warning(choose_k, blobs):
 
 def test_rows_in_no_groups_are_weak(choose_k, noise):
     """Any k is as good as another, and none good."""
-    with pytest.warns(WeakGroupsWarning, match="below 0.1") as caught:
+    with pytest.warns(WeakClustersWarning, match="below 0.1") as caught:
         choose_k(noise, random_state=0)
 
     assert len(caught) == 1
@@ -388,7 +388,7 @@ def test_groups_of_groups_have_no_clear_maximum(choose_k):
     centers = (12 * corners[:, np.newaxis] + 4 * corners).reshape(-1, 2)
     X = np.repeat(centers, 10, axis=0) + rng.normal(scale=0.6, size=(90, 2))
 
-    with pytest.warns(WeakGroupsWarning, match=r"of k=3, .* above that of k=9\."):
+    with pytest.warns(WeakClustersWarning, match=r"of k=3, .* above that of k=9\."):
         choose_k(X, algorithm_params={"n_init": 5}, random_state=0)
 
 
@@ -397,7 +397,7 @@ def test_the_best_may_be_beyond_the_candidates(choose_k):
     rng = np.random.default_rng(0)
     X = np.repeat(20 * np.eye(5), 12, axis=0) + rng.normal(size=(60, 5))
 
-    with pytest.warns(WeakGroupsWarning, match="k=4 is the largest .* Widen k_range"):
+    with pytest.warns(WeakClustersWarning, match="k=4 is the largest .* Widen k_range"):
         choose_k(X, range(2, 5), random_state=0)
 
 
@@ -412,7 +412,7 @@ def test_a_warning_is_about_the_line_that_called(choose_k, noise):
     else:
         line = caller.__code__.co_firstlineno + 1
 
-    with pytest.warns(WeakGroupsWarning) as caught:
+    with pytest.warns(WeakClustersWarning) as caught:
         caller()
 
     assert caught[0].filename == __file__
@@ -446,7 +446,7 @@ def test_equal_seeds_give_equal_selections(blobs, criterion, make_seed):
     _assert_equal_selections(one, other)
 
 
-@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakGroupsWarning")
+@pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
 def test_other_seeds_give_others(noise):
     """As do two draws of a generator, and none at all."""
     generator = np.random.RandomState(0)
