@@ -105,7 +105,10 @@ def group_digits(output: Path) -> None:
     report_neighbors(X, digits.target)
 
     clusterer = ImageClusterer(
-        n_clusters=10, algorithm_params={"n_init": 10}, random_state=0
+        n_clusters=10,
+        metric="euclidean",
+        algorithm_params={"n_init": 10},
+        random_state=0,
     ).fit(X)
     rand_index = adjusted_rand_score(digits.target, clusterer.labels_)
     print(f"\n   In 10 groups, the adjusted Rand index is {rand_index:.3f}.")

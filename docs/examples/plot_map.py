@@ -37,7 +37,9 @@ plt.show()
 # The same places without pictures, and beside them the groups that a clusterer finds.
 # Each group is named where most of it is.
 
-clusterer = ImageClusterer(10, algorithm_params={"n_init": 10}, random_state=0).fit(X)
+clusterer = ImageClusterer(
+    10, metric="euclidean", algorithm_params={"n_init": 10}, random_state=0
+).fit(X)
 by_group = EmbeddingMapDisplay.from_predictions(
     X, clusterer.labels_, method=by_digit.positions
 )

@@ -47,8 +47,8 @@ class ImageClusterer(
     Groups are numbered by size, the largest 0. Images in no group have the label -1.
 
     For embeddings of photographs, where nothing is known of the groups, begin with
-    `ImageClusterer(algorithm="leiden", metric="cosine", n_components="auto")`: it finds the
-    number of groups, too, or takes `n_clusters`.
+    `ImageClusterer(algorithm="leiden", n_components="auto")`: it finds the number of
+    groups, too, or takes `n_clusters`.
 
     Parameters
     ----------
@@ -67,9 +67,11 @@ class ImageClusterer(
         of a graph that are densely connected. `spectral` and `leiden` work on the
         graph of shared nearest neighbours.
 
-    metric : {"euclidean", "cosine"}, default="euclidean"
-        Distance between rows. For cosine, rows are scaled to unit length for
-        algorithms that only know Euclidean distances.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        Distance between rows. Cosine is the default because embeddings of neural
+        networks are compared by direction; their length carries little information.
+        For cosine, rows are scaled to unit length for algorithms that only support
+        Euclidean distances.
 
     n_components : int, "auto" or None, default=None
         Number of principal components that the algorithm is given, because distances
@@ -198,7 +200,7 @@ class ImageClusterer(
         n_clusters: int | str = "auto",
         *,
         algorithm: str = "kmeans",
-        metric: str = "euclidean",
+        metric: str = "cosine",
         n_components: int | str | None = None,
         algorithm_params: dict[str, Any] | None = None,
         k_range: Sequence[int] | None = None,

@@ -95,6 +95,17 @@ def test_finds_separated_groups(n_components, algorithm, metric, blobs):
         assert clusterer.n_noise_ <= (15 if algorithm in DENSITY else 0)
 
 
+def test_directions_are_compared_by_default(crowd):
+    """Embeddings of networks differ in length without a meaning."""
+    lengths = np.random.default_rng(0).uniform(1, 9, size=(120, 1))
+
+    clusterer = ImageClusterer(4, random_state=0).fit(crowd)
+
+    scaled = ImageClusterer(4, random_state=0).fit(crowd * lengths)
+    assert clusterer.metric == "cosine"
+    assert_array_equal(scaled.labels_, clusterer.labels_)
+
+
 BY_HAND = {
     "kmeans": KMeans(4, random_state=0),
     "minibatch_kmeans": MiniBatchKMeans(4, random_state=0),
@@ -272,7 +283,7 @@ def test_transform_measures_distances_from_centers(algorithm, metric, crowd, str
 
 def test_k_means_assigns_the_nearest_center(crowd, strangers):
     """Then and later."""
-    clusterer = _make("kmeans", 6).fit(crowd)
+    clusterer = _make("kmeans", 6, metric="euclidean").fit(crowd)
 
     for X in (crowd, strangers):
         nearest = clusterer.transform(X).argmin(axis=1)

@@ -74,8 +74,9 @@ class Space:
             return min(AUTO_COMPONENTS, most, len(rows) - 1)
         if self.n_components > most:
             raise ValueError(
-                f"n_components={self.n_components} must be at most min(n_samples, n_features)="
-                f"{most} (n_samples={len(rows)} readable rows)."
+                f"n_components={self.n_components} must be at most "
+                f"min(n_samples, n_features)={most} (n_samples={len(rows)} readable "
+                f"rows)."
             )
         return self.n_components
 

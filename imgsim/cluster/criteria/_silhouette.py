@@ -49,7 +49,9 @@ def silhouette_samples_many(
         Groups as integers. Rows labelled -1 are in no group and left out.
 
     metric : {"euclidean", "cosine", "manhattan"}, default="euclidean"
-        Distance between rows. For cosine, a row of zeros is at distance 1 from others.
+        Distance between rows. Euclidean is the default as in scikit-learn's silhouette
+        functions; pass "cosine" for clusters that :class:`~imgsim.ImageClusterer` found
+        with its default metric. For cosine, a row of zeros has distance 1 from others.
 
     Returns
     -------
@@ -129,7 +131,9 @@ def silhouette_score_many(
         Groups as integers. Rows labelled -1 are in no group and left out.
 
     metric : {"euclidean", "cosine", "manhattan"}, default="euclidean"
-        Distance between rows. For cosine, a row of zeros is at distance 1 from others.
+        Distance between rows. Euclidean is the default as in scikit-learn's silhouette
+        functions; pass "cosine" for clusters that :class:`~imgsim.ImageClusterer` found
+        with its default metric. For cosine, a row of zeros has distance 1 from others.
 
     sample_size : int, default=None
         Number of rows to judge, the same ones for all labelings, against all rows; and

@@ -78,9 +78,9 @@ def warn_if_weak(table: Table, position: int, criterion: str) -> None:
     if not best >= _WEAK:
         warn_caller(
             f"the groups hardly stand apart: the mean silhouette of k={k[position]} is "
-            f"{best:.3f}, below {_WEAK}. Any k cuts through the crowd. Try "
-            f"metric='cosine', n_components='auto', algorithm='leiden', which follows dense "
-            f"regions, or another embedder.",
+            f"{best:.3f}, below {_WEAK}. There is no clear cluster structure for any "
+            f"k. Try metric='cosine', n_components='auto', algorithm='leiden', which "
+            f"follows dense regions, or another embedder.",
             WeakClustersWarning,
         )
         return

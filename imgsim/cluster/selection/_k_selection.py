@@ -60,7 +60,7 @@ class KSelection:
     >>> import numpy as np
     >>> from imgsim.cluster import select_k
     >>> X = np.array([0.0, 0.1, 0.2, 5.0, 5.1, 5.2, 9.0, 9.1, 9.2])[:, np.newaxis]
-    >>> selection = select_k(X, range(2, 5), random_state=0)
+    >>> selection = select_k(X, range(2, 5), metric="euclidean", random_state=0)
     >>> selection.best_k, selection.table["silhouette"].round(2).tolist()
     (3, [0.74, 0.97, 0.7])
     """

@@ -63,7 +63,7 @@ def select_k(
     k_range: Sequence[int] = range(2, 11),
     *,
     algorithm: str = "kmeans",
-    metric: str = "euclidean",
+    metric: str = "cosine",
     criterion: str = "silhouette",
     n_components: int | str | None = None,
     algorithm_params: dict[str, Any] | None = None,
@@ -89,8 +89,10 @@ def select_k(
 "agglomerative", "gaussian_mixture", "leiden"}, default="kmeans"
         How rows are grouped, see :class:`~imgsim.ImageClusterer`.
 
-    metric : {"euclidean", "cosine"}, default="euclidean"
-        Distance between rows. For cosine, rows are scaled to unit length first.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        Distance between rows. Cosine is the default because embeddings of neural
+        networks are compared by direction; their length carries little information.
+        For cosine, rows are scaled to unit length before they are clustered.
 
     criterion : {"silhouette", "calinski_harabasz", "davies_bouldin", "inertia", \
 "gap", "stability"}, default="silhouette"

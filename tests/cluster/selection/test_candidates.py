@@ -2,7 +2,6 @@
 
 import os
 import threading
-from contextlib import contextmanager
 from itertools import count
 from types import SimpleNamespace
 
@@ -15,7 +14,6 @@ from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from imgsim.cluster.selection import _candidates
 from imgsim.cluster.selection._candidates import (
     Candidate,
     Setting,
@@ -295,39 +293,25 @@ def test_a_limit_on_threads_is_respected():
     assert found == {1}
 
 
-def test_threads_of_the_process_are_as_before(all_threads, monkeypatch):
-    """Though k-means limits those of BLAS, and a second begins before the first ends.
+def test_the_threads_of_blas_are_restored(all_threads):
+    """K-means limits them, and two fits that overlap restore them in the wrong order.
 
-    What the second finds when it begins, it leaves behind.
+    The second fit begins while the limit of the first holds, and restores that limit.
     """
-    is_limited, has_begun, has_ended = (threading.Event() for _ in range(3))
-    limits, turns, calls = threadpool_limits, count(), count()
-
-    @contextmanager
-    def limit_in_turns(*args, **kwargs):
-        if threading.current_thread() is threading.main_thread():
-            turn = None
-        else:
-            turn = next(turns)
-        if turn == 1:
-            is_limited.wait(10)
-        with limits(*args, **kwargs):
-            yield
-            if turn == 1:
-                has_ended.wait(10)
-        if turn == 0:
-            has_ended.set()
+    first_began, second_began, first_ended = (threading.Event() for _ in range(3))
+    calls = count()
 
     def fit(k):
-        if next(calls) == 0:
-            with limits(1, user_api="blas"):
-                is_limited.set()
-                has_begun.wait(10)
-        else:
-            has_begun.set()
+        is_first = next(calls) == 0
+        if not is_first:
+            first_began.wait(10)
+        with threadpool_limits(1, user_api="blas"):
+            (first_began if is_first else second_began).set()
+            (second_began if is_first else first_ended).wait(10)
+        if is_first:
+            first_ended.set()
         return _halves(k)
 
-    monkeypatch.setattr(_candidates, "threadpool_limits", limit_in_turns)
     cluster_candidates(_setting_of(fit), [2, 3], 2, 0)
 
     assert _n_threads("blas") == {all_threads}

@@ -89,7 +89,7 @@ def test_labels_and_scores_are_those_of_the_notebooks_loop(blobs):
     """`KMeans` and `silhouette_score` for each k, by seed."""
     X, _ = blobs
 
-    selection = select_k(X, random_state=5)
+    selection = select_k(X, metric="euclidean", random_state=5)
 
     for i, k in enumerate(range(2, 11)):
         kmeans = KMeans(k, random_state=5).fit(X)
@@ -318,12 +318,12 @@ def test_a_bad_parameter_is_one_clear_error(blobs, algorithm, params, message, n
     assert str(caught.value).count(message) == 1
 
 
-def test_cosine_compares_directions(blobs):
+def test_cosine_the_default_compares_directions(blobs):
     """Rows of unit length are clustered; how long they were does not matter."""
     X = blobs[0].astype(float)
     longer = X * np.random.default_rng(0).uniform(1, 9, size=(60, 1))
 
-    selection = select_k(X, range(2, 6), metric="cosine", random_state=0)
+    selection = select_k(X, range(2, 6), random_state=0)
     other = select_k(longer, range(2, 6), metric="cosine", random_state=0)
 
     for k in range(2, 6):
@@ -349,7 +349,9 @@ def test_components_are_clustered_and_rows_are_judged(blobs):
     """With `n_components`, as documented."""
     X, _ = blobs
 
-    selection = select_k(X, range(2, 6), n_components=2, random_state=0)
+    selection = select_k(
+        X, range(2, 6), metric="euclidean", n_components=2, random_state=0
+    )
 
     few = PCA(2, random_state=0).fit_transform(X)
     for i, k in enumerate(range(2, 6)):
@@ -375,7 +377,7 @@ def test_groups_that_stand_apart_are_no_cause_for_a_warning(choose_k, blobs):
 def test_rows_in_no_groups_are_weak(choose_k, noise):
     """Any k is as good as another, and none good."""
     with pytest.warns(WeakClustersWarning, match="below 0.1") as caught:
-        choose_k(noise, random_state=0)
+        choose_k(noise, metric="euclidean", random_state=0)
 
     assert len(caught) == 1
     assert "Try metric='cosine'" in str(caught[0].message)
@@ -389,7 +391,7 @@ def test_groups_of_groups_have_no_clear_maximum(choose_k):
     X = np.repeat(centers, 10, axis=0) + rng.normal(scale=0.6, size=(90, 2))
 
     with pytest.warns(WeakClustersWarning, match=r"of k=3, .* above that of k=9\."):
-        choose_k(X, algorithm_params={"n_init": 5}, random_state=0)
+        choose_k(X, metric="euclidean", algorithm_params={"n_init": 5}, random_state=0)
 
 
 def test_the_best_may_be_beyond_the_candidates(choose_k):
@@ -536,7 +538,7 @@ def test_rows_come_in_many_types(blobs, convert):
     X = X if isinstance(convert(X), list) else X / 4
     rows = convert(X)
 
-    selection = select_k(rows, range(2, 5), random_state=0)
+    selection = select_k(rows, range(2, 5), metric="euclidean", random_state=0)
 
     labels = selection.labelings[3]
     assert selection.best_k == 3
@@ -550,10 +552,12 @@ def test_wide_integers_keep_their_digits(choose_k):
     X = np.concatenate([2**25 + np.arange(10), 2**25 + 1000 + np.arange(10)])
     rows = X[:, np.newaxis]
 
-    found = choose_k(rows, range(2, 5), random_state=0)
+    kwargs = {"metric": "euclidean", "random_state": 0}
+
+    found = choose_k(rows, range(2, 5), **kwargs)
 
     table = getattr(found, "selection_", found).table
-    expected = select_k(rows.astype(float), range(2, 5), random_state=0).table
+    expected = select_k(rows.astype(float), range(2, 5), **kwargs).table
     assert_allclose(table["silhouette"], expected["silhouette"])
 
 
