@@ -161,6 +161,6 @@ class WeakClustersWarning(UserWarning):
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     selection = select_k(X, range(2, 5), random_state=0)
-    >>> caught[0].category.__name__, str(caught[0].message)[:29]
-    ('WeakClustersWarning', 'the groups hardly stand apart')
+    >>> caught[0].category.__name__, str(caught[0].message)[:33]
+    ('WeakClustersWarning', 'the clusters are barely separated')
     """
