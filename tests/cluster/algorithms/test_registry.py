@@ -269,6 +269,18 @@ def test_spectral_can_put_each_row_in_its_own_cluster(n_rows, rows):
     assert len(np.unique(labels)) == n_rows
 
 
+@pytest.mark.parametrize("n_clusters", [1, 2, 3])
+@pytest.mark.parametrize("n_extra", [0, 1, 2, 4, 5])
+def test_spectral_does_not_warn_of_few_rows(n_extra, n_clusters):
+    """scikit-learn and SciPy switch to dense solvers at slightly different sizes."""
+    y = np.arange(5 * n_clusters + n_extra) % n_clusters
+    rows = np.eye(4)[y] * 20 + np.random.default_rng(0).normal(size=(len(y), 4))
+
+    _, labels = _task("spectral", rows).fit(n_clusters)
+
+    assert adjusted_rand_score(y, labels) == 1
+
+
 @pytest.mark.parametrize("n_rows", [12, 24])
 @pytest.mark.parametrize(
     ("algorithm", "n_clusters"), [("spectral", 3), ("leiden", None)]
