@@ -180,10 +180,10 @@ def bench_select_k():
     with warnings.catch_warnings():
         # The rows are one crowd, which is told each time.
         warnings.simplefilter("ignore", WeakClustersWarning)
-        ours = select_k(X, ks, random_state=0)
+        ours = select_k(X, ks, metric="euclidean", random_state=0)
         seconds = _medians(
             {
-                "select_k": lambda: select_k(X, ks, random_state=0),
+                "select_k": lambda: select_k(X, ks, metric="euclidean", random_state=0),
                 "KMeans + silhouette_score": loop,
             }
         )

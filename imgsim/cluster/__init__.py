@@ -1,4 +1,4 @@
-"""Rows become groups: clustering, and the choice of the number of groups."""
+"""Clustering of embeddings, and the choice of the number of clusters."""
 
 from imgsim.cluster._image_clusterer import ImageClusterer
 from imgsim.cluster.criteria._silhouette import (

@@ -1,8 +1,8 @@
-"""Groups of similar images."""
+"""Clustering of images by their embeddings."""
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,16 +24,34 @@ from imgsim._validation import (
     fit_context,
     spread_labels,
 )
-from imgsim.cluster._finding import find_groups
-from imgsim.cluster._group_summary import Groups, distances_from, number_by_size
-from imgsim.cluster.algorithms._feature_space import Space
-from imgsim.cluster.algorithms._prediction import Rule, as_limits, make_rule
-from imgsim.cluster.algorithms._registry import ALGORITHMS
+from imgsim._warnings import warn_caller
+from imgsim.cluster._cluster_summary import (
+    ClusterSummary,
+    distances_to_centers,
+    renumber_by_size,
+)
+from imgsim.cluster.algorithms._feature_space import (
+    ClusterMetric,
+    FeatureSpace,
+    count_distinct,
+)
+from imgsim.cluster.algorithms._prediction import check_distance_limits, make_predictor
+from imgsim.cluster.algorithms._registry import (
+    ALGORITHMS,
+    AlgorithmName,
+    ClusteringTask,
+    Labels,
+)
 from imgsim.cluster.criteria._silhouette import silhouette_score_many
-from imgsim.cluster.selection._best_k import CRITERIA
-from imgsim.cluster.selection._candidates import Setting
-from imgsim.cluster.selection._select_k import RandomState, as_seed
-from imgsim.export._table import Table
+from imgsim.cluster.selection._best_k import CRITERIA, Criterion
+from imgsim.cluster.selection._candidates import check_k_range, cluster_candidates
+from imgsim.cluster.selection._k_selection import KSelection
+from imgsim.cluster.selection._select_k import RandomState, as_seed, select_candidate
+from imgsim.exceptions import WeakClustersWarning
+from imgsim.export import Table
+
+_MOST_IN_ONE_CLUSTER = 0.9  # of all rows
+_LEAST_DISTINCT = 20  # rows, below which one cluster is not suspicious
 
 
 class ImageClusterer(
@@ -42,115 +60,125 @@ class ImageClusterer(
     ClusterMixin,
     BaseEstimator,
 ):
-    """Group images by their embeddings.
+    """Cluster images by their embeddings.
 
-    Groups are numbered by size, the largest 0. Images in no group have the label -1.
+    Clusters are numbered by size, and the largest has the label 0. Images that belong
+    to no cluster are noise and have the label -1.
 
-    For embeddings of photographs, where nothing is known of the groups, begin with
-    `ImageClusterer(algorithm="leiden", metric="cosine", n_components="auto")`: it finds the
-    number of groups, too, or takes `n_clusters`.
+    For embeddings of photographs whose number of clusters is not known, start with
+    `ImageClusterer(algorithm="leiden", n_components="auto")`. It finds the number of
+    clusters, or accepts it as `n_clusters`.
 
     Parameters
     ----------
     n_clusters : int or "auto", default="auto"
-        Number of groups. "auto" leaves it to `leiden`, `dbscan` and `hdbscan` to find
-        it; for the others, and for `leiden` if `k_range` is given, the candidates of
-        `k_range` are compared by `criterion`, see :func:`select_k`. Given a number,
-        `leiden` searches for the resolution that yields it, or the nearest, and
-        `dbscan` and `hdbscan` keep that many of the largest groups, the images of the
-        others becoming noise.
+        Number of clusters. With "auto", `leiden`, `dbscan` and `hdbscan` find the
+        number. For the other algorithms, and for `leiden` if `k_range` is given, the
+        candidates in `k_range` are compared by `criterion`, see :func:`select_k`. With
+        an int, `leiden` searches for the resolution that yields this number, or the
+        nearest one; `dbscan` and `hdbscan` keep that many of the largest clusters, and
+        the images of the other clusters become noise.
 
     algorithm : {"kmeans", "minibatch_kmeans", "bisecting_kmeans", "spectral", \
 "agglomerative", "dbscan", "hdbscan", "gaussian_mixture", "leiden"}, default="kmeans"
-        How rows are grouped, by scikit-learn's estimator of that name; `leiden` by
-        scikit-network's (`pip install 'scikit-imgsim[graph]'`), which finds regions
-        of a graph that are densely connected. `spectral` and `leiden` work on the
-        graph of shared nearest neighbours.
+        Clustering algorithm: scikit-learn's estimator of this name, except for
+        `leiden` [1]_, which finds densely connected regions of a graph by
+        scikit-network (`pip install 'scikit-imgsim[graph]'`). `spectral` and `leiden`
+        cluster the graph of shared nearest neighbors [3]_.
 
-    metric : {"euclidean", "cosine"}, default="euclidean"
-        Distance between rows. For cosine, rows are scaled to unit length for
-        algorithms that only know Euclidean distances.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        Distance between embeddings. Cosine is the default because embeddings of neural
+        networks are compared by direction; their length carries little information.
+        For cosine, embeddings are scaled to unit length for algorithms that only
+        support Euclidean distances.
 
     n_components : int, "auto" or None, default=None
-        Number of principal components that the algorithm is given, because distances
-        in a thousand dimensions are blunt. "auto" takes at most 128; 32 suits
-        `hdbscan`, which is slow with more, and `dbscan`. Silhouettes, medoids and
-        distances are about the rows of X all the same.
+        Number of principal components that are clustered. Distances in a thousand
+        dimensions are all much alike, so that fewer dimensions often give better
+        clusters. "auto" takes at most 128 components; 32 suit `dbscan`, and `hdbscan`,
+        which is slow with more. None takes all dimensions of X. Silhouettes, medoids
+        and distances always refer to X.
 
     algorithm_params : dict, default=None
-        Parameters of the algorithm, such as `{"n_init": 10}` for k-means. Beyond
-        those of scikit-learn: `n_neighbors`, 20 by default, of the graph of
-        `spectral` and `leiden`; `resolution` of `leiden`, 1 by default, with which
-        the number of groups grows; `eps="auto"` of `dbscan`, its default, the knee
-        of the sorted distances to the `min_samples`-th row.
+        Parameters of the algorithm, such as `{"n_init": 10}` for `kmeans`. In addition
+        to scikit-learn's parameters there are `n_neighbors` of the graph of `spectral`
+        and `leiden`, 20 by default; `resolution` of `leiden`, 1 by default, where a
+        larger value yields more clusters; and `eps="auto"` of `dbscan` [2]_, its
+        default, the knee of the sorted distances to the `min_samples`-th nearest row.
 
     k_range : sequence of int, default=None
-        The candidates of `n_clusters="auto"`. None takes 2 to 10.
+        Candidates for the number of clusters if `n_clusters="auto"`. None takes 2 to
+        10.
 
     criterion : {"silhouette", "calinski_harabasz", "davies_bouldin", "inertia", \
 "gap", "stability"}, default="silhouette"
-        What decides among the candidates, see :func:`select_k`.
+        Criterion by which the number of clusters is selected among the candidates, see
+        :func:`select_k`.
 
     n_jobs : int, default=None
         Number of candidates clustered at the same time, in threads. None means 1
         unless in a :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds whatever is random.
+        Controls the randomness of the algorithm. Pass an int for reproducible clusters.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), dtype int64
-        Group of each image; -1 for noise, and for an unreadable image.
+        Cluster of each image; -1 for noise and for unreadable images.
 
     n_clusters_ : int
-        Number of groups; 0 if all is noise.
+        Number of clusters; 0 if all images are noise.
 
     cluster_sizes_ : ndarray of shape (n_clusters_,), dtype int64
-        Number of images in each group, never increasing.
+        Number of images in each cluster, in decreasing order.
 
     cluster_centers_ : ndarray of shape (n_clusters_, n_features_in_)
-        Mean row of each group; for cosine, the mean of rows of unit length.
+        Mean embedding of each cluster. For cosine, the mean of embeddings scaled to
+        unit length.
 
     medoid_indices_ : ndarray of shape (n_clusters_,), dtype int64
-        The most typical image of each group: the row number of the member with the
-        smallest mean distance to the others.
+        Row number of the most typical image of each cluster, the medoid: the member
+        with the smallest mean distance to the other members.
 
     silhouette_samples_ : ndarray of shape (n_samples,), dtype float64
-        How much nearer each image is to its own group than to the next; NaN for images
-        in no group, and for all if there is only one group.
+        Silhouette of each image, in [-1, 1]: how much nearer the image is to its own
+        cluster than to the nearest other cluster. NaN for images in no cluster, and for
+        all images if there is only one cluster.
 
     n_noise_ : int
-        Number of images in no group, unreadable ones included.
+        Number of images in no cluster, unreadable images included.
 
     estimator_ : object
-        The fitted estimator of scikit-learn or scikit-network. It numbers the groups
-        in its own way.
+        Fitted estimator of scikit-learn or scikit-network. It does not number the
+        clusters by size, as `labels_` does.
 
     selection_ : KSelection or None
-        How the number of groups was chosen; None if it was given, or found by the
-        algorithm.
+        Comparison of the numbers of clusters; None if the number was given or found by
+        the algorithm.
 
     n_features_in_ : int
-        Width of a row.
+        Number of features of an embedding.
 
     See Also
     --------
-    select_k : Compare numbers of groups.
-    imgsim.ImageEmbedder : Turns images into rows.
+    select_k : Compare numbers of clusters.
+    imgsim.ImageEmbedder : Compute embeddings of images.
 
     Notes
     -----
-    Unseen rows are assigned by the algorithm's own rule for `kmeans`,
-    `minibatch_kmeans`, `bisecting_kmeans` and `gaussian_mixture`, which gives training
-    rows their `labels_`. `dbscan` takes the group of the nearest core sample within
-    `eps`; a border row between two groups may change sides. The others take a vote of
-    the 15 nearest rows, noise included, each weighted by the inverse of its distance;
-    a training row keeps its label, unless an equal row has another.
+    For `kmeans`, `minibatch_kmeans`, `bisecting_kmeans` and `gaussian_mixture`, the
+    fitted estimator predicts the clusters of unseen images, and predicts `labels_` for
+    the images it was fitted on. `dbscan` predicts the cluster of the nearest core
+    sample within `eps`; a border image between two clusters may be predicted in the
+    other one. The remaining algorithms take a vote of the 15 nearest rows, noise
+    included, weighted by the inverse distance; an image seen in `fit` keeps its label
+    unless an equal row has another label.
 
-    Of more than 20,000 rows, silhouettes and medoids by Euclidean distance are means
-    over 20,000 rows, drawn from all groups. `agglomerative` joins only neighbours in
-    the graph, if the distances of all pairs would exceed `working_memory`.
+    For the Euclidean metric and more than 20,000 rows, silhouettes and medoids are
+    computed from the distances to 20,000 rows, drawn at random from every cluster.
+    `agglomerative` only merges neighbors in the graph of shared neighbors if the
+    distances of all pairs of rows would exceed scikit-learn's `working_memory`.
 
     References
     ----------
@@ -180,7 +208,7 @@ class ImageClusterer(
             StrOptions({"auto"}),
         ],
         "algorithm": [StrOptions(set(ALGORITHMS))],
-        "metric": [StrOptions({"euclidean", "cosine"})],
+        "metric": [StrOptions({"cosine", "euclidean"})],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
@@ -195,14 +223,14 @@ class ImageClusterer(
 
     def __init__(
         self,
-        n_clusters: int | str = "auto",
+        n_clusters: int | Literal["auto"] = "auto",
         *,
-        algorithm: str = "kmeans",
-        metric: str = "euclidean",
-        n_components: int | str | None = None,
+        algorithm: AlgorithmName = "kmeans",
+        metric: ClusterMetric = "cosine",
+        n_components: int | Literal["auto"] | None = None,
         algorithm_params: dict[str, Any] | None = None,
         k_range: Sequence[int] | None = None,
-        criterion: str = "silhouette",
+        criterion: Criterion = "silhouette",
         n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
@@ -217,14 +245,14 @@ class ImageClusterer(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Find the groups.
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Cluster embeddings.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings, kept as float32 or float64. A row that holds NaN gets
-            the label -1 and changes nothing else.
+            Embeddings, kept as float32 or float64. A row that holds NaN gets the label
+            -1 and does not influence the other rows.
 
         y : Ignored
             Present for API consistency.
@@ -232,60 +260,106 @@ class ImageClusterer(
         Returns
         -------
         self : ImageClusterer
-            Fitted.
+            The fitted clusterer.
 
         Raises
         ------
         ValueError
-            If there are fewer readable rows than groups or components, fewer than 3
-            to compare numbers of groups, or all are equal then; if the algorithm has
-            no parameter of a name in `algorithm_params`, or refuses a value.
+            If there are fewer readable rows than clusters or components; if numbers of
+            clusters are compared but fewer than 3 rows are readable, or all rows are
+            equal; if the algorithm does not have a parameter in `algorithm_params`, or
+            rejects its value.
 
         ModuleNotFoundError
-            If scikit-network is missing for `leiden`.
+            If `algorithm="leiden"` and scikit-network is not installed.
 
         Warns
         -----
         WeakClustersWarning
-            If there is no group, or fewer rows differ than groups were asked for, or
-            silhouettes do not tell how many groups there are.
+            If no cluster is found, if more clusters are requested than rows are
+            distinct, if another number of clusters is found than requested, or if
+            silhouettes do not show a clear number of clusters.
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)  # so that a fit that fails leaves nothing behind
+            delattr(self, name)  # so that a failed fit leaves no results of another
         X, readable = check_rows_to_fit(self, X)
         rows, seed = X[readable], as_seed(self.random_state)
-        space = Space(self.metric, self.n_components, seed).fit(rows)
+        space = FeatureSpace(self.metric, self.n_components, seed).fit(rows)
+        features = space.transform(rows)
         params = self.algorithm_params or {}
-        setting = Setting(
-            rows, space.apply(rows), self.algorithm, self.metric, params, seed
-        )
-        self.estimator_, found, self.selection_ = find_groups(
-            setting,
-            readable,
-            self.n_clusters,
-            self.k_range,
-            self.criterion,
-            self.n_jobs,
-        )
-        labels, self.cluster_sizes_, number_of = number_by_size(found)
+        task = ClusteringTask(rows, features, self.algorithm, self.metric, params, seed)
+        clustering = self._cluster(task, readable)
+        self.estimator_, self.selection_ = clustering.estimator, clustering.selection
+        labels, self.cluster_sizes_, number_of = renumber_by_size(clustering.labels)
         self.n_clusters_ = len(self.cluster_sizes_)
         self.labels_ = spread_labels(labels, readable)
         self.n_noise_ = int((self.labels_ < 0).sum())
         self._space = space
-        self._rule: Rule = make_rule(setting, self.estimator_, labels, number_of)
-        groups = Groups.of(rows, labels, self.cluster_sizes_, self.metric, seed)
-        self.cluster_centers_ = groups.centers
-        row_of = np.flatnonzero(readable)
-        self.medoid_indices_ = row_of[groups.medoids]
+        self._predictor = make_predictor(task, self.estimator_, labels, number_of)
+        summary = ClusterSummary.from_labels(
+            rows, labels, self.cluster_sizes_, self.metric, seed
+        )
+        self.cluster_centers_ = summary.centers
+        self.medoid_indices_ = np.flatnonzero(readable)[summary.medoids]
         self.silhouette_samples_ = np.full(len(X), np.nan)
-        self.silhouette_samples_[readable] = groups.silhouettes
-        self._table = Table(groups.table, medoid=self.medoid_indices_)
+        self.silhouette_samples_[readable] = summary.silhouettes
+        self._table = Table(summary.table, medoid=self.medoid_indices_)
         return self
+
+    def _cluster(
+        self, task: ClusteringTask, readable: NDArray[np.bool_]
+    ) -> "_Clustering":
+        """Cluster into a given number of clusters, or into the best number."""
+        compares = self._compares_candidates()
+        self._check_n_rows(len(task.rows), compares=compares)
+        if not isinstance(self.n_clusters, str):
+            return _cluster_into(task, self.n_clusters)
+        if not compares:
+            clustering = _Clustering(*task.fit(None))
+            _warn_of_one_cluster(task, clustering.labels)
+            return clustering
+        ks = check_k_range(range(2, 11) if self.k_range is None else self.k_range)
+        candidates = cluster_candidates(task, ks, self.n_jobs, verbose=0)
+        selection = select_candidate(
+            task, candidates, readable, self.criterion, self.n_jobs
+        )
+        labels = selection.labelings[selection.best_k][readable]
+        return _Clustering(selection.best_estimator, labels, selection)
+
+    def _compares_candidates(self) -> bool:
+        """Return whether several numbers of clusters are compared."""
+        algorithm = ALGORITHMS[self.algorithm]
+        if self.k_range is not None and not algorithm.takes_n_clusters:
+            raise ValueError(
+                f"k_range={self.k_range!r} must be None for "
+                f"algorithm={self.algorithm!r}, which finds the number of clusters."
+            )
+        if not isinstance(self.n_clusters, str):
+            return False
+        return not algorithm.finds_n_clusters or self.k_range is not None
+
+    def _check_n_rows(self, n_rows: int, *, compares: bool) -> None:
+        """Raise a ValueError if there are too few readable rows."""
+        if compares and n_rows < 3:
+            raise ValueError(
+                f"n_clusters='auto' compares numbers of clusters and needs at least 3 "
+                f"readable rows, got n_samples={n_rows}."
+            )
+        if not isinstance(self.n_clusters, str) and self.n_clusters > n_rows:
+            raise ValueError(
+                f"n_clusters={self.n_clusters} must be at most the number of readable "
+                f"rows, n_samples={n_rows}."
+            )
+        if n_rows < 2 and ALGORITHMS[self.algorithm].predicts_by == "neighbors":
+            raise ValueError(
+                f"algorithm={self.algorithm!r} needs at least 2 readable rows, got "
+                f"n_samples={n_rows}."
+            )
 
     def predict(
         self, X: ArrayLike, max_distance: ArrayLike | None = None
     ) -> NDArray[np.int64]:
-        """Assign images to groups.
+        """Assign images to clusters.
 
         Parameters
         ----------
@@ -293,37 +367,40 @@ class ImageClusterer(
             Embeddings.
 
         max_distance : float or array-like of shape (n_clusters_,), default=None
-            Largest distance from the centre of the group, as `transform` gives it, or
-            one for each group, such as `report()["max_distance"]`; an image beyond it
-            is a stranger, and gets -1. None has no limit.
+            Largest distance of an image from the center of its cluster, as `transform`
+            returns it: one number, or one for each cluster, such as
+            `report()["max_distance"]`. Images beyond it get the label -1. None sets no
+            limit.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,), dtype int64
-            Group of each image; -1 for noise, strangers and rows that hold NaN.
+            Cluster of each image; -1 for noise, for images beyond `max_distance`, and
+            for rows that hold NaN.
 
         Raises
         ------
         ValueError
-            If `max_distance` is negative, no number or of another shape.
+            If `max_distance` is negative, not a number, or has another shape.
         """
         check_is_fitted(self)
-        limits = as_limits(max_distance, self.n_clusters_)
+        limits = check_distance_limits(max_distance, self.n_clusters_)
         X = check_rows(self, X, reset=False)
         readable = find_readable_rows(X)
         labels = np.full(len(X), -1, dtype=np.int64)
         if not readable.any() or not self.n_clusters_:
             return labels
-        groups = self._rule.predict(self._space.apply(X[readable]))
+        rows = X[readable]
+        found = self._predictor.predict(self._space.transform(rows))
         if limits is not None:
-            distances = distances_from(X[readable], self.cluster_centers_, self.metric)
-            own = distances[np.arange(len(groups)), groups]
-            groups = np.where(own <= limits[groups], groups, -1)
-        labels[readable] = groups
+            distances = distances_to_centers(rows, self.cluster_centers_, self.metric)
+            to_own = distances[np.arange(len(found)), found]
+            found = np.where(to_own <= limits[found], found, -1)
+        labels[readable] = found
         return labels
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
-        """Compute the distances of images from the centres of the groups.
+        """Compute the distances of images to the cluster centers.
 
         Parameters
         ----------
@@ -333,7 +410,7 @@ class ImageClusterer(
         Returns
         -------
         distances : ndarray of shape (n_samples, n_clusters_), dtype of `X`
-            By `metric`: Euclidean, or one less the cosine of row and centre. NaN for
+            Euclidean distances, or 1 minus the cosine of embedding and center. NaN for
             a row that holds NaN.
         """
         check_is_fitted(self)
@@ -341,13 +418,13 @@ class ImageClusterer(
         readable = find_readable_rows(X)
         distances = np.full((len(X), self.n_clusters_), np.nan, dtype=X.dtype)
         if readable.any() and self.n_clusters_:
-            distances[readable] = distances_from(
+            distances[readable] = distances_to_centers(
                 X[readable], self.cluster_centers_, self.metric
             )
         return distances
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Return the mean silhouette of images under their predicted groups.
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Return the mean silhouette of images in their predicted clusters.
 
         Parameters
         ----------
@@ -360,28 +437,32 @@ class ImageClusterer(
         Returns
         -------
         silhouette : float
-            In [-1, 1], larger is better; noise and unreadable images are left out. NaN
-            if the images fall into a single group, or into one each.
+            In [-1, 1], larger is better. Noise and unreadable images are left out. NaN
+            if all images are in one cluster, or each image is in a cluster of its own.
         """
         labels = self.predict(X)
-        n_found, n_grouped = len(np.unique(labels[labels >= 0])), (labels >= 0).sum()
-        if not 2 <= n_found < n_grouped:
+        n_found, n_clustered = len(np.unique(labels[labels >= 0])), (labels >= 0).sum()
+        if not 2 <= n_found < n_clustered:
             return np.nan
         X = check_rows(self, X, reset=False)
         means, _ = silhouette_score_many(X, [labels], metric=self.metric)
         return float(means[0])
 
     def report(self) -> Table:
-        """Describe the groups.
+        """Summarize the clusters in a table.
 
         Returns
         -------
         table : dict of str to ndarray of shape (n_clusters_,)
-            A row a group; `print` shows it, `to_frame()` makes a DataFrame of it and
-            `to_csv(path)` a file. Columns: `group`; `size`; `medoid`, the row number
-            of its most typical image; `silhouette`, the mean over its images;
-            `nearest`, the group with the nearest centre, -1 if there is no other;
-            `mean_distance` and `max_distance` of its images from its centre.
+            One row for each cluster. `print(table)` shows it, `table.to_frame()`
+            returns a DataFrame and `table.to_csv(path)` writes a file. Columns:
+
+            - `cluster`: the label;
+            - `size`: number of images;
+            - `medoid`: row number of the most typical image;
+            - `silhouette`: mean silhouette of the images;
+            - `nearest`: the cluster with the nearest center, -1 if there is no other;
+            - `mean_distance` and `max_distance` of the images from the center.
         """
         check_is_fitted(self)
         return Table({name: column.copy() for name, column in self._table.items()})
@@ -391,7 +472,72 @@ class ImageClusterer(
         return self.n_clusters_
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that rows of NaN are understood."""
+        """Declare that rows may hold NaN."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+class _Clustering(NamedTuple):
+    """The clusters of readable rows, as the estimator numbers them."""
+
+    estimator: Any
+    labels: Labels
+    selection: KSelection | None = None
+
+
+def _cluster_into(task: ClusteringTask, n_clusters: int) -> _Clustering:
+    """Cluster into a given number of clusters, as far as that is possible."""
+    if not ALGORITHMS[task.algorithm].takes_n_clusters:
+        estimator, labels = task.fit(None)
+        labels = _keep_largest(labels, n_clusters)
+        _warn_of_another_number(labels, n_clusters)
+        return _Clustering(estimator, labels)
+    n_distinct = min(
+        count_distinct(rows, n_clusters) for rows in (task.rows, task.features)
+    )
+    if n_clusters > n_distinct:
+        warn_caller(
+            f"n_clusters={n_clusters} exceeds the number of distinct rows, "
+            f"{n_distinct}, which is the largest possible number of clusters.",
+            WeakClustersWarning,
+        )
+    possible = min(n_clusters, n_distinct)
+    clustering = _Clustering(*task.fit(possible))
+    _warn_of_another_number(clustering.labels, possible)
+    return clustering
+
+
+def _keep_largest(labels: Labels, n_clusters: int) -> Labels:
+    """Return labels in which all but the largest clusters are noise."""
+    sizes = np.bincount(labels[labels >= 0])
+    kept = np.argsort(-sizes, kind="stable")[:n_clusters]
+    return np.where(np.isin(labels, kept), labels, -1)
+
+
+def _warn_of_another_number(labels: Labels, n_clusters: int) -> None:
+    n_found = len(np.unique(labels[labels >= 0]))
+    if n_found not in (0, n_clusters):
+        warn_caller(
+            f"n_clusters={n_clusters}, but {n_found} clusters were found: the "
+            f"algorithm cannot form the requested number from these rows with these "
+            f"algorithm_params.",
+            WeakClustersWarning,
+        )
+
+
+def _warn_of_one_cluster(task: ClusteringTask, labels: Labels) -> None:
+    """Warn if nearly all rows are in one cluster, although many rows are distinct."""
+    largest = np.bincount(labels[labels >= 0], minlength=1).max()
+    if largest <= _MOST_IN_ONE_CLUSTER * len(labels):
+        return
+    if count_distinct(task.rows, _LEAST_DISTINCT) < _LEAST_DISTINCT:
+        return
+    remedy = "n_components=32, a smaller eps or min_cluster_size, or algorithm='leiden'"
+    if task.algorithm == "leiden":
+        remedy = "a larger resolution"
+    warn_caller(
+        f"one cluster holds {largest} of {len(labels)} rows, so that hardly any rows "
+        f"were separated. Try {remedy}; or the rows have no cluster structure.",
+        WeakClustersWarning,
+    )

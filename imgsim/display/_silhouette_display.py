@@ -69,7 +69,7 @@ class SilhouetteDisplay:
     >>> clusterer = ImageClusterer(4, random_state=0).fit(X)
     >>> display = SilhouetteDisplay.from_estimator(clusterer)
     >>> display.plot().ax_.get_title()
-    'mean silhouette 0.80 (dashed)'
+    'mean silhouette 0.94 (dashed)'
     """
 
     def __init__(self, *, silhouettes: ArrayLike, labels: ArrayLike) -> None:

@@ -68,7 +68,7 @@ def test_the_most_typical_come_first(pictures):
 def test_from_estimator_shows_the_most_typical_first(pictures):
     """The first image is the nearest to the mean of its cluster."""
     X = ColorHistogramEmbedder().fit_transform(pictures)
-    clusterer = ImageClusterer(3, random_state=0).fit(X)
+    clusterer = ImageClusterer(3, metric="euclidean", random_state=0).fit(X)
 
     display = ClusterDisplay.from_estimator(clusterer, X, images=pictures)
 
@@ -133,7 +133,9 @@ def test_from_estimator_takes_a_clusterer_that_leaves_images_out(pictures):
     """The label -1 must not index the last cluster."""
     X = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [8.0], [30.0], [np.nan]])
     clusterer = ImageClusterer(
-        algorithm="dbscan", algorithm_params={"eps": 1.0, "min_samples": 2}
+        algorithm="dbscan",
+        metric="euclidean",
+        algorithm_params={"eps": 1.0, "min_samples": 2},
     ).fit(X)
 
     display = ClusterDisplay.from_estimator(clusterer, X, images=pictures[:9])

@@ -175,7 +175,7 @@ def test_from_estimator_shows_the_images_it_was_fitted_on(blobs):
     """The silhouettes of the clusterer are used, and not computed again."""
     X, y = blobs
     X = np.vstack([X, np.full((1, 8), np.nan, dtype=np.float32)])
-    clusterer = ImageClusterer(3, random_state=0).fit(X)
+    clusterer = ImageClusterer(3, metric="euclidean", random_state=0).fit(X)
 
     display = SilhouetteDisplay.from_estimator(clusterer)
 

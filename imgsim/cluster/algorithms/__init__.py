@@ -1,1 +1,1 @@
-"""Clustering algorithms: one registry, and what scikit-learn lacks."""
+"""Clustering algorithms that ImageClusterer and select_k share."""

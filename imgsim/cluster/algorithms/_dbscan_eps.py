@@ -1,48 +1,53 @@
-"""The radius of DBSCAN where none is given."""
+"""The radius of DBSCAN if the user sets none."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim.cluster.algorithms._feature_space import ClusterMetric
 from imgsim.cluster.selection._knee import find_knee
 from imgsim.index import SimilarityIndex
 
 _SHARE = 0.95
 
 
-def suggest_eps(rows: NDArray[Any], min_samples: int, metric: str, seed: int) -> float:
+def suggest_eps(
+    rows: NDArray[Any], min_samples: int, metric: ClusterMetric, seed: int
+) -> float:
     """Return the knee of the sorted distances to the `min_samples`-th nearest row.
 
-    Rows left of the knee have near neighbours, those right of it are on their own
-    [1]_. A row counts as its own nearest, as in DBSCAN. The farthest 5 % are left
-    out: a few strangers would stretch the curve, and move its knee.
+    Rows on the left of the knee have near neighbors, and rows on its right are isolated
+    [1]_. As in DBSCAN, each row counts as its own nearest neighbor. The largest 5 % of
+    the distances are left out, because a few outliers would stretch the curve and move
+    its knee.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
-        What will be clustered.
+        The rows to cluster.
 
     min_samples : int
-        Number of rows within the radius that make a row a core of a group.
+        Number of rows within the radius that make a row a core sample.
 
-    metric : {"euclidean", "cosine"}
+    metric : {"cosine", "euclidean"}
         Distance between rows.
 
     seed : int
-        Seeds the approximate search that large collections need.
+        Seed of the approximate search in large collections.
 
     Returns
     -------
     eps : float
-        Positive; without a knee, about the median distance.
+        A positive radius. If the curve does not have a knee, it is about the median
+        distance.
 
     References
     ----------
     .. [1] M. Ester, H.-P. Kriegel, J. Sander and X. Xu, "A density-based algorithm for
        discovering clusters in large spatial databases with noise", KDD 1996.
     """
-    smallest = float(np.finfo(rows.dtype).eps)  # of equal rows; 0 is no radius
+    smallest = float(np.finfo(rows.dtype).eps)  # DBSCAN rejects a radius of 0
     n_others = min(max(min_samples - 1, 1), len(rows) - 1)
     if n_others < 1:
         return smallest
@@ -50,7 +55,8 @@ def suggest_eps(rows: NDArray[Any], min_samples: int, metric: str, seed: int) ->
     distances = np.sort(index.kneighbors()[0][:, -1])
     distances = distances[: max(3, int(len(distances) * _SHARE))]
     knee = find_knee(np.arange(len(distances)), distances)
-    place = len(distances) // 2 if knee is None else knee
-    # Between two distances, so that rounding decides for none of them.
-    nearer, farther = distances[place], distances[min(place + 1, len(distances) - 1)]
+    position = len(distances) // 2 if knee is None else knee
+    # A radius between two distances, so that rounding does not exclude a row.
+    nearer = distances[position]
+    farther = distances[min(position + 1, len(distances) - 1)]
     return max(float((nearer + farther) / 2), float(nearer) * (1 + 1e-5), smallest)

@@ -1,90 +1,99 @@
-"""The rows as an algorithm sees them: scaled for its metric, and reduced."""
+"""The space in which rows are clustered: scaled for the metric, and reduced."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
+ClusterMetric = Literal["cosine", "euclidean"]
+
 AUTO_COMPONENTS = 128
-_USUAL_EXPONENT = 16  # of 2: beyond, squares are too large or small for float32
+_USUAL_EXPONENT = 16  # of 2; beyond it, squares overflow or underflow in float32
 
 
-def to_euclidean(rows: NDArray[Any], metric: str) -> NDArray[Any]:
+def to_euclidean(rows: NDArray[Any], metric: ClusterMetric) -> NDArray[Any]:
     """Return rows whose Euclidean distances rank pairs as `metric` does."""
     return unit_rows(rows) if metric == "cosine" else rows
 
 
 def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return rows of unit length, however small or large the given ones are."""
+    """Return rows scaled to unit length, however long or short the given ones are."""
     if not len(rows):
         return rows
     exponents = np.frexp(np.abs(rows).max(axis=1))[1]
     if np.abs(exponents).max() > _USUAL_EXPONENT:
-        # By powers of 2, which round nothing.
+        # Scaling by powers of 2 is exact.
         rows = np.ldexp(rows, -exponents[:, np.newaxis])
     unit: NDArray[Any] = normalize(rows)
     return unit
 
 
-class Space:
-    """Unit length for cosine, then principal components, if any are asked for.
+class FeatureSpace:
+    """Unit length for the cosine metric, and principal components if requested.
 
     Parameters
     ----------
-    metric : {"euclidean", "cosine"}
-        Distance between rows. For cosine, rows have unit length before and after.
+    metric : {"cosine", "euclidean"}
+        Distance between rows. For cosine, rows are scaled to unit length before and
+        after they are projected.
 
     n_components : int, "auto" or None
         Number of principal components; "auto" takes at most 128.
 
     seed : int
-        Seeds the randomized singular value decomposition.
+        Seed of the randomized singular value decomposition.
     """
 
-    def __init__(self, metric: str, n_components: int | str | None, seed: int) -> None:
+    def __init__(
+        self,
+        metric: ClusterMetric,
+        n_components: int | Literal["auto"] | None,
+        seed: int,
+    ) -> None:
         self.metric = metric
         self.n_components = n_components
         self.seed = seed
         self.pca: PCA | None = None
 
     def fit(self, rows: NDArray[Any]) -> Self:
-        """Learn the components of rows; of rows that are all equal there are none."""
-        n_components = self._n_components(rows)
-        seen = to_euclidean(rows, self.metric)
-        # Rounding makes rows of one direction differ, but not by components.
-        if n_components and not np.allclose(seen, seen[0], rtol=1e-6, atol=0):
-            self.pca = PCA(n_components, random_state=self.seed).fit(seen)
+        """Compute the principal components; rows that are all equal have none."""
+        n_components = self._count_components(rows)
+        scaled = to_euclidean(rows, self.metric)
+        # Rows of one direction differ by rounding, which has no principal components.
+        if n_components and not np.allclose(scaled, scaled[0], rtol=1e-6, atol=0):
+            self.pca = PCA(n_components, random_state=self.seed).fit(scaled)
         return self
 
-    def apply(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def transform(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Return rows to be compared by Euclidean distance."""
-        seen = to_euclidean(rows, self.metric)
+        scaled = to_euclidean(rows, self.metric)
         if self.pca is None:
-            return seen
-        return to_euclidean(self.pca.transform(seen), self.metric)
+            return scaled
+        return to_euclidean(self.pca.transform(scaled), self.metric)
 
-    def _n_components(self, rows: NDArray[Any]) -> int:
+    def _count_components(self, rows: NDArray[Any]) -> int:
         most: int = min(rows.shape)
         if self.n_components is None:
             return 0
         if isinstance(self.n_components, str):
-            # One row less: so many directions are there about a mean.
+            # n rows span at most n - 1 directions around their mean.
             return min(AUTO_COMPONENTS, most, len(rows) - 1)
         if self.n_components > most:
             raise ValueError(
-                f"n_components={self.n_components} must be at most min(n_samples, n_features)="
-                f"{most} (n_samples={len(rows)} readable rows)."
+                f"n_components={self.n_components} must be at most "
+                f"min(n_samples, n_features)={most} (n_samples={len(rows)} readable "
+                f"rows)."
             )
         return self.n_components
 
 
-def count_distinct(rows: NDArray[Any], enough: int) -> int:
-    """Return how many rows differ from each other, or `enough` if there are more."""
-    seen = set()
+def count_distinct(rows: NDArray[Any], limit: int) -> int:
+    """Return the number of distinct rows, or `limit` if there are more."""
+    distinct = set()
     for row in rows:
-        seen.add((row + 0.0).tobytes())  # -0.0 becomes 0.0
-        if len(seen) >= enough:
+        distinct.add((row + 0.0).tobytes())  # -0.0 becomes 0.0
+        if len(distinct) >= limit:
             break
-    return len(seen)
+    return len(distinct)

@@ -1,4 +1,4 @@
-"""Groups of unseen rows, for algorithms that cannot assign them by themselves."""
+"""Prediction of the clusters of unseen rows, for every algorithm."""
 
 from typing import Any, Protocol
 
@@ -8,164 +8,208 @@ from sklearn.cluster import DBSCAN
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.mixture import GaussianMixture
 
-from imgsim.cluster.algorithms._registry import ALGORITHMS
-from imgsim.cluster.selection._candidates import Setting
+from imgsim.cluster.algorithms._feature_space import ClusterMetric
+from imgsim.cluster.algorithms._registry import ALGORITHMS, ClusteringTask, Labels
 from imgsim.index import SimilarityIndex
 
-Labels = NDArray[np.int64]
 _N_VOTERS = 15
 
 
-class Rule(Protocol):
-    """What assigns unseen rows to groups."""
+class ClusterPredictor(Protocol):
+    """Predicts the clusters of unseen rows."""
 
-    def predict(self, rows: NDArray[Any]) -> Labels:
-        """Return the group of each row."""
+    def predict(self, features: NDArray[Any]) -> Labels:
+        """Return the cluster of each row, -1 for noise."""
 
 
-class OwnRule:
-    """The rule of the fitted estimator, its groups renumbered.
+class EstimatorPredictor:
+    """The fitted estimator's own `predict`, with renumbered clusters.
 
-    A group that had no row when fitted stands for the one with the nearest centre.
+    An estimator may predict a cluster that had no row when it was fitted. Such a row is
+    assigned to the cluster with the nearest center instead.
+
+    Parameters
+    ----------
+    estimator : object
+        The fitted estimator.
+
+    number_of : ndarray, dtype int64
+        New number of each cluster of the estimator, -1 for a cluster without rows.
+
+    features : ndarray of shape (n_rows, n_components)
+        The rows that were clustered.
+
+    labels : ndarray of shape (n_rows,), dtype int64
+        Their clusters by new number.
     """
 
     def __init__(
         self,
         estimator: Any,
         number_of: Labels,
-        rows: NDArray[Any],
+        features: NDArray[Any],
         labels: Labels,
     ) -> None:
         self.estimator = estimator
         self.number_of = number_of
         is_mixture = isinstance(estimator, GaussianMixture)
-        self.dtype = np.dtype(np.float64) if is_mixture else rows.dtype
-        groups = range(labels.max() + 1)
-        self.centers = np.stack([rows[labels == i].mean(axis=0) for i in groups])
+        self.dtype = np.dtype(np.float64) if is_mixture else features.dtype
+        clusters = range(labels.max() + 1)
+        self.centers = np.stack([features[labels == i].mean(axis=0) for i in clusters])
 
-    def predict(self, rows: NDArray[Any]) -> Labels:
-        """Return the group of each row."""
-        found = self.estimator.predict(rows.astype(self.dtype, copy=False))
+    def predict(self, features: NDArray[Any]) -> Labels:
+        """Return the cluster of each row."""
+        found = self.estimator.predict(features.astype(self.dtype, copy=False))
         labels: Labels = self.number_of[np.minimum(found, len(self.number_of) - 1)]
-        lost = labels < 0
-        if lost.any():
-            distances = euclidean_distances(rows[lost], self.centers)
-            labels[lost] = distances.argmin(axis=1)
+        is_empty = labels < 0
+        if is_empty.any():
+            distances = euclidean_distances(features[is_empty], self.centers)
+            labels[is_empty] = distances.argmin(axis=1)
         return labels
 
 
-class NearestCore:
-    """The group of the nearest core sample, if it is within the radius of DBSCAN."""
+class CoreSamplePredictor:
+    """The cluster of the nearest core sample within the radius of DBSCAN.
+
+    Parameters
+    ----------
+    dbscan : DBSCAN
+        The fitted estimator.
+
+    features : ndarray of shape (n_rows, n_components)
+        The rows that were clustered.
+
+    labels : ndarray of shape (n_rows,), dtype int64
+        Their clusters, -1 for noise.
+
+    metric : {"cosine", "euclidean"}
+        Distance between rows.
+    """
 
     def __init__(
-        self, dbscan: DBSCAN, rows: NDArray[Any], labels: Labels, metric: str
+        self,
+        dbscan: DBSCAN,
+        features: NDArray[Any],
+        labels: Labels,
+        metric: ClusterMetric,
     ) -> None:
         self.eps = float(dbscan.eps)
         self.labels = labels[dbscan.core_sample_indices_]
         self.index = None
         if len(self.labels):
             index = SimilarityIndex(1, metric=metric, algorithm="exact")
-            self.index = index.fit(rows[dbscan.core_sample_indices_])
+            self.index = index.fit(features[dbscan.core_sample_indices_])
 
-    def predict(self, rows: NDArray[Any]) -> Labels:
-        """Return the group of each row, -1 for noise."""
+    def predict(self, features: NDArray[Any]) -> Labels:
+        """Return the cluster of each row, -1 for noise."""
         if self.index is None:
-            return np.full(len(rows), -1, dtype=np.int64)
-        distances, nearest = self.index.kneighbors(rows)
+            return np.full(len(features), -1, dtype=np.int64)
+        distances, nearest = self.index.kneighbors(features)
         near = distances[:, 0] <= self.eps
         return np.where(near, self.labels[nearest[:, 0]], -1)
 
 
-class NeighborVote:
-    """The group, or noise, of the nearest rows, weighted by the inverse distance.
+class NeighborVotePredictor:
+    """A vote of the 15 nearest rows, each weighted by its inverse distance.
 
-    Rows at distance 0 alone decide if there are any, so that the rows of the collection
-    keep their groups.
+    Noise takes part in the vote. If there are rows at distance 0, only these vote, so
+    that each clustered row keeps its label.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_rows, n_components)
+        The rows that were clustered.
+
+    labels : ndarray of shape (n_rows,), dtype int64
+        Their clusters, -1 for noise.
+
+    seed : int
+        Seed of the approximate search in large collections.
     """
 
-    def __init__(self, rows: NDArray[Any], labels: Labels, seed: int) -> None:
-        n_voters = min(_N_VOTERS, len(rows))
+    def __init__(self, features: NDArray[Any], labels: Labels, seed: int) -> None:
+        n_voters = min(_N_VOTERS, len(features))
         index = SimilarityIndex(n_voters, metric="euclidean", random_state=seed)
-        self.index = index.fit(rows)
+        self.index = index.fit(features)
         self.labels = labels
 
-    def predict(self, rows: NDArray[Any]) -> Labels:
-        """Return the group of each row, -1 for noise."""
-        distances, nearest = self.index.kneighbors(rows)
+    def predict(self, features: NDArray[Any]) -> Labels:
+        """Return the cluster of each row, -1 for noise."""
+        distances, nearest = self.index.kneighbors(features)
         weights = 1 / np.maximum(distances, np.finfo(distances.dtype).tiny)
-        same = distances == 0
-        decided = same.any(axis=1)
-        weights[decided] = same[decided]
-        # Noise votes too, in the first column.
-        votes = np.zeros((len(rows), self.labels.max() + 2))
-        voters = np.repeat(np.arange(len(rows)), nearest.shape[1])
+        is_equal = distances == 0
+        has_equal = is_equal.any(axis=1)
+        weights[has_equal] = is_equal[has_equal]
+        # The first column counts the votes of noise.
+        votes = np.zeros((len(features), self.labels.max() + 2))
+        voters = np.repeat(np.arange(len(features)), nearest.shape[1])
         np.add.at(votes, (voters, self.labels[nearest].ravel() + 1), weights.ravel())
         winners: Labels = votes.argmax(axis=1) - 1
         return winners
 
 
-def make_rule(
-    setting: Setting, estimator: Any, labels: Labels, number_of: Labels
-) -> Rule:
-    """Return what assigns unseen rows to the groups that were found.
+def make_predictor(
+    task: ClusteringTask, estimator: Any, labels: Labels, number_of: Labels
+) -> ClusterPredictor:
+    """Return the predictor of the clusters that an algorithm found.
 
     Parameters
     ----------
-    setting : Setting
-        What was clustered.
+    task : ClusteringTask
+        The rows that were clustered, and the algorithm.
 
     estimator : object
-        Fitted.
+        The fitted estimator.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        The groups by number, -1 for noise.
+        Clusters by number, -1 for noise.
 
-    number_of : ndarray
-        The number of each group of the estimator; the last is noise's.
+    number_of : ndarray, dtype int64
+        Number of each cluster of the estimator; the last element is that of noise.
 
     Returns
     -------
-    rule : Rule
-        Its `predict` takes rows of the same space.
+    predictor : ClusterPredictor
+        Its `predict` takes rows in the space of `task.features`.
     """
-    assigns = ALGORITHMS[setting.algorithm].assigns
-    if assigns == "itself":
-        return OwnRule(estimator, number_of, setting.seen, labels)
-    if assigns == "cores":
-        return NearestCore(estimator, setting.seen, labels, setting.metric)
-    return NeighborVote(setting.seen, labels, setting.seed)
+    predicts_by = ALGORITHMS[task.algorithm].predicts_by
+    if predicts_by == "estimator":
+        return EstimatorPredictor(estimator, number_of, task.features, labels)
+    if predicts_by == "core_samples":
+        return CoreSamplePredictor(estimator, task.features, labels, task.metric)
+    return NeighborVotePredictor(task.features, labels, task.seed)
 
 
-def as_limits(
-    max_distance: ArrayLike | None, n_groups: int
+def check_distance_limits(
+    max_distance: ArrayLike | None, n_clusters: int
 ) -> NDArray[np.float64] | None:
-    """Return the largest distance from the centre of each group, None without limits.
+    """Return the largest allowed distance from each center, None without limits.
 
     Parameters
     ----------
-    max_distance : float, array-like of shape (n_groups,) or None
-        One for all groups, or one for each.
+    max_distance : float, array-like of shape (n_clusters,) or None
+        One limit for all clusters, or one for each.
 
-    n_groups : int
-        Number of groups.
+    n_clusters : int
+        Number of clusters.
 
     Returns
     -------
-    limits : ndarray of shape (n_groups,), dtype float64, or None
-        What was given, for each group.
+    limits : ndarray of shape (n_clusters,), dtype float64, or None
+        The limit of each cluster.
 
     Raises
     ------
     ValueError
-        If it is negative, no number or of another shape.
+        If a limit is negative or not a number, or their shape is another.
     """
     if max_distance is None:
         return None
     given = np.asarray(max_distance)
-    are_numbers = given.dtype.kind in "iuf" and given.shape in ((), (n_groups,))
+    are_numbers = given.dtype.kind in "iuf" and given.shape in ((), (n_clusters,))
     if not are_numbers or not (given >= 0).all():
         raise ValueError(
             f"max_distance={max_distance!r} must be at least 0: one number, or one for "
-            f"each of the {n_groups} groups."
+            f"each of the {n_clusters} clusters."
         )
-    return np.broadcast_to(given.astype(np.float64), n_groups)
+    return np.broadcast_to(given.astype(np.float64), n_clusters)

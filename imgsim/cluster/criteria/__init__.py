@@ -1,1 +1,1 @@
-"""Criteria of how well groups stand apart."""
+"""Criteria of how well clusters are separated."""

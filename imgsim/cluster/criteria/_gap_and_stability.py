@@ -1,4 +1,4 @@
-"""Criteria that cluster again: the gap statistic and stability under resampling."""
+"""Criteria that cluster other rows: the gap statistic, and stability by resampling."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,43 +9,43 @@ from scipy.linalg import eigh
 from sklearn.metrics import adjusted_rand_score
 
 Labels = NDArray[np.int64]
-Clustering = Callable[[NDArray[Any]], Labels]
+ClusterFunction = Callable[[NDArray[Any]], Labels]
 
 N_REFERENCES = 10
 N_SUBSAMPLES = 10
-_SHARE = 0.8
+_SUBSAMPLE_SHARE = 0.8
 
 
 def gap_statistic(
     rows: NDArray[Any],
     labels: Labels,
-    cluster: Clustering,
-    make_reference: Callable[[], NDArray[Any]],
+    cluster: ClusterFunction,
+    draw_reference: Callable[[], NDArray[Any]],
 ) -> tuple[float, float]:
-    """Compare the spread within groups with that of rows without groups.
+    """Compare the spread within clusters with the spread in rows without clusters.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
-        What was clustered.
+        The rows that were clustered.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Its groups.
+        Their clusters.
 
     cluster : callable
-        Rows → labels, into as many groups.
+        Takes rows and returns labels of as many clusters.
 
-    make_reference : callable
-        Returns rows without groups, others each time.
+    draw_reference : callable
+        Returns a new set of rows without clusters each time.
 
     Returns
     -------
     gap : float
-        Mean of log(W) over ten references, less log(W) of the rows, where W is the
-        sum of squared distances from the means; larger is better [1]_.
+        Mean of log(W) over ten references, minus log(W) of the rows, where W is the sum
+        of squared distances to the cluster means; larger is better [1]_.
 
     error : float
-        The standard deviation over the references, times sqrt(1 + 1 / 10).
+        Standard deviation over the references, times sqrt(1 + 1 / 10).
 
     References
     ----------
@@ -55,7 +55,7 @@ def gap_statistic(
     """
     logs = []
     for _ in range(N_REFERENCES):
-        reference = make_reference()
+        reference = draw_reference()
         logs.append(_log_spread(reference, cluster(reference)))
     gap = np.mean(logs) - _log_spread(rows, labels)
     return float(gap), float(np.std(logs) * np.sqrt(1 + 1 / N_REFERENCES))
@@ -64,12 +64,15 @@ def gap_statistic(
 def reference_box(
     rows: NDArray[Any],
 ) -> Callable[[np.random.Generator], NDArray[Any]]:
-    """Return what draws rows uniformly from the box along the principal axes."""
+    """Return a function that draws rows uniformly from the box of the principal axes.
+
+    The box encloses the rows, and its sides are parallel to their principal axes.
+    """
     mean = rows.mean(axis=0)
-    about = rows - mean
-    _, axes = eigh(about.T @ about)
-    along = about @ axes
-    low, high = along.min(axis=0), along.max(axis=0)
+    centered = rows - mean
+    _, axes = eigh(centered.T @ centered)
+    projected = centered @ axes
+    low, high = projected.min(axis=0), projected.max(axis=0)
 
     def draw(rng: np.random.Generator) -> NDArray[Any]:
         drawn = rng.uniform(low, high, size=rows.shape) @ axes.T + mean
@@ -80,32 +83,35 @@ def reference_box(
 
 
 def stability(
-    rows: NDArray[Any], labels: Labels, cluster: Clustering, rng: np.random.Generator
+    rows: NDArray[Any],
+    labels: Labels,
+    cluster: ClusterFunction,
+    rng: np.random.Generator,
 ) -> tuple[float, float]:
-    """Measure how well the groups of a part of the rows agree with those of all.
+    """Measure how well clusters of subsamples agree with the clusters of all rows.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
-        What was clustered.
+        The rows that were clustered.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Its groups.
+        Their clusters.
 
     cluster : callable
-        Rows → labels, into as many groups.
+        Takes rows and returns labels of as many clusters.
 
     rng : Generator
-        Draws the parts.
+        Draws the subsamples.
 
     Returns
     -------
     stability : float
-        Mean adjusted Rand index over ten random parts of four fifths of the rows;
-        at most 1, larger is better [1]_.
+        Mean adjusted Rand index over ten random subsamples, each of four fifths of the
+        rows; at most 1, larger is better [1]_.
 
     error : float
-        Its standard error over the parts.
+        Standard error of the mean over the subsamples.
 
     References
     ----------
@@ -113,7 +119,7 @@ def stability(
        discovering structure in clustered data", Pacific Symposium on Biocomputing,
        2002.
     """
-    n_drawn = max(2, int(_SHARE * len(rows)))
+    n_drawn = max(2, int(_SUBSAMPLE_SHARE * len(rows)))
     scores = []
     for _ in range(N_SUBSAMPLES):
         drawn = rng.choice(len(rows), n_drawn, replace=False)

@@ -1,7 +1,7 @@
-"""Silhouettes of many labelings of the same rows, in one pass over their distances."""
+"""Silhouettes for many labelings of the same rows, in one pass over their distances."""
 
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,14 +13,16 @@ from imgsim._validation import (
     find_readable_rows,
     validate_params,
 )
-from imgsim.cluster.criteria._group_distances import (
-    Groupings,
-    own_and_silhouette,
-    ranks_in_groups,
+from imgsim.cluster.criteria._cluster_distances import (
+    Labelings,
+    own_distances_and_silhouettes,
+    ranks_in_clusters,
     sum_distances,
 )
 
-_LEAST_JUDGED = 2  # members of a group, so that they have a variance
+SilhouetteMetric = Literal["euclidean", "cosine", "manhattan"]
+
+_LEAST_SAMPLED = 2  # members of each cluster, so that they have a variance
 
 _CONSTRAINTS: dict[str, Any] = {
     "X": ["array-like"],
@@ -31,53 +33,58 @@ _CONSTRAINTS: dict[str, Any] = {
 
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
 def silhouette_samples_many(
-    X: ArrayLike, labelings: ArrayLike, *, metric: str = "euclidean"
+    X: ArrayLike, labelings: ArrayLike, *, metric: SilhouetteMetric = "euclidean"
 ) -> NDArray[np.float64]:
-    """Compute the silhouette of each row under each of several labelings.
+    """Compute the silhouette of each row for each of several labelings.
 
-    The silhouette of a row [1]_ is `(b - a) / max(a, b)`, where `a` is its mean
-    distance from the other members of its group and `b` that from the members of the
-    nearest other group; 0 for a row that is alone in its group.
+    The silhouette of a row [1]_ is `(b - a) / max(a, b)`, where `a` is the mean
+    distance of the row to the other members of its cluster, and `b` is its mean
+    distance to the members of the nearest other cluster. It is 0 for the only member
+    of a cluster.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings, float32 or float64. A row may hold NaN if no labeling has it in a
-        group.
+        Embeddings, float32 or float64. A row may hold NaN if its label is -1 in every
+        labeling.
 
     labelings : array-like of shape (n_labelings, n_samples)
-        Groups as integers. Rows labelled -1 are in no group and left out.
+        Cluster labels, integers. Rows with the label -1 are in no cluster and are left
+        out.
 
     metric : {"euclidean", "cosine", "manhattan"}, default="euclidean"
-        Distance between rows. For cosine, a row of zeros is at distance 1 from others.
+        Distance between rows. Euclidean is the default as in scikit-learn's silhouette
+        functions; pass "cosine" for clusters that :class:`~imgsim.ImageClusterer` found
+        with its default metric. For cosine, a row of zeros has distance 1 from others.
 
     Returns
     -------
     silhouettes : ndarray of shape (n_labelings, n_samples), dtype float64
-        In [-1, 1], larger is better; NaN for rows in no group.
+        In [-1, 1], larger is better; NaN for rows in no cluster.
 
     Raises
     ------
     ValueError
-        If a labeling has another length than `X`, fewer than two groups, or only
-        groups of one row; if labels are no integers; if a row that holds NaN is in
-        a group.
+        If a labeling has another length than `X`, fewer than two clusters, or only
+        clusters of one row; if labels are not integers; if a row that holds NaN is in
+        a cluster.
 
     See Also
     --------
-    silhouette_score_many : Their means, also from a sample.
-    sklearn.metrics.silhouette_samples : The same for a single labeling.
+    silhouette_score_many : Mean silhouettes, also computed from a sample.
+    sklearn.metrics.silhouette_samples : Silhouettes for a single labeling.
 
     Notes
     -----
-    All labelings share one pass over the distances, computed in single precision
-    where that suffices: results agree with double precision to 1e-5. It takes
-    `n_samples ** 2 * n_features / 2` products, twice as many where sums of all rows to
-    all groups do not fit a quarter of scikit-learn's `working_memory`; and twice the
-    time where groups are far apart, ten times where most rows are copies of each
-    other. Memory is that of a centred copy of `X` and of these sums. For cosine there
-    is no pass, only `n_samples * n_groups * n_features` products, `n_groups` being
-    those of all labelings.
+    All labelings share one pass over the distances, which are computed in single
+    precision where that suffices: results agree with double precision to within 1e-5.
+    The pass takes `n_samples ** 2 * n_features / 2` multiplications, or twice as many
+    if the sums of the distances of all rows to all clusters do not fit in a quarter of
+    scikit-learn's `working_memory`. It takes twice the time if clusters are far apart,
+    and ten times if most rows are copies of each other. Memory is needed for a centered
+    copy of `X` and for these sums. For cosine there is no pass over pairs, only
+    `n_samples * n_clusters * n_features` multiplications, where `n_clusters` counts the
+    clusters of all labelings.
 
     References
     ----------
@@ -94,10 +101,10 @@ def silhouette_samples_many(
     array([[ 0.88,  0.87,  0.87,  0.88,   nan],
            [ 0.  , -0.87,  0.5 ,  0.5 ,  0.  ]])
     """
-    rows, groupings = _checked(X, labelings)
-    silhouettes = np.full(groupings.codes.shape, np.nan)
-    grouped = groupings.grouped
-    silhouettes[:, grouped] = _silhouettes(rows, groupings, metric, grouped)
+    rows, labels = _checked(X, labelings)
+    silhouettes = np.full(labels.codes.shape, np.nan)
+    clustered = labels.clustered
+    silhouettes[:, clustered] = _silhouettes(rows, labels, metric, clustered)
     return silhouettes
 
 
@@ -113,63 +120,66 @@ def silhouette_score_many(
     X: ArrayLike,
     labelings: ArrayLike,
     *,
-    metric: str = "euclidean",
+    metric: SilhouetteMetric = "euclidean",
     sample_size: int | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the mean silhouette of each of several labelings, and its error.
+    """Compute the mean silhouette for each of several labelings, and its error.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings, float32 or float64. A row may hold NaN if no labeling has it in a
-        group.
+        Embeddings, float32 or float64. A row may hold NaN if its label is -1 in every
+        labeling.
 
     labelings : array-like of shape (n_labelings, n_samples)
-        Groups as integers. Rows labelled -1 are in no group and left out.
+        Cluster labels, integers. Rows with the label -1 are in no cluster and are left
+        out.
 
     metric : {"euclidean", "cosine", "manhattan"}, default="euclidean"
-        Distance between rows. For cosine, a row of zeros is at distance 1 from others.
+        Distance between rows. Euclidean is the default as in scikit-learn's silhouette
+        functions; pass "cosine" for clusters that :class:`~imgsim.ImageClusterer` found
+        with its default metric. For cosine, a row of zeros has distance 1 from others.
 
     sample_size : int, default=None
-        Number of rows to judge, the same ones for all labelings, against all rows; and
-        of each group at least two, or the only one. None judges all rows, as does a
-        size that is not less than their number.
+        Number of rows whose silhouettes are computed, the same rows for all labelings,
+        each compared with all rows. At least two rows of each cluster are added, or its
+        only one. None takes all rows, and so does a size that is at least their number.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the sample.
+        Controls which rows are sampled.
 
     Returns
     -------
     scores : ndarray of shape (n_labelings,), dtype float64
-        Mean silhouette of the rows in groups, in [-1, 1], larger is better. From a
-        sample, the means of the groups weighted by their sizes.
+        Mean silhouette of the rows in clusters, in [-1, 1], larger is better. With a
+        sample, the mean of the clusters' means, weighted by the sizes of the clusters.
 
     standard_errors : ndarray of shape (n_labelings,), dtype float64
-        How much `scores` would vary, as standard deviation, with other images of the
-        same groups: `sqrt(sum((n_g / n) ** 2 * variance_g / m_g))` over groups of
-        `n_g` rows, of which `m_g` were judged, with `variance_g` between them. A row
-        alone in its group contributes nothing.
+        Standard deviation of `scores` over other images of the same clusters:
+        `sqrt(sum((n_g / n) ** 2 * variance_g / m_g))` over clusters of `n_g` rows, of
+        which `m_g` have a silhouette, with the variance `variance_g`. The only row of a
+        cluster contributes nothing.
 
     Raises
     ------
     ValueError
-        If a labeling has another length than `X`, fewer than two groups, or only
-        groups of one row; if labels are no integers; if a row that holds NaN is in
-        a group.
+        If a labeling has another length than `X`, fewer than two clusters, or only
+        clusters of one row; if labels are not integers; if a row that holds NaN is in
+        a cluster.
 
     See Also
     --------
-    silhouette_samples_many : The silhouette of each row, how it is computed, and what
-        that costs.
-    sklearn.metrics.silhouette_score : The same for a single labeling; its sample is
-        compared with itself only.
+    silhouette_samples_many : The silhouette of each row, how it is computed, and its
+        cost.
+    sklearn.metrics.silhouette_score : Mean silhouette for a single labeling; a sample
+        is only compared with itself.
 
     Notes
     -----
-    From a sample it takes `sample_size * n_samples * n_features` products. The
-    silhouette of a row that is judged is exact [1]_, so that only the choice of rows
-    is left to chance.
+    A sample takes `sample_size * n_samples * n_features` multiplications. The
+    silhouettes of the sampled rows are exact [1]_, so that only the choice of the rows
+    is random.
 
     References
     ----------
@@ -189,27 +199,30 @@ def silhouette_score_many(
     >>> scores.round(2), standard_errors.round(2)
     (array([0.44, 0.75]), array([0.01, 0.02]))
     """
-    rows, groupings = _checked(X, labelings)
-    judged, is_judged = _judged_rows(groupings, sample_size, random_state)
-    silhouettes = _silhouettes(rows, groupings, metric, judged)
-    sizes = groupings.count(groupings.grouped)
-    found = []
-    for i, some in enumerate(is_judged):
-        groups = groupings.groups_of(i)
-        codes = groupings.codes[i, judged[some]] - groups.start
-        found.append(_mean_and_error(silhouettes[i, some], codes, sizes[groups]))
-    scores, standard_errors = np.array(found).T
+    rows, labels = _checked(X, labelings)
+    sampled, is_sampled = _sample_rows(labels, sample_size, random_state)
+    silhouettes = _silhouettes(rows, labels, metric, sampled)
+    sizes = labels.sizes(labels.clustered)
+    results = []
+    for i, some in enumerate(is_sampled):
+        clusters = labels.clusters_of(i)
+        codes = labels.codes[i, sampled[some]] - clusters.start
+        results.append(_mean_and_error(silhouettes[i, some], codes, sizes[clusters]))
+    scores, standard_errors = np.array(results).T
     return scores, standard_errors
 
 
-def _checked(X: ArrayLike, labelings: ArrayLike) -> tuple[NDArray[Any], Groupings]:
-    """Return rows and their groups, if silhouettes can be computed."""
+def _checked(X: ArrayLike, labelings: ArrayLike) -> tuple[NDArray[Any], Labelings]:
+    """Return rows and their clusters, or raise ValueError if silhouettes are undefined.
+
+    The clusters of all labelings are numbered consecutively.
+    """
     rows = check_array(X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan")
     labels = _checked_labels(labelings, len(rows))
     n_unreadable = int((~find_readable_rows(rows) & (labels != -1).any(axis=0)).sum())
     if n_unreadable:
         raise ValueError(
-            f"{n_unreadable} rows of X hold NaN but are in groups: label them -1 in "
+            f"{n_unreadable} rows of X hold NaN but are in clusters. Label them -1 in "
             f"every labeling."
         )
     codes, starts = np.full(labels.shape, -1), [0]
@@ -217,12 +230,12 @@ def _checked(X: ArrayLike, labelings: ArrayLike) -> tuple[NDArray[Any], Grouping
         names, inside = np.unique(line[line != -1], return_inverse=True)
         if not 2 <= len(names) < len(inside):
             raise ValueError(
-                f"labelings[{i}] has {len(names)} groups: a silhouette needs at least "
-                f"2, and fewer than the rows in groups, here {len(inside)}."
+                f"labelings[{i}] has {len(names)} clusters. Silhouettes need at least "
+                f"2, and fewer than the {len(inside)} rows in clusters."
             )
         codes[i, line != -1] = inside + starts[-1]
         starts.append(starts[-1] + len(names))
-    return rows, Groupings(codes, np.array(starts))
+    return rows, Labelings(codes, np.array(starts))
 
 
 def _checked_labels(labelings: ArrayLike, n_rows: int) -> NDArray[Any]:
@@ -230,13 +243,13 @@ def _checked_labels(labelings: ArrayLike, n_rows: int) -> NDArray[Any]:
         labels = np.asarray(labelings)
     except ValueError as error:
         raise ValueError(
-            f"every one of labelings must have a label for each row of X, "
-            f"n_samples={n_rows}; their lengths differ."
+            f"labelings must have shape (n_labelings, n_samples={n_rows}), but their "
+            f"lengths differ."
         ) from error
     if labels.ndim != 2 or labels.shape[1] != n_rows or not len(labels):
         raise ValueError(
             f"labelings must have shape (n_labelings, n_samples={n_rows}), got "
-            f"{labels.shape}; a single labeling goes in a list."
+            f"{labels.shape}. Pass a single labeling as a list that contains it."
         )
     if labels.dtype.kind not in "iu":
         raise ValueError(f"labelings must hold integers, got dtype={labels.dtype}.")
@@ -244,48 +257,48 @@ def _checked_labels(labelings: ArrayLike, n_rows: int) -> NDArray[Any]:
 
 
 def _silhouettes(
-    X: NDArray[Any], groupings: Groupings, metric: str, rows: NDArray[np.int64]
+    X: NDArray[Any], labelings: Labelings, metric: str, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return silhouettes of some rows among all, a line for each labeling."""
-    found = np.empty((len(groupings.codes), len(rows)))
-    columns = groupings.grouped
-    sizes = groupings.count(columns)
-    for part, sums in sum_distances(X, metric, groupings, rows, columns):
-        for i, codes in enumerate(groupings.codes[:, rows[part]]):
-            groups = groupings.groups_of(i)
-            inside = np.where(codes < 0, -1, codes - groups.start)
-            _, found[i, part] = own_and_silhouette(
-                sums[groups], inside, sizes[groups], is_column=True
+    """Return the silhouettes of some rows among all, one line for each labeling."""
+    silhouettes = np.empty((len(labelings.codes), len(rows)))
+    columns = labelings.clustered
+    sizes = labelings.sizes(columns)
+    for block, sums in sum_distances(X, metric, labelings, rows, columns):
+        for i, codes in enumerate(labelings.codes[:, rows[block]]):
+            clusters = labelings.clusters_of(i)
+            inside = np.where(codes < 0, -1, codes - clusters.start)
+            _, silhouettes[i, block] = own_distances_and_silhouettes(
+                sums[clusters], inside, sizes[clusters], is_column=True
             )
-    return found
+    return silhouettes
 
 
-def _judged_rows(
-    groupings: Groupings,
+def _sample_rows(
+    labelings: Labelings,
     sample_size: int | None,
     random_state: int | np.random.RandomState | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the rows that any labeling is judged by, and which of them for each."""
-    rows = groupings.grouped
+    """Return the rows that any labeling needs, and which of them each labeling uses."""
+    rows = labelings.clustered
     if sample_size is None or sample_size >= len(rows):
-        return rows, groupings.codes[:, rows] >= 0
+        return rows, labelings.codes[:, rows] >= 0
     rows = check_random_state(random_state).permutation(rows)
-    codes = groupings.codes[:, rows]
-    # The first members in random order are as good a sample as any.
-    is_judged = np.array([ranks_in_groups(line) for line in codes]) < _LEAST_JUDGED
-    is_judged[:, :sample_size] = True
-    is_judged &= codes >= 0
-    of_any = is_judged.any(axis=0)
-    return rows[of_any], is_judged[:, of_any]
+    codes = labelings.codes[:, rows]
+    # The first members in random order are a random sample of their cluster.
+    is_sampled = np.array([ranks_in_clusters(line) for line in codes]) < _LEAST_SAMPLED
+    is_sampled[:, :sample_size] = True
+    is_sampled &= codes >= 0
+    in_any = is_sampled.any(axis=0)
+    return rows[in_any], is_sampled[:, in_any]
 
 
 def _mean_and_error(
     silhouettes: NDArray[np.float64], codes: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """Return the mean, weighted by the sizes of groups, and its standard error."""
-    n_judged = np.bincount(codes)
-    means = np.bincount(codes, silhouettes) / n_judged
+    """Return the mean, weighted by cluster sizes, and its standard error."""
+    n_sampled = np.bincount(codes)
+    means = np.bincount(codes, silhouettes) / n_sampled
     deviations = (silhouettes - means[codes]) ** 2
-    variances = np.bincount(codes, deviations) / np.maximum(n_judged - 1, 1)
+    variances = np.bincount(codes, deviations) / np.maximum(n_sampled - 1, 1)
     shares = sizes / sizes.sum()
-    return float(shares @ means), float(np.sqrt(shares**2 @ (variances / n_judged)))
+    return float(shares @ means), float(np.sqrt(shares**2 @ (variances / n_sampled)))

@@ -1,4 +1,4 @@
-"""Criteria of a grouping that come from sums over its groups, with standard errors."""
+"""Criteria computed from sums over clusters, with jackknife standard errors."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,24 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
+from sklearn.utils import gen_batches
 
 _N_PARTS = 10
-_N_ROWS = 256  # at a time, which stay in the cache of a core
+_BLOCK_ROWS = 256  # a block of rows fits the cache of a core
 
 
-class Criteria(NamedTuple):
-    """What sums over groups tell of a grouping.
+class VarianceCriteria(NamedTuple):
+    """Criteria of a labeling, or their standard errors.
 
     Parameters
     ----------
     inertia : float
-        Sum of squared Euclidean distances of rows from the mean of their group.
+        Sum of squared Euclidean distances of rows to the mean of their cluster.
 
     calinski_harabasz : float
-        Spread between groups over spread within them; larger is better [1]_.
+        Ratio of the dispersion between clusters to the dispersion within clusters;
+        larger is better [1]_.
 
     davies_bouldin : float
-        Mean likeness of each group and the one most like it; smaller is better [2]_.
+        Mean similarity of each cluster to its most similar cluster; smaller is
+        better [2]_.
 
     References
     ----------
@@ -40,31 +43,32 @@ class Criteria(NamedTuple):
     davies_bouldin: float
 
 
-def judge(
+def compute_variance_criteria(
     rows: NDArray[np.floating], labels: NDArray[np.int64], seed: int
-) -> tuple[Criteria, Criteria]:
-    """Return the criteria of a grouping, and the standard error of each.
+) -> tuple[VarianceCriteria, VarianceCriteria]:
+    """Return the criteria of a labeling, and the standard error of each.
 
-    The error is the jackknife's over ten random parts of the rows: how much a criterion
-    moves when a part is left out. The distances from the means stay those of all rows.
+    The error is the jackknife estimate over ten random parts of the rows: how much a
+    criterion changes when a part is left out. The cluster means move with the part that
+    is left out, but the distances to the means of all rows are kept.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
-        Compared by Euclidean distance.
+        Rows to be compared by Euclidean distance.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Groups 0 to k - 1, each with a row; at least 2, and fewer than rows.
+        Clusters from 0 without gaps; at least 2, and fewer than rows.
 
     seed : int
-        Seeds the parts.
+        Seed of the random parts.
 
     Returns
     -------
-    criteria : Criteria
-        Equal to scikit-learn's.
+    criteria : VarianceCriteria
+        The values that scikit-learn computes.
 
-    errors : Criteria
+    errors : VarianceCriteria
         Standard errors; infinite or NaN where a criterion is.
 
     References
@@ -74,114 +78,113 @@ def judge(
     """
     n_parts = min(_N_PARTS, len(rows))
     part_of = np.random.default_rng(seed).permutation(len(rows)) % n_parts
-    means = _sum_by(labels, rows) / np.bincount(labels)[:, np.newaxis]
-    parts = _sums_of_parts(rows, labels, means, part_of, n_parts)
+    means = _sum_by_code(labels, rows) / np.bincount(labels)[:, np.newaxis]
+    parts = _sum_parts(rows, labels, means, part_of, n_parts)
     whole = parts.total()
     without = np.array([whole.minus(parts, i).criteria() for i in range(n_parts)])
     spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
     errors = np.sqrt(spread * (n_parts - 1) / n_parts)
-    return whole.criteria(), Criteria(*errors.tolist())
+    return whole.criteria(), VarianceCriteria(*errors.tolist())
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """Sums over the rows of each group, the last axis but of `moves` its number.
+class _ClusterSums:
+    """Sums over the rows of each cluster.
 
-    `moves`, `squares` and `lengths` add up the differences from `means`, their squares
-    and lengths. `scale` tells how many times as many rows there are in all.
+    `differences`, `squares` and `lengths` are the sums of the differences of rows from
+    `means`, of their squared lengths and of their lengths. The last axis numbers the
+    clusters, except that `differences` and `means` end with the axis of features.
+    `scale` is the number of all rows, divided by the number of rows in these sums.
     """
 
     means: NDArray[np.float64]
     size: NDArray[np.float64]
-    moves: NDArray[np.float64]
+    differences: NDArray[np.float64]
     squares: NDArray[np.float64]
     lengths: NDArray[np.float64]
     scale: float = 1.0
 
-    def total(self) -> "_Sums":
-        """Return the sums over all parts, which the first axis tells apart."""
-        return _Sums(
+    def total(self) -> "_ClusterSums":
+        """Return the sums over all parts, which are numbered by the first axis."""
+        return _ClusterSums(
             self.means,
             self.size.sum(axis=0),
-            self.moves.sum(axis=0),
+            self.differences.sum(axis=0),
             self.squares.sum(axis=0),
             self.lengths.sum(axis=0),
         )
 
-    def minus(self, parts: "_Sums", i: int) -> "_Sums":
-        """Return the sums without a part, and without groups that vanish with it."""
+    def minus(self, parts: "_ClusterSums", i: int) -> "_ClusterSums":
+        """Return the sums without part i and the clusters that are empty without it."""
         size = self.size - parts.size[i]
         kept = size > 0
-        return _Sums(
+        return _ClusterSums(
             self.means[kept],
             size[kept],
-            (self.moves - parts.moves[i])[kept],
+            (self.differences - parts.differences[i])[kept],
             (self.squares - parts.squares[i])[kept],
             (self.lengths - parts.lengths[i])[kept],
             scale=float(self.size.sum() / size.sum()),
         )
 
-    def criteria(self) -> Criteria:
-        """Return the criteria; an inertia is scaled to the number of all rows."""
-        moved = self.moves / self.size[:, np.newaxis]
-        means = self.means + moved
-        inertias = self.squares - self.size * (moved**2).sum(axis=1)
+    def criteria(self) -> VarianceCriteria:
+        """Return the criteria; the inertia is scaled to the number of all rows."""
+        shift = self.differences / self.size[:, np.newaxis]
+        means = self.means + shift
+        inertias = self.squares - self.size * (shift**2).sum(axis=1)
         inertia = float(np.maximum(inertias, 0).sum())
         n, k = self.size.sum(), len(self.size)
-        about = means - self.size @ means / n
-        between = float(self.size @ (about**2).sum(axis=1))
-        # scikit-learn's answer where every row lies on its mean.
+        centered = means - self.size @ means / n
+        between = float(self.size @ (centered**2).sum(axis=1))
+        # scikit-learn defines the ratio as 1 if every row lies on its mean.
         ratio = 1.0
         if inertia:
             ratio = between * float(n - k) / (inertia * max(k - 1, 1))
-        likeness = _davies_bouldin(self.lengths / self.size, means)
-        return Criteria(inertia * self.scale, ratio, likeness)
+        similarity = _davies_bouldin(self.lengths / self.size, means)
+        return VarianceCriteria(inertia * self.scale, ratio, similarity)
 
 
 def _davies_bouldin(spread: NDArray[np.float64], means: NDArray[np.float64]) -> float:
-    apart = cdist(means, means)
-    if np.allclose(spread, 0) or np.allclose(apart, 0):
+    distances = cdist(means, means)
+    if np.allclose(spread, 0) or np.allclose(distances, 0):
         return 0.0
-    apart[apart == 0] = np.inf
-    likeness = (spread[:, np.newaxis] + spread) / apart
-    return float(likeness.max(axis=1).mean())
+    distances[distances == 0] = np.inf
+    similarity = (spread[:, np.newaxis] + spread) / distances
+    return float(similarity.max(axis=1).mean())
 
 
-def _sums_of_parts(
+def _sum_parts(
     rows: NDArray[np.floating],
     labels: NDArray[np.int64],
     means: NDArray[np.float64],
     part_of: NDArray[np.int64],
     n_parts: int,
-) -> _Sums:
-    """Add up rows by part and group."""
+) -> _ClusterSums:
+    """Add up rows by part and cluster."""
     shape = n_parts, len(means)
     codes = part_of * len(means) + labels
-    moves = np.zeros((n_parts * len(means), rows.shape[1]))
+    n_codes = n_parts * len(means)
+    differences = np.zeros((n_codes, rows.shape[1]))
     squares = np.empty(len(rows))
-    # Each sum has the size of `moves`, which should not exceed that of the rows.
-    for some in _blocks(len(rows), max(_N_ROWS, len(moves))):
-        away = rows[some] - means[labels[some]]
-        squares[some] = np.einsum("ij,ij->i", away, away)
-        moves += _sum_by(codes[some], away, len(moves))
-    return _Sums(
+    # The sums of a block are as large as `differences`, so a block is no smaller.
+    for block in gen_batches(len(rows), max(_BLOCK_ROWS, n_codes)):
+        difference = rows[block] - means[labels[block]]
+        squares[block] = np.einsum("ij,ij->i", difference, difference)
+        differences += _sum_by_code(codes[block], difference, n_codes)
+    return _ClusterSums(
         means,
-        np.bincount(codes, minlength=len(moves)).reshape(shape).astype(float),
-        moves.reshape(*shape, -1),
-        np.bincount(codes, squares, len(moves)).reshape(shape).astype(float),
-        np.bincount(codes, np.sqrt(squares), len(moves)).reshape(shape).astype(float),
+        np.bincount(codes, minlength=n_codes).reshape(shape).astype(float),
+        differences.reshape(*shape, -1),
+        np.bincount(codes, squares, n_codes).reshape(shape).astype(float),
+        np.bincount(codes, np.sqrt(squares), n_codes).reshape(shape).astype(float),
     )
 
 
-def _sum_by(
+def _sum_by_code(
     codes: NDArray[np.int64], rows: NDArray[np.floating], n_codes: int | None = None
 ) -> NDArray[np.float64]:
-    """Add up the rows of each code, in double precision."""
+    """Return the sum of the rows of each code, in double precision."""
     n_codes = int(codes.max()) + 1 if n_codes is None else n_codes
     entries = np.ones(len(rows)), (codes, np.arange(len(rows)))
     sums: NDArray[np.float64] = csr_array(entries, shape=(n_codes, len(rows))) @ rows
     return sums
-
-
-def _blocks(n_rows: int, n_at_once: int) -> list[slice]:
-    return [slice(i, i + n_at_once) for i in range(0, n_rows, n_at_once)]

@@ -1,1 +1,1 @@
-"""The choice of the number of groups."""
+"""The choice of the number of clusters."""

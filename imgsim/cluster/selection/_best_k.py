@@ -1,30 +1,31 @@
-"""Which candidate a criterion prefers, and whether it is worth much."""
+"""The candidate that a criterion selects, and warnings if the choice is not clear."""
+
+from typing import Literal, get_args
 
 import numpy as np
 
 from imgsim._warnings import warn_caller
+from imgsim.cluster.algorithms._feature_space import ClusterMetric
 from imgsim.cluster.selection._knee import find_knee
 from imgsim.exceptions import WeakClustersWarning
-from imgsim.export._table import Table
+from imgsim.export import Table
 
-CRITERIA = (
-    "silhouette",
-    "calinski_harabasz",
-    "davies_bouldin",
-    "inertia",
-    "gap",
-    "stability",
-)
-_WEAK, _STRONG, _ALIKE = 0.1, 0.5, 0.02  # mean silhouettes
+Criterion = Literal[
+    "silhouette", "calinski_harabasz", "davies_bouldin", "inertia", "gap", "stability"
+]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+
+# Mean silhouettes: too small to trust, large, and a difference that hardly counts.
+_WEAK, _STRONG, _SIMILAR = 0.1, 0.5, 0.02
 
 
-def choose(table: Table, criterion: str) -> int:
-    """Return the position of the candidate that a criterion prefers.
+def find_best_k(table: Table, criterion: str) -> int:
+    """Return the position of the candidate that a criterion selects.
 
     Parameters
     ----------
     table : Table
-        Of all candidates, in order of k.
+        All candidates in order of k.
 
     criterion : str
         One of `CRITERIA`.
@@ -32,17 +33,18 @@ def choose(table: Table, criterion: str) -> int:
     Returns
     -------
     position : int
-        Of equal candidates the smallest k, of equally stable ones the largest.
+        If candidates are equally good, the smallest k; if they are equally stable, the
+        largest.
 
     Raises
     ------
     ValueError
-        If no candidate has a value.
+        If no candidate has a score.
     """
     known = np.flatnonzero(np.isfinite(table[criterion]))
     if len(known) == 0:
         raise ValueError(
-            f"no candidate can be judged by {criterion!r}: {_reasons(table)}."
+            f"no candidate has a score by criterion={criterion!r}: {_reasons(table)}."
         )
     values = table[criterion][known]
     if criterion == "davies_bouldin":
@@ -51,68 +53,73 @@ def choose(table: Table, criterion: str) -> int:
         knee = find_knee(table["k"][known], values)
         return int(known[0 if knee is None else knee])
     if criterion == "gap":
-        # The first whose gap the next does not clearly exceed.
+        # The first candidate whose gap the next one does not clearly exceed.
         errors = table["gap_se"][known]
         enough = values[:-1] >= values[1:] - errors[1:]
         return int(known[enough.argmax() if enough.any() else values.argmax()])
     if criterion == "stability":
-        # Groups that hold together may do so in twos, too.
+        # Pairs of clusters that are found together are stable, too; take the finest.
         return int(known[len(values) - 1 - values[::-1].argmax()])
     return int(known[values.argmax()])
 
 
 def _reasons(table: Table) -> str:
-    """Name each reason once, with the candidates that it concerns."""
-    concerned: dict[str, list[str]] = {}
+    """Return each reason once, with the candidates that failed for it."""
+    ks_of: dict[str, list[str]] = {}
     for k, reason in zip(table["k"], table["reason"], strict=True):
-        concerned.setdefault(str(reason).rstrip("."), []).append(str(k))
-    return "; ".join(f"k={', '.join(ks)}: {why}" for why, ks in concerned.items())
+        ks_of.setdefault(str(reason).rstrip("."), []).append(str(k))
+    return "; ".join(f"k={', '.join(ks)}: {reason}" for reason, ks in ks_of.items())
 
 
-def warn_if_weak(table: Table, position: int, criterion: str) -> None:
-    """Warn if silhouettes tell that there are no groups, or not how many."""
+def warn_if_weak(
+    table: Table, position: int, criterion: str, metric: ClusterMetric
+) -> None:
+    """Warn if the silhouettes show no clusters, or no clear number of clusters."""
     silhouettes, k = table["silhouette"], table["k"]
     best = silhouettes[position]
-    if k[position] == 1:  # which only the gap can choose
+    if k[position] == 1:  # which only the gap statistic can select
         return
     if not best >= _WEAK:
+        other_metric = "metric='cosine', " if metric != "cosine" else ""
         warn_caller(
-            f"the groups hardly stand apart: the mean silhouette of k={k[position]} is "
-            f"{best:.3f}, below {_WEAK}. Any k cuts through the crowd. Try "
-            f"metric='cosine', n_components='auto', algorithm='leiden', which follows dense "
-            f"regions, or another embedder.",
+            f"the clusters are barely separated: the mean silhouette of "
+            f"k={k[position]} is {best:.3f}, below {_WEAK}. There is no clear cluster "
+            f"structure for any k. Try {other_metric}n_components='auto', "
+            f"algorithm='leiden', which follows dense regions, or another embedder.",
             WeakClustersWarning,
         )
         return
     if criterion != "silhouette":
         return
-    alike = _like_the_best(table, position)
-    if alike:
+    similar = _similar_candidates(table, position)
+    if similar:
         warn_caller(
-            f"no clear maximum: the mean silhouette of k={k[position]}, {best:.3f}, is "
-            f"hardly above that of {alike}. There may be no groups, or groups of "
-            f"groups: look at plot(), and at the images.",
+            f"there is no clear maximum: the mean silhouette of k={k[position]}, "
+            f"{best:.3f}, is hardly above that of {similar}. There may be no clusters, "
+            f"or clusters of clusters. Look at plot() and at the images.",
             WeakClustersWarning,
         )
     elif position == len(k) - 1 and len(k) > 2:
         warn_caller(
-            f"the best k={k[position]} is the largest candidate: more groups may be "
-            f"better still. Widen k_range.",
+            f"the best k={k[position]} is the largest candidate, so that more clusters "
+            f"may be better. Widen k_range.",
             WeakClustersWarning,
         )
 
 
-def _like_the_best(table: Table, position: int) -> str:
+def _similar_candidates(table: Table, position: int) -> str:
     """Name the candidates that are about as good as the best, "" if there are none.
 
-    These are others, but for the next ones, within the standard error and 0.02; or half
-    of all, if the best is below 0.5 and not a tenth above their median.
+    These are candidates within the standard error and within 0.02, except for the
+    neighbors of the best in the table; or half of all candidates, if the best is below
+    0.5 and less than a tenth above their median.
     """
     silhouettes, errors = table["silhouette"], table["silhouette_se"]
     with np.errstate(invalid="ignore"):
-        apart = silhouettes[position] - silhouettes
-        is_close = apart <= np.minimum(np.hypot(errors, errors[position]), _ALIKE)
-    is_far = np.abs(np.arange(len(apart)) - position) > 1
+        difference = silhouettes[position] - silhouettes
+        margin = np.minimum(np.hypot(errors, errors[position]), _SIMILAR)
+        is_close = difference <= margin
+    is_far = np.abs(np.arange(len(silhouettes)) - position) > 1
     rivals = table["k"][is_close & is_far]
     if len(rivals):
         return f"k={', '.join(map(str, rivals))}"

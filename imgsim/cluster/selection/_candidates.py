@@ -1,10 +1,10 @@
-"""The candidates among numbers of groups, clustered each."""
+"""Clustering with each candidate for the number of clusters."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,74 +13,36 @@ from tqdm.auto import tqdm
 
 from imgsim._compute.threads import count_threads, map_in_threads
 from imgsim.cluster.algorithms._feature_space import count_distinct
-from imgsim.cluster.algorithms._registry import Task, check_params, fit_algorithm
-from imgsim.cluster.selection._shared_kmeans_init import SharedSeeds
+from imgsim.cluster.algorithms._registry import ClusteringTask, check_algorithm_params
+from imgsim.cluster.selection._shared_kmeans_init import SharedKMeansInit
 
 CLUSTERING_ERRORS = (ValueError, np.linalg.LinAlgError, ArpackError)
-_ALONE = {"init": "k-means++", "n_init": "auto"}  # scikit-learn's k-means
+_DEFAULT_INIT = {"init": "k-means++", "n_init": "auto"}  # scikit-learn's defaults
 
-
-@dataclass(frozen=True)
-class Setting:
-    """What all candidates have in common.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_features)
-        Readable rows as they were given.
-
-    seen : ndarray of shape (n_rows, n_components)
-        The rows as the algorithm sees them.
-
-    algorithm : str
-        Its name.
-
-    metric : {"euclidean", "cosine"}
-        Distance between rows.
-
-    params : dict
-        Parameters of the algorithm.
-
-    seed : int
-        Seeds every candidate alike.
-    """
-
-    rows: NDArray[Any]
-    seen: NDArray[Any]
-    algorithm: str
-    metric: str
-    params: dict[str, Any]
-    seed: int
-
-    def fit(
-        self, n_clusters: int | None, seen: NDArray[Any] | None = None
-    ) -> tuple[Any, NDArray[np.int64]]:
-        """Cluster the rows, or others of the same space."""
-        seen = self.seen if seen is None else seen
-        task = Task(seen, self.metric, self.params, self.seed, n_clusters)
-        return fit_algorithm(self.algorithm, task)
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A number of groups, and what came of it.
+    """A candidate for the number of clusters, and the clusters it gives.
 
     Parameters
     ----------
     k : int
-        Number of groups asked for.
+        The requested number of clusters.
 
     seconds : float
         Wall-clock time of clustering.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        The groups, -1 for noise or if it failed.
+        Cluster of each row; -1 for noise, and for all rows if clustering failed.
 
     estimator : object
-        Fitted; None if it failed.
+        The fitted estimator; None if clustering failed.
 
     reason : str
-        Why it failed, "" if it did not.
+        Why the candidate failed, "" if it did not.
     """
 
     k: int
@@ -90,84 +52,83 @@ class Candidate:
     reason: str = ""
 
     @property
-    def is_judged(self) -> bool:
-        """Tell whether there are groups to compare."""
+    def has_scores(self) -> bool:
+        """Whether there are clusters that can be compared with each other."""
         return not self.reason
 
 
-def check_candidates(k_range: Sequence[int]) -> list[int]:
-    """Return the candidates in order, each once."""
+def check_k_range(k_range: Sequence[int]) -> list[int]:
+    """Return the candidates in increasing order without duplicates."""
     values = list(k_range)
     integral = all(isinstance(k, Integral) for k in values)
     if not values or not integral or min(values) < 1:
         raise ValueError(
-            f"k_range={k_range!r} must hold integers of at least 1, and one or more."
+            f"k_range={k_range!r} must hold integers of at least 1, and at least one."
         )
     return sorted({int(k) for k in values})
 
 
 def cluster_candidates(
-    setting: Setting, candidates: Iterable[int], n_jobs: int | None, verbose: int
+    task: ClusteringTask, ks: Iterable[int], n_jobs: int | None, verbose: int
 ) -> list[Candidate]:
-    """Cluster the rows for each candidate, several at a time in threads."""
-    check_params(setting.algorithm, setting.params)
-    ks = list(candidates)
-    # Rows of different length may be one for cosine, if rounding leaves them equal.
+    """Cluster the rows with each number of clusters, several at a time in threads."""
+    check_algorithm_params(task.algorithm, task.params)
+    ks = list(ks)
+    # For cosine, rows that differ in length only may be equal as features.
     n_distinct = min(
-        count_distinct(rows, max(ks)) for rows in (setting.rows, setting.seen)
+        count_distinct(rows, max(ks)) for rows in (task.rows, task.features)
     )
-    begun = _with_shared_seeds(setting, [k for k in ks if k <= n_distinct])
-    # The largest takes longest, and begins first: no thread waits for it at the end.
-    found = in_threads(
-        lambda k: _cluster(begun, k, n_distinct), ks[::-1], n_jobs, verbose=verbose
+    shared = _with_shared_init(task, [k for k in ks if k <= n_distinct])
+    # The largest k takes longest. It starts first, so that no thread waits for it.
+    candidates = map_with_jobs(
+        lambda k: _cluster(shared, k, n_distinct), ks[::-1], n_jobs, verbose=verbose
     )
-    for candidate in found:
-        if begun is not setting and candidate.estimator is not None:
-            candidate.estimator.set_params(**_ALONE)
-    return found[::-1]
+    for candidate in candidates:
+        if shared is not task and candidate.estimator is not None:
+            candidate.estimator.set_params(**_DEFAULT_INIT)
+    return candidates[::-1]
 
 
-def _with_shared_seeds(setting: Setting, ks: Sequence[int]) -> Setting:
-    """Let k-means of several k, begun once each, share how they begin."""
-    if setting.algorithm != "kmeans" or setting.params.keys() & _ALONE.keys():
-        return setting
-    params = {**setting.params, "init": SharedSeeds(ks), "n_init": 1}
-    return replace(setting, params=params)
+def _with_shared_init(task: ClusteringTask, ks: Sequence[int]) -> ClusteringTask:
+    """Let k-means with default initialization share its initial centers for all k."""
+    if task.algorithm != "kmeans" or task.params.keys() & _DEFAULT_INIT.keys():
+        return task
+    params = {**task.params, "init": SharedKMeansInit(ks), "n_init": 1}
+    return replace(task, params=params)
 
 
-def in_threads(
-    work: Callable[[Any], Any],
-    tasks: Sequence[Any],
+def map_with_jobs(
+    work: Callable[[Item], Outcome],
+    items: Sequence[Item],
     n_jobs: int | None,
     *,
     verbose: int = 0,
-) -> list[Any]:
-    """Do work for each task, several at a time, which share the processors."""
-    n_threads = max(1, min(count_threads(n_jobs), len(tasks)))
-    results = map_in_threads(work, tasks, n_threads)
-    return list(tqdm(results, total=len(tasks), disable=not verbose, unit="k"))
+) -> list[Outcome]:
+    """Call `work` with each item in up to `n_jobs` threads, with a progress bar."""
+    n_threads = max(1, min(count_threads(n_jobs), len(items)))
+    outcomes = map_in_threads(work, items, n_threads)
+    return list(tqdm(outcomes, total=len(items), disable=not verbose, unit="k"))
 
 
-def _cluster(setting: Setting, k: int, n_distinct: int) -> Candidate:
-    n_rows = len(setting.rows)
-    none = np.full(n_rows, -1, dtype=np.int64)
+def _cluster(task: ClusteringTask, k: int, n_distinct: int) -> Candidate:
+    noise = np.full(len(task.rows), -1, dtype=np.int64)
     if k > n_distinct:
-        reason = f"it exceeds the number of rows that differ, {n_distinct}"
-        return Candidate(k, 0.0, none, reason=reason)
+        reason = f"k exceeds the number of distinct rows, {n_distinct}"
+        return Candidate(k, 0.0, noise, reason=reason)
     start = perf_counter()
     try:
-        estimator, labels = setting.fit(k)
+        estimator, labels = task.fit(k)
     except CLUSTERING_ERRORS as error:
-        return Candidate(k, perf_counter() - start, none, reason=str(error))
+        return Candidate(k, perf_counter() - start, noise, reason=str(error))
     seconds = perf_counter() - start
-    return Candidate(k, seconds, labels, estimator, _why_not_judged(labels))
+    return Candidate(k, seconds, labels, estimator, _why_no_scores(labels))
 
 
-def _why_not_judged(labels: NDArray[np.int64]) -> str:
-    grouped = labels[labels >= 0]
-    n_groups = len(np.unique(grouped))
-    if n_groups < 2:
-        return "a single group: nothing to compare it with"
-    if n_groups == len(grouped):
-        return "each row is a group of its own"
+def _why_no_scores(labels: NDArray[np.int64]) -> str:
+    clustered = labels[labels >= 0]
+    n_clusters = len(np.unique(clustered))
+    if n_clusters < 2:
+        return "a single cluster, which cannot be compared with another"
+    if n_clusters == len(clustered):
+        return "each row is a cluster of its own"
     return ""

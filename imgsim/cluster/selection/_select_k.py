@@ -1,8 +1,8 @@
-"""The choice of the number of groups."""
+"""The choice of the number of clusters."""
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,17 +16,24 @@ from imgsim._validation import (
     spread_labels,
     validate_params,
 )
-from imgsim.cluster.algorithms._feature_space import Space
-from imgsim.cluster.algorithms._registry import ALGORITHMS
-from imgsim.cluster.selection._best_k import CRITERIA, choose, warn_if_weak
+from imgsim.cluster.algorithms._feature_space import ClusterMetric, FeatureSpace
+from imgsim.cluster.algorithms._registry import (
+    ClusteringTask,
+    KAlgorithmName,
+)
+from imgsim.cluster.selection._best_k import (
+    CRITERIA,
+    Criterion,
+    find_best_k,
+    warn_if_weak,
+)
 from imgsim.cluster.selection._candidates import (
     Candidate,
-    Setting,
-    check_candidates,
+    check_k_range,
     cluster_candidates,
 )
 from imgsim.cluster.selection._k_selection import KSelection
-from imgsim.cluster.selection._score_candidates import judge_candidates
+from imgsim.cluster.selection._score_candidates import SampleSize, score_candidates
 
 RandomState = int | np.random.RandomState | None
 
@@ -35,10 +42,8 @@ RandomState = int | np.random.RandomState | None
     {
         "X": ["array-like"],
         "k_range": ["array-like", range],
-        "algorithm": [
-            StrOptions({name for name, a in ALGORITHMS.items() if a.takes_n_clusters})
-        ],
-        "metric": [StrOptions({"euclidean", "cosine"})],
+        "algorithm": [StrOptions(set(get_args(KAlgorithmName)))],
+        "metric": [StrOptions({"cosine", "euclidean"})],
         "criterion": [StrOptions(set(CRITERIA))],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
@@ -55,71 +60,84 @@ RandomState = int | np.random.RandomState | None
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     },
-    # The parameters of an algorithm are checked by its estimator.
+    # The estimator of an algorithm checks the algorithm's parameters.
     prefer_skip_nested_validation=False,
 )
 def select_k(
     X: ArrayLike,
     k_range: Sequence[int] = range(2, 11),
     *,
-    algorithm: str = "kmeans",
-    metric: str = "euclidean",
-    criterion: str = "silhouette",
-    n_components: int | str | None = None,
+    algorithm: KAlgorithmName = "kmeans",
+    metric: ClusterMetric = "cosine",
+    criterion: Criterion = "silhouette",
+    n_components: int | Literal["auto"] | None = None,
     algorithm_params: dict[str, Any] | None = None,
-    sample_size: int | str | None = "auto",
+    sample_size: SampleSize = "auto",
     n_jobs: int | None = None,
     random_state: RandomState = None,
     verbose: int = 0,
 ) -> KSelection:
-    """Compare numbers of groups, and choose one.
+    """Compare numbers of clusters, and select one.
 
-    Each candidate is clustered once and judged by every criterion; `criterion` decides.
+    The embeddings are clustered once with each candidate. Every clustering is scored by
+    every criterion, and `criterion` selects the number of clusters.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings. Rows that hold NaN are left out.
+        Embeddings, kept as float32 or float64. A row that holds NaN gets the label -1
+        and does not influence the other rows.
 
     k_range : sequence of int, default=range(2, 11)
-        The candidates, each at least 1. One that cannot be had is a row of the table
-        with the reason.
+        Candidates for the number of clusters, at least 1 each. A candidate that fails
+        is listed in the table with the reason.
 
     algorithm : {"kmeans", "minibatch_kmeans", "bisecting_kmeans", "spectral", \
 "agglomerative", "gaussian_mixture", "leiden"}, default="kmeans"
-        How rows are grouped, see :class:`~imgsim.ImageClusterer`.
+        Clustering algorithm, see :class:`~imgsim.ImageClusterer`.
 
-    metric : {"euclidean", "cosine"}, default="euclidean"
-        Distance between rows. For cosine, rows are scaled to unit length first.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        Distance between embeddings. Cosine is the default because embeddings of neural
+        networks are compared by direction; their length carries little information.
+        For cosine, embeddings are scaled to unit length before they are clustered.
 
     criterion : {"silhouette", "calinski_harabasz", "davies_bouldin", "inertia", \
 "gap", "stability"}, default="silhouette"
-        What decides: the largest mean silhouette [1]_ or ratio of Caliński and
-        Harabasz, the smallest index of Davies and Bouldin, the knee of the inertia,
-        the smallest k whose gap is not clearly below that of the next [2]_, or the
-        largest agreement with the groups of parts of the rows [3]_. The last two
-        cluster ten times more. Of equal candidates the smallest is taken, of equally
-        stable ones the largest.
+        Criterion that selects the number of clusters:
+
+        - "silhouette": the largest mean silhouette [1]_;
+        - "calinski_harabasz": the largest ratio of the dispersion between clusters to
+          the dispersion within clusters;
+        - "davies_bouldin": the smallest mean similarity of each cluster to its most
+          similar cluster;
+        - "inertia": the knee of the sum of squared distances to the cluster means;
+        - "gap": the smallest k whose gap statistic is not clearly below that of the
+          next k [2]_; clusters ten more times for each k;
+        - "stability": the best agreement with clusters of subsamples [3]_; clusters ten
+          more times for each k.
+
+        If candidates are equally good, the smallest k is selected; by "stability", the
+        largest.
 
     n_components : int, "auto" or None, default=None
-        Number of principal components that are clustered; "auto" takes at most 128.
-        The criteria are about the rows of X all the same.
+        Number of principal components that are clustered. "auto" takes at most 128, and
+        None takes all dimensions. The criteria always refer to X.
 
     algorithm_params : dict, default=None
         Parameters of the algorithm, such as `{"n_init": 10}`.
 
     sample_size : int, "auto" or None, default="auto"
-        Number of rows whose silhouettes are computed, against all others, every group
-        being represented. None takes all. "auto" takes all of up to 20,000 rows and
-        else 5,000; for cosine always all, which costs little.
+        Number of rows whose silhouettes are computed, each compared with all other
+        rows. Every cluster is represented. None takes all rows. "auto" takes all of up
+        to 20,000 rows and otherwise 5,000; for cosine always all, at little cost.
 
     n_jobs : int, default=None
         Number of candidates clustered at the same time, in threads. None means 1
         unless in a :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds every candidate alike: with an int, the groups are those of the
-        algorithm with that seed.
+        Controls the randomness of the algorithm and of samples. All candidates use the
+        same seed. Pass an int for reproducible clusters.
 
     verbose : int, default=0
         Whether to show a progress bar.
@@ -127,28 +145,30 @@ def select_k(
     Returns
     -------
     selection : KSelection
-        `best_k`, the table of all candidates, and their labelings.
+        `best_k`, the table of all candidates, and the labels for each candidate.
 
     Raises
     ------
     ValueError
-        If a candidate is no integer of at least 1, or all candidates fail, as when all
-        rows are equal.
+        If a candidate is not an integer of at least 1, or if all candidates fail, for
+        example because all rows are equal.
 
     Warns
     -----
     WeakClustersWarning
-        If the silhouette of the chosen k is below 0.1, or others are as good.
+        If the mean silhouette of the selected k is below 0.1, or if other candidates
+        are equally good.
 
     See Also
     --------
-    imgsim.ImageClusterer : With `n_clusters="auto"` it does the same.
+    imgsim.ImageClusterer : With `n_clusters="auto"` it selects the number of clusters
+        in the same way.
 
     Notes
     -----
-    Silhouettes of all candidates come from one pass over the distances of all pairs,
-    in bounded memory: `n_samples ** 2 * n_features / 2` operations for Euclidean
-    distances, `n_samples * n_features` for each group for cosine.
+    The silhouettes of all candidates come from one pass over the distances of all pairs
+    of rows, in bounded memory. It takes `n_samples ** 2 * n_features / 2` operations
+    for Euclidean distances, and `n_samples * n_features` for each cluster for cosine.
 
     References
     ----------
@@ -178,37 +198,63 @@ def select_k(
     readable = find_readable_rows(rows)
     if not readable.any():
         raise ValueError(f"every row of X holds NaN (n_samples={len(rows)}).")
-    seed = as_seed(random_state)
-    seen = Space(metric, n_components, seed).fit(rows[readable]).apply(rows[readable])
+    rows, seed = rows[readable], as_seed(random_state)
+    features = FeatureSpace(metric, n_components, seed).fit(rows).transform(rows)
     params = algorithm_params or {}
-    setting = Setting(rows[readable], seen, algorithm, metric, params, seed)
-    candidates = cluster_candidates(setting, check_candidates(k_range), n_jobs, verbose)
-    return select(setting, candidates, readable, criterion, n_jobs, sample_size)
+    task = ClusteringTask(rows, features, algorithm, metric, params, seed)
+    candidates = cluster_candidates(task, check_k_range(k_range), n_jobs, verbose)
+    return select_candidate(task, candidates, readable, criterion, n_jobs, sample_size)
 
 
 def as_seed(random_state: RandomState) -> int:
-    """Return an int as it is, and else draw one."""
+    """Return an int as it is; otherwise draw a seed."""
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def select(
-    setting: Setting,
+def select_candidate(
+    task: ClusteringTask,
     candidates: list[Candidate],
     readable: NDArray[np.bool_],
-    criterion: str,
+    criterion: Criterion,
     n_jobs: int | None,
-    sample_size: int | str | None = "auto",
+    sample_size: SampleSize = "auto",
 ) -> KSelection:
-    """Judge candidates that were clustered, and choose one."""
-    table = judge_candidates(setting, candidates, criterion, sample_size, n_jobs)
-    best = choose(table, criterion)
-    warn_if_weak(table, best, criterion)
+    """Score candidates that were clustered, and select one.
+
+    Parameters
+    ----------
+    task : ClusteringTask
+        The readable rows, and how they were clustered.
+
+    candidates : list of Candidate
+        All candidates in order of k.
+
+    readable : ndarray of shape (n_samples,), dtype bool
+        Which rows of the collection were clustered.
+
+    criterion : str
+        One of `CRITERIA`.
+
+    n_jobs : int or None
+        Number of candidates scored at the same time.
+
+    sample_size : int, "auto" or None, default="auto"
+        Number of rows whose silhouettes are computed.
+
+    Returns
+    -------
+    selection : KSelection
+        Its labelings have a label for every row of the collection.
+    """
+    table = score_candidates(task, candidates, criterion, sample_size, n_jobs)
+    best = find_best_k(table, criterion)
+    warn_if_weak(table, best, criterion, task.metric)
     labelings = {
         c.k: spread_labels(c.labels, readable)
         for c in candidates
         if c.estimator is not None
     }
-    chosen = candidates[best]
-    return KSelection(chosen.k, criterion, table, labelings, chosen.estimator)
+    selected = candidates[best]
+    return KSelection(selected.k, criterion, table, labelings, selected.estimator)

@@ -1,4 +1,4 @@
-"""Criteria for the number of groups, drawn against it."""
+"""A figure of criteria against the number of clusters."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -27,38 +27,39 @@ _AIM_OF = dict.fromkeys(_NAME_OF, "larger is better") | {
 
 
 class SelectionDisplay:
-    """Curves of criteria over the numbers of groups, the chosen number marked.
+    """Curves of criteria against the number of clusters.
 
-    Candidates that failed are grey crosses on the axis of k. Create it by
-    :meth:`from_selection`.
+    The selected number is marked. Candidates that failed are gray crosses on the axis
+    of k. Create a display with :meth:`from_selection`.
 
     Parameters
     ----------
     table : dict of str to array-like of shape (n_candidates,)
-        A row a candidate: `k`, a column a criterion, perhaps its standard error as
-        `silhouette_se`, and `reason`, empty unless the candidate failed.
+        One row for each candidate, with the columns `k`, one column for each criterion
+        and, if known, its standard error, such as `silhouette_se`, and `reason`, which
+        is empty unless the candidate failed.
 
     best_k : int
-        The number of groups chosen.
+        The selected number of clusters.
 
     criterion : str
-        The column that decided.
+        Column of the criterion that selected it.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn on; of several the first.
+        The first axes.
 
     axes_ : list of matplotlib Axes
-        The axes of each criterion drawn.
+        The axes of each criterion.
 
     figure_ : matplotlib Figure
-        The figure that holds them.
+        The figure that holds the axes.
 
     See Also
     --------
-    imgsim.select_k : Compares numbers of groups.
-    SilhouetteDisplay : The silhouettes of one grouping.
+    imgsim.select_k : Compare numbers of clusters.
+    SilhouetteDisplay : Draw the silhouettes of one clustering.
 
     Examples
     --------
@@ -85,17 +86,17 @@ class SelectionDisplay:
 
     @classmethod
     def from_selection(cls, selection: Any) -> Self:
-        """Keep what a selection tells of its candidates.
+        """Create a display from the result of :func:`~imgsim.select_k`.
 
         Parameters
         ----------
         selection : KSelection
-            What :func:`~imgsim.select_k` returned.
+            The result of :func:`~imgsim.select_k`.
 
         Returns
         -------
         display : SelectionDisplay
-            To be drawn by :meth:`plot`.
+            Drawn by :meth:`plot`.
         """
         return cls(
             table=selection.table,
@@ -106,46 +107,46 @@ class SelectionDisplay:
     def plot(
         self, *, ax: "Axes | None" = None, criteria: str | Sequence[str] | None = None
     ) -> Self:
-        """Draw criteria against the number of groups.
+        """Draw criteria against the number of clusters.
 
-        Error bars reach one standard error up and down, where there is one.
+        Error bars extend one standard error up and down where the error is known.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw a single criterion on. None makes a figure with a panel a
-            criterion, below each other.
+            Axes to draw a single criterion on. None creates a figure with one panel for
+            each criterion.
 
         criteria : str or sequence of str, default=None
-            Columns of the table. None draws the one that decided.
+            Columns of the table. None draws the criterion that selected `best_k`.
 
         Returns
         -------
         display : SelectionDisplay
-            With `ax_`, `axes_` and `figure_` set.
+            The display, with `ax_`, `axes_` and `figure_` set.
 
         Raises
         ------
         ModuleNotFoundError
-            If matplotlib is missing.
+            If matplotlib is not installed.
 
         ValueError
-            If a criterion is not in the table, none is named, or several are for one
-            `ax`.
+            If a criterion is not a column of the table, if `criteria` is empty, or if
+            `ax` is given for several criteria.
         """
         names = self._checked_names(criteria)
         if ax is not None and len(names) > 1:
             raise ValueError(
-                f"ax has room for one criterion; got criteria={names}. Without ax, "
-                f"each has a panel."
+                f"criteria={names} must be a single criterion if ax is given. Leave ax "
+                f"out to draw each criterion in a panel of its own."
             )
         caller = f"{type(self).__name__}.plot"
         self.axes_ = [ax] if ax is not None else _new_axes(len(names), caller)
-        # What decided is told where it is not the only one drawn.
+        # The legend names the criterion that selected k unless only that one is drawn.
         by = "" if names == [self.criterion] else f" by {_NAME_OF[self.criterion]}"
         for panel, name in zip(self.axes_, names, strict=True):
             self._draw(panel, name, f"best k = {self.best_k}{by}")
-        self.axes_[-1].set_xlabel("number of groups k")
+        self.axes_[-1].set_xlabel("number of clusters k")
         _draw_legend(self.axes_, above=ax is None)
         self.ax_ = self.axes_[0]
         self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or a part
@@ -158,8 +159,7 @@ class SelectionDisplay:
         known = [name for name in _NAME_OF if name in self.table]
         if not names or not set(names) <= set(known):
             raise ValueError(
-                f"criteria={criteria!r} must be among the columns of the table, "
-                f"{known}."
+                f"criteria={criteria!r} must be criteria in the table: {known}."
             )
         return names
 
@@ -220,7 +220,7 @@ def _new_axes(n_panels: int, caller: str) -> list["Axes"]:
 
 
 def _draw_legend(axes: Sequence["Axes"], *, above: bool) -> None:
-    """Explain the marks of all panels once; above the first no curve is hidden."""
+    """Draw one legend for all panels, above the first if there is room."""
     handle_of = {
         label: handle
         for ax in axes

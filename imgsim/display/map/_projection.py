@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from imgsim._optional import import_optional
 from imgsim._validation import find_readable_rows
-from imgsim.cluster.algorithms._feature_space import to_euclidean
+from imgsim.cluster.algorithms._feature_space import ClusterMetric, to_euclidean
 
 ProjectionMethod = Literal["tsne", "pca", "umap"]
 ProjectionMetric = Literal["cosine", "euclidean"]
@@ -48,7 +48,7 @@ def project(
     queries: NDArray[Any] | None,
     *,
     method: str,
-    metric: str,
+    metric: ClusterMetric,
     perplexity: float,
     seed: int,
     caller: str,

@@ -19,7 +19,7 @@ N_TIMES = 10
 
 
 def _log_w(rows, labels):
-    """Return log(W_k) as the paper has it: from the distances of all pairs."""
+    """Return log(W_k) by its definition, from the distances of all pairs."""
     members = [rows[labels == label] for label in np.unique(labels)]
     # D_r counts each pair twice, and is divided by 2 n_r.
     return np.log(sum((pdist(some) ** 2).sum() / len(some) for some in members))
@@ -31,17 +31,17 @@ def _k_means(rows):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_gap_is_that_of_tibshirani(blobs, dtype):
-    """Mean of log(W) over ten references, less that of the rows; error as theirs."""
+    """The mean of log(W) over ten references minus log(W) of the rows."""
     X = blobs[0].astype(dtype)
     labels = _k_means(X)
     rng = np.random.default_rng(1)
     references = []
 
-    def make_reference():
+    def draw_reference():
         references.append(rng.uniform(size=X.shape))
         return references[-1]
 
-    gap, error = gap_statistic(X, labels, _k_means, make_reference)
+    gap, error = gap_statistic(X, labels, _k_means, draw_reference)
 
     logs = np.array([_log_w(some, _k_means(some)) for some in references])
     assert len(references) == N_TIMES
@@ -49,8 +49,8 @@ def test_the_gap_is_that_of_tibshirani(blobs, dtype):
     assert error == pytest.approx(logs.std() * np.sqrt(1 + 1 / N_TIMES))
 
 
-def test_groups_without_spread_have_a_finite_gap():
-    """Its logarithm would be infinite; it is only very large."""
+def test_clusters_without_spread_have_a_finite_gap():
+    """The logarithm of zero would make the gap infinite."""
     rows = np.repeat([[0.0], [1.0]], 5, axis=0)
     labels = np.repeat([0, 1], 5)
     rng = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def _long_cloud(n_rows=400):
 
 
 def test_references_fill_the_box_along_the_principal_axes():
-    """Uniformly from end to end, and not beyond."""
+    """They are uniform from the smallest to the largest projection of the rows."""
     rows = _long_cloud()
     pca = PCA().fit(rows)
     low, high = np.sort(pca.transform(rows), axis=0)[[0, -1]]
@@ -94,8 +94,8 @@ def test_references_fill_the_box_along_the_principal_axes():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_references_are_like_the_rows_in_shape_and_precision(dtype):
-    """And others each time, but for equal seeds."""
+def test_references_have_the_shape_and_dtype_of_the_rows(dtype):
+    """Each draw differs from the one before, and equal seeds give equal draws."""
     rows = _long_cloud(20).astype(dtype)
     draw, rng = reference_box(rows), np.random.default_rng(3)
 
@@ -107,8 +107,8 @@ def test_references_are_like_the_rows_in_shape_and_precision(dtype):
     assert_array_equal(draw(np.random.default_rng(3)), first)
 
 
-def test_references_keep_to_the_plane_of_the_rows():
-    """Five rows span four directions, however wide they are; the rest is constant."""
+def test_references_lie_in_the_plane_of_the_rows():
+    """Five rows span only four directions, however many features they have."""
     rows = np.random.default_rng(0).normal(size=(5, 20))
     pca = PCA(4).fit(rows)
 
@@ -118,12 +118,12 @@ def test_references_keep_to_the_plane_of_the_rows():
 
 
 def _numbered(n_rows):
-    """Return rows that tell their number."""
+    """Return rows that hold their own number."""
     return np.arange(float(n_rows))[:, np.newaxis]
 
 
 def _rand_index(one, other):
-    """Return the adjusted Rand index by counting pairs, as Hubert and Arabie wrote."""
+    """Return the adjusted Rand index of Hubert and Arabie, by counting pairs."""
     pairs = np.array(
         [
             (one[i] == one[j], other[i] == other[j])
@@ -135,8 +135,8 @@ def _rand_index(one, other):
     return (both - by_chance) / ((of_one + of_other) / 2 - by_chance)
 
 
-def test_stability_is_the_mean_agreement_over_parts():
-    """By the adjusted Rand index, each pair of rows counted."""
+def test_stability_is_the_mean_agreement_over_subsamples():
+    """The agreement is the adjusted Rand index, computed here from pairs of rows."""
     rng = np.random.default_rng(0)
     labels = rng.integers(3, size=25)
     parts, found = [], []
@@ -156,8 +156,8 @@ def test_stability_is_the_mean_agreement_over_parts():
     assert 0 < score < 1
 
 
-def test_parts_are_four_fifths_of_the_rows():
-    """Ten of them, each row once at most, and no two alike."""
+def test_subsamples_have_four_fifths_of_the_rows():
+    """There are ten different subsamples, drawn without replacement."""
     parts = []
 
     def cluster(rows):
@@ -170,8 +170,8 @@ def test_parts_are_four_fifths_of_the_rows():
     assert len(set(parts)) == N_TIMES
 
 
-def test_names_of_groups_do_not_matter():
-    """Groups that are found again are stable, whatever their numbers."""
+def test_the_numbers_of_clusters_do_not_matter():
+    """Clusters that are found again are stable, whatever their labels."""
     labels = np.arange(30) % 4
 
     score, error = stability(
@@ -181,8 +181,8 @@ def test_names_of_groups_do_not_matter():
     assert (score, error) == (1, 0)
 
 
-def test_guesses_are_not_stable():
-    """Chance is taken off, so that about 0 remains."""
+def test_random_clusters_are_not_stable():
+    """The adjusted Rand index of random labels is about 0."""
     rng = np.random.default_rng(0)
 
     score, _ = stability(
@@ -196,8 +196,8 @@ def test_guesses_are_not_stable():
 
 
 @pytest.mark.parametrize("n_rows", [2, 3])
-def test_a_part_has_two_rows_at_least(n_rows):
-    """Below, there are no pairs."""
+def test_a_subsample_has_at_least_two_rows(n_rows):
+    """A single row has no pairs to compare."""
     sizes = []
 
     def cluster(rows):

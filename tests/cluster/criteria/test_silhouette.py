@@ -1,4 +1,4 @@
-"""Tests of silhouettes of many labelings, against scikit-learn's of one."""
+"""Tests of silhouettes for many labelings, against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -18,21 +18,23 @@ WITHIN = 1e-5
 
 
 def _by_hand(X, labels, metric):
-    """Return silhouettes by their definition, from differences in double precision."""
-    X = X.astype(np.float64)
-    distances = cdist(X, X, CDIST_NAMES.get(metric, metric))
-    found = np.zeros(len(X))
-    for i, label in enumerate(labels):
-        own = (labels == label) & (np.arange(len(X)) != i)
-        others = [distances[i, labels == x].mean() for x in set(labels) - {label}]
-        if own.any() and max(a := distances[i, own].mean(), b := min(others)) > 0:
-            found[i] = (b - a) / max(a, b)
-    return found
+    """Return silhouettes by their definition, from distances in double precision."""
+    X, each = X.astype(np.float64), np.arange(len(X))
+    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    is_member = codes[:, np.newaxis] == np.arange(len(sizes))
+    sums = cdist(X, X, CDIST_NAMES.get(metric, metric)) @ is_member
+    a = sums[each, codes] / np.maximum(sizes[codes] - 1, 1)
+    means = sums / sizes
+    means[each, codes] = np.inf
+    b = means.min(axis=1)
+    larger = np.maximum(a, b)
+    is_defined = (sizes[codes] > 1) & (larger > 0)
+    return np.divide(b - a, larger, out=np.zeros(len(X)), where=is_defined)
 
 
-def _labelings(n_rows, *numbers_of_groups):
+def _labelings(n_rows, *numbers_of_clusters):
     rng = np.random.default_rng(1)
-    return [rng.permutation(np.arange(n_rows) % k) for k in numbers_of_groups]
+    return [rng.permutation(np.arange(n_rows) % k) for k in numbers_of_clusters]
 
 
 def _near_pairs(Z):
@@ -56,7 +58,7 @@ def _far_apart(Z):
 
 
 def _a_speck(Z):
-    """Return rows near the centre of others, whose squares single precision loses."""
+    """Return rows near the center of others, whose squares underflow in float32."""
     Z[1:80:2] = -Z[0:80:2]
     Z[80:] *= 1e-21
     return Z
@@ -81,8 +83,8 @@ ROWS = {
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
 @pytest.mark.parametrize("name", ROWS)
-def test_they_follow_the_definition(name, metric, dtype):
-    """Products in single precision lose what sets near rows apart."""
+def test_silhouettes_follow_the_definition(name, metric, dtype):
+    """Products in single precision lose the small distances between near rows."""
     Z = np.random.default_rng(0).standard_normal((160, 600))
     X = ROWS[name](Z).astype(dtype)
     labelings = _labelings(160, 2, 9, 60, 80)
@@ -97,8 +99,8 @@ def test_they_follow_the_definition(name, metric, dtype):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("offset", [0, 1e3])
 @pytest.mark.parametrize("n_rows", [40, 1300])
-def test_they_equal_those_of_scikit_learn(n_rows, offset, metric, dtype):
-    """It is what users know; 1,300 rows are more than one tile."""
+def test_silhouettes_are_those_of_scikit_learn(n_rows, offset, metric, dtype):
+    """1,300 rows are more than one tile of distances."""
     X = np.random.default_rng(0).standard_normal((n_rows, 24)) + offset
     X = X.astype(dtype)
     labelings = _labelings(n_rows, 2, 3, 5, n_rows // 2)
@@ -107,7 +109,7 @@ def test_they_equal_those_of_scikit_learn(n_rows, offset, metric, dtype):
 
     assert found.shape == (4, n_rows)
     assert found.dtype == np.float64
-    # Of cosines in single precision scikit-learn has fewer digits.
+    # scikit-learn's cosines are less precise in single precision.
     known = X.astype(np.float64) if metric == "cosine" else X
     for labels, line in zip(labelings, found, strict=True):
         expected = silhouette_samples(known, labels, metric=metric)
@@ -120,8 +122,8 @@ def test_they_equal_those_of_scikit_learn(n_rows, offset, metric, dtype):
     labels=arrays(np.int64, 12, elements=st.integers(-3, 3)),
     metric=st.sampled_from(METRICS),
 )
-def test_small_rows_in_any_groups(X, labels, metric):
-    """Zeros, equal rows, single ones and rows in no group come in all combinations."""
+def test_few_rows_in_any_clusters(X, labels, metric):
+    """Zeros, equal rows, clusters of one row and noise occur in all combinations."""
     inside = labels != -1
     if not 2 <= len(set(labels[inside])) < inside.sum():
         return
@@ -131,7 +133,7 @@ def test_small_rows_in_any_groups(X, labels, metric):
     if metric == "cosine":
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = np.divide(rows, lengths, out=rows, where=lengths > 0)
-        # One rounding of equal directions is not a distance.
+        # Equal directions may differ by one rounding.
         distances = np.round(1 - rows @ rows.T, 12)
         np.fill_diagonal(distances, 0)
         expected = silhouette_samples(distances, labels[inside], metric="precomputed")
@@ -142,8 +144,8 @@ def test_small_rows_in_any_groups(X, labels, metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_rows_alone_have_silhouette_zero(metric):
-    """So Rousseeuw defines it."""
+def test_the_only_row_of_a_cluster_has_silhouette_zero(metric):
+    """Rousseeuw defines it so."""
     X = np.array([[0.0, 1], [1, 0], [1, 1], [5, 1]])
 
     found = silhouette_samples_many(X, [[0, 0, 1, 2]], metric=metric)[0]
@@ -154,7 +156,7 @@ def test_rows_alone_have_silhouette_zero(metric):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_equal_rows_have_silhouette_zero(metric):
-    """Where all distances are zero no group is nearer; rounding must not choose one."""
+    """If all distances are 0, rounding must not make one cluster the nearest."""
     X = np.repeat(np.random.default_rng(0).random((2, 300)), 20, axis=0)
     labels = np.arange(40) // 10
 
@@ -163,8 +165,8 @@ def test_equal_rows_have_silhouette_zero(metric):
     assert_array_equal(found, np.zeros((1, 40)))
 
 
-def test_rows_of_zeros_under_cosine():
-    """They are at distance 1 from all others, and 0 from themselves."""
+def test_rows_of_zeros_with_the_cosine_metric():
+    """Their distance to all other rows is 1, and to themselves it is 0."""
     X = np.random.default_rng(0).standard_normal((30, 4))
     X[:5] = 0
     labelings = _labelings(30, 2, 4)
@@ -176,8 +178,8 @@ def test_rows_of_zeros_under_cosine():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_rows_in_no_group_are_left_out(metric):
-    """As noise and unreadable images are; each labeling has its own."""
+def test_rows_in_no_cluster_are_left_out(metric):
+    """Noise and unreadable images are labeled -1, others in each labeling."""
     X = np.random.default_rng(0).standard_normal((50, 4))
     X[7] = np.nan
     X[8, 2] = np.nan
@@ -197,8 +199,8 @@ def test_rows_in_no_group_are_left_out(metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_names_of_groups_do_not_matter(metric):
-    """Any integers do, and so does any order of rows."""
+def test_labels_may_be_any_integers(metric):
+    """Nor does the order of rows matter."""
     X = np.random.default_rng(0).standard_normal((60, 4))
     labels = np.arange(60) % 3
     names = np.array([-7, 10**12, 0])
@@ -213,8 +215,8 @@ def test_names_of_groups_do_not_matter(metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_little_memory_changes_nothing(metric):
-    """Then sums are kept of a block of rows only."""
+def test_little_working_memory_does_not_change_silhouettes(metric):
+    """The sums are then kept for one block of rows at a time."""
     X = np.random.default_rng(0).standard_normal((700, 8), dtype=np.float32)
     labelings = _labelings(700, 2, 30)
 
@@ -226,8 +228,8 @@ def test_little_memory_changes_nothing(metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_input_is_left_as_it_is(metric):
-    """Read-only rows in Fortran's order are rows, too, and lists are."""
+def test_input_may_be_read_only_or_a_list(metric):
+    """Rows in Fortran order are accepted, too."""
     X = np.asfortranarray(np.random.default_rng(0).integers(9, size=(20, 3)) / 2)
     X.setflags(write=False)
     labelings = _labelings(20, 2, 3)
@@ -241,7 +243,7 @@ def test_input_is_left_as_it_is(metric):
 
 
 def test_wide_integers_keep_their_digits():
-    """Single precision has seven."""
+    """Single precision has only seven digits."""
     X = 10**9 + np.random.default_rng(0).integers(50, size=(30, 2))
     labels = np.arange(30) % 3
 
@@ -251,8 +253,8 @@ def test_wide_integers_keep_their_digits():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_the_score_is_the_mean(metric):
-    """Its error is that of independent draws from each group."""
+def test_the_score_is_the_mean_silhouette(metric):
+    """Its error is the standard error of independent draws from each cluster."""
     X = np.random.default_rng(0).standard_normal((90, 4))
     labelings = _labelings(90, 2, 7, 88)
 
@@ -263,15 +265,15 @@ def test_the_score_is_the_mean(metric):
         labelings, lines, scores, errors, strict=True
     ):
         assert score == pytest.approx(silhouette_score(X, labels, metric=metric))
-        groups = [line[labels == group] for group in set(labels)]
+        clusters = [line[labels == cluster] for cluster in set(labels)]
         squares = [
-            (len(g) / 90) ** 2 * g.var(ddof=1) / len(g) for g in groups if len(g) > 1
+            (len(c) / 90) ** 2 * c.var(ddof=1) / len(c) for c in clusters if len(c) > 1
         ]
         assert error == pytest.approx(np.sqrt(sum(squares)))
 
 
-def _three_groups(n_rows=3000):
-    """Return rows of three groups of very different sizes, and two labelings."""
+def _three_clusters(n_rows=1000):
+    """Return rows in three clusters of very different sizes, and two labelings."""
     rng = np.random.default_rng(0)
     labels = rng.choice(3, p=[0.9, 0.099, 0.001], size=n_rows)
     labels[:2] = 2
@@ -281,9 +283,9 @@ def _three_groups(n_rows=3000):
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
-def test_a_sample_is_judged_against_all_rows(metric):
-    """So its scores are within few standard errors, and that is what errors mean."""
-    X, labelings = _three_groups()
+def test_a_sample_is_compared_with_all_rows(metric):
+    """Its scores deviate from the exact ones by about one standard error."""
+    X, labelings = _three_clusters()
     exact, _ = silhouette_score_many(X, labelings, metric=metric)
 
     sampled = [
@@ -299,9 +301,9 @@ def test_a_sample_is_judged_against_all_rows(metric):
     assert 0.5 < np.sqrt((deviations**2).mean()) < 1.5
 
 
-def test_every_group_is_in_the_sample():
-    """One row cannot stand for three groups, nor can one of two tell their spread."""
-    X, labelings = _three_groups()
+def test_every_cluster_is_in_the_sample():
+    """Each cluster needs two rows so that its variance is known."""
+    X, labelings = _three_clusters()
 
     _, errors = silhouette_score_many(X, labelings, sample_size=1, random_state=0)
 
@@ -310,8 +312,8 @@ def test_every_group_is_in_the_sample():
 
 
 def test_a_sample_of_all_rows_is_all_rows():
-    """Nothing is left to chance then."""
-    X, labelings = _three_groups(300)
+    """The scores are exact then."""
+    X, labelings = _three_clusters(300)
 
     everything = silhouette_score_many(X, labelings)
     sampled = silhouette_score_many(X, labelings, sample_size=300, random_state=0)
@@ -320,8 +322,8 @@ def test_a_sample_of_all_rows_is_all_rows():
 
 
 def test_equal_seeds_give_equal_scores():
-    """And the order in which threads finish does not matter."""
-    X, labelings = _three_groups()
+    """They do not depend on the order in which threads finish."""
+    X, labelings = _three_clusters()
 
     first = silhouette_score_many(X, labelings, sample_size=700, random_state=3)
     second = silhouette_score_many(X, labelings, sample_size=700, random_state=3)
@@ -334,16 +336,16 @@ def test_equal_seeds_give_equal_scores():
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ([0, 0, 0, 0], r"labelings\[1\] has 1 groups: .* at least 2"),
-        ([-1, -1, -1, -1], r"labelings\[1\] has 0 groups"),
-        ([0, 1, 2, 3], r"labelings\[1\] has 4 groups: .* fewer .* here 4"),
-        ([0, 1, -1, 2], r"labelings\[1\] has 3 groups: .* here 3"),
+        ([0, 0, 0, 0], r"labelings\[1\] has 1 clusters\. .* at least 2"),
+        ([-1, -1, -1, -1], r"labelings\[1\] has 0 clusters"),
+        ([0, 1, 2, 3], r"labelings\[1\] has 4 clusters.* fewer than the 4 rows"),
+        ([0, 1, -1, 2], r"labelings\[1\] has 3 clusters.* fewer than the 3 rows"),
         ([0, 1, 1], r"labelings must .* n_samples=4.*lengths differ"),
     ],
 )
 @pytest.mark.parametrize("function", [silhouette_samples_many, silhouette_score_many])
-def test_impossible_labelings_are_refused(function, labels, words):
-    """The message says which of them it is."""
+def test_labelings_without_silhouettes_are_rejected(function, labels, words):
+    """The message says which labeling it is."""
     with pytest.raises(ValueError, match=words):
         function(np.eye(4), [[0, 0, 1, 1], labels])
 
@@ -351,39 +353,42 @@ def test_impossible_labelings_are_refused(function, labels, words):
 @pytest.mark.parametrize(
     ("labelings", "words"),
     [
-        ([0, 0, 1, 1], r"shape \(n_labelings, n_samples=4\), got \(4,\); a single"),
+        (
+            [0, 0, 1, 1],
+            r"shape \(n_labelings, n_samples=4\), got \(4,\)\. Pass a single",
+        ),
         ([[0, 0, 1]], r"n_samples=4\), got \(1, 3\)"),
         ([], r"n_samples=4\), got \(0,\)"),
         ([[0, 0, 1, 1.5]], "must hold integers, got dtype=float64"),
         ([["a", "a", "b", "b"]], "must hold integers"),
     ],
 )
-def test_what_is_no_labeling_is_refused(labelings, words):
-    """A single one without its list is the usual mistake."""
+def test_other_shapes_and_dtypes_of_labelings_are_rejected(labelings, words):
+    """The usual mistake is a single labeling that is not in a list."""
     with pytest.raises(ValueError, match=words):
         silhouette_samples_many(np.eye(4), labelings)
 
 
-def test_rows_that_hold_nan_must_be_in_no_group():
-    """They have no distance from anything."""
+def test_rows_that_hold_nan_must_be_in_no_cluster():
+    """Their distances are not defined."""
     X = np.eye(4)
     X[1:3, 0] = np.nan
 
-    with pytest.raises(ValueError, match=r"2 rows of X hold NaN .* label them -1"):
+    with pytest.raises(ValueError, match=r"2 rows of X hold NaN .* Label them -1"):
         silhouette_samples_many(X, [[0, -1, 1, 1], [0, 0, 1, 1]])
 
 
 @pytest.mark.parametrize(
     "parameters", [{"metric": "chebyshev"}, {"sample_size": 0}, {"random_state": "a"}]
 )
-def test_unknown_parameters_are_refused(parameters):
-    """As by all of scikit-learn, before anything is computed."""
+def test_invalid_parameters_are_rejected(parameters):
+    """The error is scikit-learn's, raised before anything is computed."""
     with pytest.raises(ValueError, match=f"{next(iter(parameters))}.* must be"):
         silhouette_score_many(np.eye(4), [[0, 0, 1, 1]], **parameters)
 
 
-def test_infinity_is_refused():
-    """A distance from it is no number."""
+def test_infinity_is_rejected():
+    """Its distances are not defined."""
     X = np.eye(4)
     X[0, 0] = np.inf
 

@@ -1,4 +1,4 @@
-"""Tests of the rules that choose among candidates, and of their warnings."""
+"""Tests of the rules that select a candidate, and of the warnings."""
 
 import re
 import warnings
@@ -6,15 +6,15 @@ import warnings
 import numpy as np
 import pytest
 
-from imgsim.cluster.selection._best_k import CRITERIA, choose, warn_if_weak
+from imgsim.cluster.selection._best_k import CRITERIA, find_best_k, warn_if_weak
 from imgsim.exceptions import WeakClustersWarning
-from imgsim.export._table import Table
+from imgsim.export import Table
 
 NAN = np.nan
 
 
 def _table(values, criterion="silhouette", errors=0.0, first_k=2):
-    """Return candidates with these values of a criterion; NaN failed."""
+    """Return candidates with these values of a criterion, NaN for one that failed."""
     values = np.array(values, dtype=float)
     return Table(
         {
@@ -26,11 +26,11 @@ def _table(values, criterion="silhouette", errors=0.0, first_k=2):
     )
 
 
-def _message(table, position, criterion="silhouette"):
-    """Return the warning in one line, "" if there is none."""
+def _message(table, position, criterion="silhouette", metric="cosine"):
+    """Return the text of the warning, "" if there is none."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_if_weak(table, position, criterion)
+        warn_if_weak(table, position, criterion, metric)
     assert all(one.category is WeakClustersWarning for one in caught)
     return " ".join(str(one.message) for one in caught)
 
@@ -45,39 +45,39 @@ def _message(table, position, criterion="silhouette"):
         ("inertia", [100, 20, 15, 12, 10], 3),
     ],
 )
-def test_each_criterion_has_its_best(criterion, values, best_k):
-    """The largest, the smallest, or the knee."""
+def test_each_criterion_selects_its_best(criterion, values, best_k):
+    """The best is the largest value, the smallest, or the knee."""
     table = _table(values, criterion)
 
-    assert table["k"][choose(table, criterion)] == best_k
+    assert table["k"][find_best_k(table, criterion)] == best_k
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_of_equal_candidates_the_smallest_is_chosen(criterion):
-    """Fewer groups are easier to look through, but groups are stable in twos, too."""
-    chosen = choose(_table([0.5, 0.5, 0.4, 0.5], criterion), criterion)
+def test_the_smallest_of_equal_candidates_is_selected(criterion):
+    """Except for stability: pairs of stable clusters are stable, too."""
+    position = find_best_k(_table([0.5, 0.5, 0.4, 0.5], criterion), criterion)
 
-    assert chosen == {"stability": 3, "davies_bouldin": 2, "inertia": 2}.get(
+    assert position == {"stability": 3, "davies_bouldin": 2, "inertia": 2}.get(
         criterion, 0
     )
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_candidates_without_a_value_are_passed_over(criterion):
-    """Be they first, last or in between; infinity is no value either."""
+def test_candidates_without_a_score_are_ignored(criterion):
+    """Wherever they are in the table; an infinite score is ignored, too."""
     best_of = {
         "davies_bouldin": [NAN, 0.9, NAN, 0.2, 0.7, np.inf, NAN],
         "inertia": [NAN, 99, NAN, 12, 9, NAN, NAN],
     }
     values = best_of.get(criterion, [NAN, 0.1, NAN, 0.9, 0.5, -np.inf, NAN])
 
-    assert choose(_table(values, criterion), criterion) == 3
+    assert find_best_k(_table(values, criterion), criterion) == 3
 
 
 @pytest.mark.parametrize("values", [[9], [9, 4], [9, 6, 3], [9, 8, 5, 1]])
-def test_without_a_knee_there_is_no_reason_for_more_groups(values):
-    """A straight line, or one that bends the other way."""
-    assert choose(_table(values, "inertia"), "inertia") == 0
+def test_without_a_knee_the_smallest_k_is_selected(values):
+    """The curve is a straight line or concave."""
+    assert find_best_k(_table(values, "inertia"), "inertia") == 0
 
 
 @pytest.mark.parametrize(
@@ -92,30 +92,30 @@ def test_without_a_knee_there_is_no_reason_for_more_groups(values):
         ([0.4], 0.0, 1),
     ],
 )
-def test_the_gap_takes_the_first_that_the_next_does_not_exceed(gaps, errors, best_k):
-    """gap(k) >= gap(k + 1) - s(k + 1), in the words of the paper."""
+def test_the_gap_selects_the_first_that_the_next_does_not_exceed(gaps, errors, best_k):
+    """The smallest k with gap(k) >= gap(k + 1) - s(k + 1), as in the paper."""
     table = _table(gaps, "gap", errors, first_k=1)
 
-    assert table["k"][choose(table, "gap")] == best_k
+    assert table["k"][find_best_k(table, "gap")] == best_k
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_no_candidate_is_an_error_with_the_reasons(criterion):
-    """Of each candidate."""
+def test_the_error_has_the_reason_of_each_candidate(criterion):
+    """No candidate can be selected if all have failed."""
     table = _table([NAN, NAN], criterion)
-    table["reason"] = np.array(["a single group", "too many"])
+    table["reason"] = np.array(["a single cluster", "too many"])
 
-    message = f"'{criterion}': k=2: a single group; k=3: too many"
+    message = f"'{criterion}': k=2: a single cluster; k=3: too many"
     with pytest.raises(ValueError, match=re.escape(message)):
-        choose(table, criterion)
+        find_best_k(table, criterion)
 
 
-def test_a_reason_that_all_share_is_given_once():
-    """Nine candidates fail for one mistake."""
+def test_a_shared_reason_is_given_once():
+    """One wrong parameter lets all candidates fail."""
     table = _table([NAN] * 9)
 
     with pytest.raises(ValueError, match="did not converge") as caught:
-        choose(table, "silhouette")
+        find_best_k(table, "silhouette")
     assert str(caught.value).count("did not converge") == 1
 
 
@@ -126,33 +126,41 @@ def test_a_reason_that_all_share_is_given_once():
         ([0.8, 0.5, 0.4, 0.3], 0),
         ([NAN, 0.8, 0.5, NAN, 0.3], 1),
         ([0.8], 0),
-        ([0.5, 0.8], 1),  # of two, one is the larger
+        ([0.5, 0.8], 1),  # two candidates do not have a flat curve
     ],
 )
-def test_a_clear_maximum_is_no_cause_for_a_warning(silhouettes, best):
-    """Whatever failed beside it."""
+def test_a_clear_maximum_does_not_warn(silhouettes, best):
+    """Candidates that failed do not matter."""
     assert _message(_table(silhouettes, errors=0.05), best) == ""
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_a_weak_silhouette_warns_whatever_decided(criterion):
-    """With the number, the bound, and what to try."""
+def test_a_weak_silhouette_warns_for_every_criterion(criterion):
+    """The message has the value, the bound, and what to try."""
     message = _message(_table([0.03, 0.0987, 0.05]), 1, criterion)
 
     assert "silhouette of k=3 is 0.099, below 0.1" in message
-    assert "metric='cosine', n_components='auto', algorithm='leiden'" in message
+    assert "There is no clear cluster structure for any k. Try n_comp" in message
 
 
-def test_the_bound_itself_is_not_weak():
-    """It is below 0.1 that groups hardly stand apart."""
+def test_the_cosine_metric_is_suggested_to_others():
+    """It is the default, and whoever has it need not try it."""
+    table = _table([0.03, 0.05, 0.04])
+
+    assert "Try metric='cosine', n_comp" in _message(table, 1, metric="euclidean")
+    assert "metric='cosine'" not in _message(table, 1, metric="cosine")
+
+
+def test_a_silhouette_at_the_bound_is_not_weak():
+    """Only mean silhouettes below 0.1 are."""
     assert _message(_table([0.05, 0.1, 0.05]), 1) == ""
 
 
-def test_a_choice_without_a_silhouette_is_not_called_nan():
-    """The gap may find a single group, which has none."""
+def test_a_single_cluster_does_not_warn():
+    """The gap statistic may select it, and it has no silhouette."""
     table = _table([NAN, 0.3, 0.2], first_k=1)
 
-    assert "nan" not in _message(table, 0, "gap")
+    assert _message(table, 0, "gap") == ""
 
 
 @pytest.mark.parametrize(
@@ -164,18 +172,18 @@ def test_a_choice_without_a_silhouette_is_not_called_nan():
     ],
 )
 def test_candidates_as_good_as_the_best_are_named(silhouettes, rivals):
-    """Within the errors of both, groups of groups may be meant."""
+    """If clusters consist of clusters, several numbers are right."""
     table = _table(silhouettes, errors=0.03)
 
     message = _message(table, int(np.nanargmax(silhouettes)))
 
-    assert message.startswith("no clear maximum: the mean silhouette of k=")
+    assert message.startswith("there is no clear maximum: the mean silhouette of k=")
     assert f", 0.800, is hardly above that of {rivals}. There may be" in message
-    assert "groups of groups" in message
+    assert "clusters of clusters" in message
 
 
-def test_errors_add_up_as_squares():
-    """A difference of 0.01 is within errors of 0.008 and 0.008, but not of 0.006."""
+def test_errors_are_added_in_quadrature():
+    """A difference of 0.01 is within two errors of 0.008, but not of 0.006."""
     silhouettes = [0.8, 0.5, 0.79, 0.5]
 
     assert "k=4" in _message(_table(silhouettes, errors=0.008), 0)
@@ -183,12 +191,12 @@ def test_errors_add_up_as_squares():
 
 
 def test_large_errors_of_few_images_do_not_hide_a_maximum():
-    """The rows are the same for every k: errors are too large for differences."""
+    """All k share the same rows, so that errors overstate the error of a difference."""
     assert _message(_table([0.5, 0.8, 0.5, 0.76], errors=0.1), 1) == ""
 
 
-def test_neighbours_of_the_best_are_no_rivals():
-    """A broad maximum is one maximum."""
+def test_neighbors_of_the_best_do_not_warn():
+    """A broad maximum is still a single maximum."""
     assert _message(_table([0.5, 0.79, 0.8, 0.79, 0.5, 0.4], errors=0.05), 2) == ""
 
 
@@ -201,7 +209,7 @@ def test_neighbours_of_the_best_are_no_rivals():
     ],
 )
 def test_a_flat_curve_has_no_clear_maximum(silhouettes, median):
-    """However small the errors: half of the candidates are within a tenth."""
+    """Half of the candidates are within a tenth of the best, whatever the errors."""
     message = _message(_table(silhouettes), int(np.nanargmax(silhouettes)))
 
     assert f"above that of half of the candidates, {median}. There may be" in message
@@ -211,13 +219,13 @@ def test_a_flat_curve_has_no_clear_maximum(silhouettes, median):
     "silhouettes",
     [[0.30, 0.34, 0.2], [0.4, 0.39], [NAN, 0.4, 0.39], [0.50, 0.55, 0.54]],
 )
-def test_a_curve_of_three_points_may_be_flat(silhouettes):
-    """Not of two, nor if the best is a tenth above the median, or above 0.5."""
+def test_some_curves_are_not_flat(silhouettes):
+    """Two points, or a best that is above 0.5 or a tenth above the median."""
     assert _message(_table(silhouettes), int(np.nanargmax(silhouettes))) == ""
 
 
-def test_the_largest_candidate_may_not_be_the_end():
-    """Only if it is the best of more than two."""
+def test_the_largest_candidate_warns_if_it_is_the_best():
+    """Larger candidates could be better."""
     message = _message(_table([0.3, 0.5, 0.8]), 2)
 
     assert "k=4 is the largest candidate" in message
@@ -225,14 +233,14 @@ def test_the_largest_candidate_may_not_be_the_end():
 
 
 @pytest.mark.parametrize("criterion", sorted({*CRITERIA} - {"silhouette"}))
-def test_other_criteria_may_disagree_with_silhouettes(criterion):
-    """They have a reason to: no word of maxima."""
+def test_other_criteria_do_not_warn_of_maxima(criterion):
+    """They need not agree with the silhouettes."""
     assert _message(_table([0.3, 0.5, 0.8], errors=0.5), 2, criterion) == ""
 
 
-def test_there_is_one_warning_at_most():
-    """The worst."""
+def test_there_is_at_most_one_warning():
+    """Only the most serious reason is given."""
     with pytest.warns(WeakClustersWarning) as caught:
-        warn_if_weak(_table([0.05, 0.02, 0.05], errors=0.1), 2, "silhouette")
+        warn_if_weak(_table([0.05, 0.02, 0.05], errors=0.1), 2, "silhouette", "cosine")
 
     assert len(caught) == 1

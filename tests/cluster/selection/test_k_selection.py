@@ -1,4 +1,4 @@
-"""Tests of the outcome of a selection."""
+"""Tests of the result of select_k."""
 
 import dataclasses
 import pickle
@@ -15,7 +15,7 @@ from imgsim.display import SelectionDisplay
 
 @pytest.fixture
 def selection(blobs):
-    """Return a choice among four numbers of groups, one of which is impossible."""
+    """Return a selection among four candidates, one of which is impossible."""
     return select_k(blobs[0], [2, 3, 5, 61], random_state=0)
 
 
@@ -25,8 +25,8 @@ def _close_figures():
     plt.close("all")
 
 
-def test_plot_draws_the_criterion_that_decided(selection):
-    """And returns the display, with its axes."""
+def test_plot_draws_the_criterion_of_the_selection(selection):
+    """It returns the display with its axes."""
     display = selection.plot()
 
     assert isinstance(display, SelectionDisplay)
@@ -34,8 +34,8 @@ def test_plot_draws_the_criterion_that_decided(selection):
     assert display.figure_.axes == [display.ax_]
 
 
-def test_plot_draws_others_if_asked_to(selection):
-    """On the axes that it is given."""
+def test_plot_draws_other_criteria(selection):
+    """They are drawn on the given axes."""
     ax = plt.figure().add_subplot()
 
     display = selection.plot(ax=ax, criteria=["davies_bouldin"])
@@ -44,8 +44,8 @@ def test_plot_draws_others_if_asked_to(selection):
     assert ax.get_ylabel().startswith("Davies-Bouldin")
 
 
-def test_the_table_is_a_frame(selection):
-    """A row a candidate; pandas takes the dict itself, too."""
+def test_the_table_becomes_a_data_frame(selection):
+    """One row for each candidate; pandas also accepts the table as a dict."""
     frame = selection.table.to_frame()
 
     assert frame["k"].tolist() == [2, 3, 5, 61]
@@ -54,8 +54,8 @@ def test_the_table_is_a_frame(selection):
     pd.testing.assert_frame_equal(pd.DataFrame(selection.table), frame)
 
 
-def test_the_table_is_a_file(selection, tmp_path):
-    """That reads back as it was, sizes as words, an impossible candidate empty."""
+def test_the_table_becomes_a_csv_file(selection, tmp_path):
+    """Sizes are separated by spaces, and an impossible candidate has none."""
     selection.table.to_csv(tmp_path / "k.csv")
 
     frame = pd.read_csv(tmp_path / "k.csv", keep_default_na=False, na_values=["nan"])
@@ -66,23 +66,23 @@ def test_the_table_is_a_file(selection, tmp_path):
     assert frame["reason"].tolist() == selection.table["reason"].tolist()
 
 
-def test_the_table_prints_a_line_a_candidate(selection):
-    """Under a line of names."""
+def test_the_table_prints_a_line_for_each_candidate(selection):
+    """The first line has the names of the columns."""
     lines = str(selection.table).splitlines()
 
     assert len(lines) == 5
     assert lines[0].split() == list(selection.table)
-    assert lines[4].endswith("it exceeds the number of rows that differ, 60")
+    assert lines[4].endswith("k exceeds the number of distinct rows, 60")
 
 
-def test_a_selection_is_not_changed(selection):
-    """It tells what was found."""
+def test_a_selection_is_frozen(selection):
+    """Its attributes belong together."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         selection.best_k = 7
 
 
-def test_a_selection_can_be_compared(selection, blobs):
-    """With itself and others, by identity: arrays are neither equal nor not."""
+def test_selections_are_compared_by_identity(selection, blobs):
+    """Comparing their arrays would not give a single truth value."""
     other = select_k(blobs[0], [2, 3], random_state=0)
 
     assert selection == selection
@@ -91,7 +91,7 @@ def test_a_selection_can_be_compared(selection, blobs):
 
 
 def test_a_selection_survives_pickling(selection):
-    """To be looked at another day."""
+    """It can be stored and plotted later."""
     copy = pickle.loads(pickle.dumps(selection))
 
     assert (copy.best_k, copy.criterion) == (3, "silhouette")
@@ -100,8 +100,8 @@ def test_a_selection_survives_pickling(selection):
     assert copy.plot().best_k == 3
 
 
-def test_labelings_are_of_all_rows(selection):
-    """Integers, for each candidate that could be had."""
+def test_labelings_have_a_label_for_every_row(selection):
+    """There is one labeling for each candidate that was clustered."""
     assert list(selection.labelings) == [2, 3, 5]
     for k, labels in selection.labelings.items():
         assert labels.shape == (60,)

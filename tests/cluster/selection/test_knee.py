@@ -1,4 +1,4 @@
-"""Tests of where a curve bends."""
+"""Tests of the knee of a curve."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from imgsim.cluster.selection._knee import find_knee
 
 
 def _by_hand(x, y):
-    """Return the point farthest below the chord, one after the other."""
+    """Return the point farthest below the chord, comparing one after another."""
     best, place = 0.0, None
     for i, (along, height) in enumerate(zip(x, y, strict=True)):
         share = (along - x[0]) / (x[-1] - x[0])
@@ -17,8 +17,8 @@ def _by_hand(x, y):
     return place
 
 
-def test_a_bent_line_has_its_knee_at_the_bend():
-    """As when distances to strangers follow those to neighbours."""
+def test_the_knee_of_two_lines_is_where_they_meet():
+    """Both for rising distances and for a falling inertia."""
     assert find_knee(range(7), [0, 1, 2, 3, 20, 40, 60]) == 3
     assert find_knee(range(6), [100, 60, 20, 19, 18, 17]) == 2
 
@@ -26,8 +26,8 @@ def test_a_bent_line_has_its_knee_at_the_bend():
 @pytest.mark.parametrize(
     "curve", [np.exp, lambda x: 1 / x, lambda x: x**3, lambda x: -np.log(x)]
 )
-def test_is_the_point_farthest_below_the_chord(curve):
-    """Also where the steps along are uneven, as candidates for k may be."""
+def test_the_knee_is_the_point_farthest_below_the_chord(curve):
+    """The steps along x may be uneven, as candidates for k may be."""
     x = np.array([1, 2, 3, 5, 8, 13, 21, 34]) / 7
 
     assert find_knee(x, curve(x)) == _by_hand(x, curve(x))
@@ -35,7 +35,7 @@ def test_is_the_point_farthest_below_the_chord(curve):
 
 @pytest.mark.parametrize("unit", [1e-9, 1e9])
 def test_units_do_not_matter(unit):
-    """Inertia may be huge, and distances tiny."""
+    """An inertia may be huge, and distances may be tiny."""
     x = np.linspace(1, 10, 30)
 
     assert find_knee(x * unit, 1 / x) == find_knee(x, unit / x) == find_knee(x, 1 / x)
@@ -55,17 +55,17 @@ def test_units_do_not_matter(unit):
     ids=["no point", "one", "two", "constant", "line", "rounded line", "concave"],
 )
 def test_without_a_bend_there_is_no_knee(y):
-    """Whoever asks has to decide otherwise."""
+    """Callers then fall back on another rule."""
     assert find_knee(range(len(y)), y) is None
 
 
-def test_of_equal_bends_the_first_counts():
-    """The smallest number of groups, or the smallest radius."""
+def test_the_first_of_equal_knees_is_returned():
+    """It is the smallest number of clusters, or the smallest radius."""
     assert find_knee([0, 1, 2, 3], [3, 1, 0, 0]) == 1
 
 
-def test_lists_and_single_precision_will_do():
-    """A table's column as it is."""
+def test_lists_and_read_only_float32_are_accepted():
+    """Columns of a table are passed unchanged."""
     y = np.array([9, 3, 2, 1], dtype=np.float32)
     y.flags.writeable = False
 

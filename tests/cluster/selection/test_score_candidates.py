@@ -1,4 +1,4 @@
-"""Tests of the table of criteria, for groupings made by hand."""
+"""Tests of the table of scores, for clusters made by hand."""
 
 import numpy as np
 import pytest
@@ -13,25 +13,19 @@ from sklearn.metrics import (
     silhouette_score,
 )
 from sklearn.preprocessing import normalize
-from threadpoolctl import threadpool_limits
 
+from imgsim.cluster.algorithms._registry import ClusteringTask
 from imgsim.cluster.criteria._gap_and_stability import reference_box
 from imgsim.cluster.selection import _score_candidates
-from imgsim.cluster.selection._candidates import Candidate, Setting, cluster_candidates
-from imgsim.cluster.selection._score_candidates import judge_candidates
+from imgsim.cluster.selection._candidates import Candidate, cluster_candidates
+from imgsim.cluster.selection._score_candidates import score_candidates
 
 ALWAYS = ["silhouette", "calinski_harabasz", "davies_bouldin", "inertia"]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small clusterings are faster without company."""
-    with threadpool_limits(1, user_api="openmp"):
-        yield
-
-
-def _setting(X, metric="euclidean", algorithm="kmeans", seen=None, **params):
-    return Setting(X, X if seen is None else seen, algorithm, metric, params, 0)
+def _task(X, metric="euclidean", algorithm="kmeans", features=None, **params):
+    features = X if features is None else features
+    return ClusteringTask(X, features, algorithm, metric, params, 0)
 
 
 def _candidate(k, labels, reason=""):
@@ -55,12 +49,12 @@ def _log_w(rows, labels):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_criteria_are_scikit_learns(blobs, metric, dtype):
-    """Those of sums are of rows of unit length for cosine."""
+def test_scores_are_those_of_scikit_learn(blobs, metric, dtype):
+    """For cosine, criteria from sums refer to rows scaled to unit length."""
     X = blobs[0].astype(dtype)
     candidates = _labelings(60, (2, 3, 7))
 
-    table = judge_candidates(_setting(X, metric), candidates, "silhouette", None)
+    table = score_candidates(_task(X, metric), candidates, "silhouette", None)
 
     compared = normalize(X) if metric == "cosine" else X
     for i, labels in enumerate(candidate.labels for candidate in candidates):
@@ -75,25 +69,25 @@ def test_criteria_are_scikit_learns(blobs, metric, dtype):
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
-def test_errors_of_silhouettes_are_those_within_groups(blobs):
-    """As in stratified sampling, by hand."""
+def test_errors_of_silhouettes_are_those_within_clusters(blobs):
+    """They are the standard errors of stratified sampling."""
     X, _ = blobs
     (candidate,) = _labelings(60, [3])
 
-    table = judge_candidates(_setting(X), [candidate], "silhouette", None)
+    table = score_candidates(_task(X), [candidate], "silhouette", None)
 
     silhouettes = silhouette_samples(X, candidate.labels)
-    by_group = [silhouettes[candidate.labels == i] for i in range(3)]
-    variance = sum((len(s) / 60) ** 2 * s.var(ddof=1) / len(s) for s in by_group)
+    by_cluster = [silhouettes[candidate.labels == i] for i in range(3)]
+    variance = sum((len(s) / 60) ** 2 * s.var(ddof=1) / len(s) for s in by_cluster)
     assert table["silhouette_se"] == pytest.approx([np.sqrt(variance)], rel=1e-3)
 
 
-def test_a_row_tells_what_was_found(blobs):
-    """Number of groups and sizes may be others than asked for."""
+def test_a_row_describes_the_clusters_found(blobs):
+    """The number of clusters found may differ from the requested one."""
     X, y = blobs
     candidates = [_candidate(3, y), _candidate(5, y + 4), _failed(99, 60)]
 
-    table = judge_candidates(_setting(X), candidates, "silhouette", None)
+    table = score_candidates(_task(X), candidates, "silhouette", None)
 
     assert table["k"].tolist() == [3, 5, 99]
     assert table["n_clusters"].tolist() == [3, 3, 0]
@@ -108,11 +102,11 @@ def test_a_row_tells_what_was_found(blobs):
     ("criterion", "extra"),
     [*((name, []) for name in ALWAYS), ("gap", ["gap"]), ("stability", ["stability"])],
 )
-def test_columns_come_in_order(blobs, criterion, extra):
-    """Each criterion with its error; what costs more, only if asked for."""
+def test_columns_are_in_a_fixed_order(blobs, criterion, extra):
+    """Each criterion has its error; expensive criteria are computed if requested."""
     X, y = blobs
 
-    table = judge_candidates(_setting(X), [_candidate(3, y)], criterion, None)
+    table = score_candidates(_task(X), [_candidate(3, y)], criterion, None)
 
     names = [*ALWAYS, *extra]
     pairs = [column for name in names for column in (name, f"{name}_se")]
@@ -121,14 +115,14 @@ def test_columns_come_in_order(blobs, criterion, extra):
 
 
 @pytest.mark.parametrize("criterion", ["silhouette", "gap", "stability"])
-def test_candidates_that_failed_have_no_criteria(blobs, criterion):
-    """NaN, wherever they stand among the others, which do not notice."""
+def test_candidates_that_failed_have_no_scores(blobs, criterion):
+    """Their scores are NaN and do not change those of other candidates."""
     X, y = blobs
     good = _candidate(3, y)
-    table = judge_candidates(_setting(X), [good], criterion, None)
+    table = score_candidates(_task(X), [good], criterion, None)
 
     failed = [_failed(2, 60), good, _failed(70, 60)]
-    among = judge_candidates(_setting(X), failed, criterion, None)
+    among = score_candidates(_task(X), failed, criterion, None)
 
     names = [*ALWAYS, *{criterion, *ALWAYS} - {*ALWAYS}]
     for name in [*names, *(f"{name}_se" for name in names)]:
@@ -136,21 +130,21 @@ def test_candidates_that_failed_have_no_criteria(blobs, criterion):
 
 
 @pytest.mark.parametrize("criterion", ["silhouette", "inertia", "gap", "stability"])
-def test_no_candidate_may_be_left(blobs, criterion):
-    """Whoever chooses will complain."""
+def test_all_candidates_may_have_failed(blobs, criterion):
+    """The error is raised when one of them has to be selected."""
     failed = [_failed(2, 60), _failed(3, 60)]
 
-    table = judge_candidates(_setting(blobs[0]), failed, criterion, None)
+    table = score_candidates(_task(blobs[0]), failed, criterion, None)
 
     assert np.isnan(table[criterion]).all()
     assert np.isnan(table[f"{criterion}_se"]).all()
 
 
-def test_a_single_group_has_a_gap_and_nothing_else(blobs):
-    """There is nothing to compare it with, but references."""
-    single = _candidate(1, np.zeros(60, dtype=int), "a single group")
+def test_a_single_cluster_has_only_a_gap(blobs):
+    """Other criteria compare clusters with each other."""
+    single = _candidate(1, np.zeros(60, dtype=int), "a single cluster")
 
-    table = judge_candidates(_setting(blobs[0]), [single], "gap", None)
+    table = score_candidates(_task(blobs[0]), [single], "gap", None)
 
     assert np.isfinite([table["gap"][0], table["gap_se"][0]]).all()
     assert np.isnan([table[name][0] for name in ALWAYS]).all()
@@ -158,26 +152,26 @@ def test_a_single_group_has_a_gap_and_nothing_else(blobs):
 
 
 def test_noise_is_left_out(blobs):
-    """As if it were not there."""
+    """The scores are those without the noise."""
     X, y = blobs
-    strangers = np.random.default_rng(0).normal(scale=50, size=(5, 8))
-    both = np.vstack([X, strangers.astype(np.float32)])
+    outliers = np.random.default_rng(0).normal(scale=50, size=(5, 8))
+    both = np.vstack([X, outliers.astype(np.float32)])
     noisy = _candidate(3, np.append(y, [-1] * 5))
 
-    table = judge_candidates(_setting(both), [noisy], "silhouette", None)
+    table = score_candidates(_task(both), [noisy], "silhouette", None)
 
-    plain = judge_candidates(_setting(X), [_candidate(3, y)], "silhouette", None)
+    plain = score_candidates(_task(X), [_candidate(3, y)], "silhouette", None)
     assert table["sizes"][0].tolist() == [30, 20, 10]
     for name in ALWAYS:
         assert_allclose(table[name], plain[name], rtol=1e-5)
 
 
-def test_criteria_are_about_the_rows_not_their_reduction(blobs):
-    """Two candidates are compared where the images are."""
+def test_scores_refer_to_the_rows_and_not_to_their_components(blobs):
+    """Candidates are compared in the space of the embeddings."""
     X, y = blobs
 
-    table = judge_candidates(
-        _setting(X, seen=X[:, :1]), [_candidate(3, y)], "silhouette", None
+    table = score_candidates(
+        _task(X, features=X[:, :1]), [_candidate(3, y)], "silhouette", None
     )
 
     assert table["silhouette"] == pytest.approx([silhouette_score(X, y)], rel=1e-5)
@@ -187,32 +181,32 @@ def test_criteria_are_about_the_rows_not_their_reduction(blobs):
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_the_gap_is_that_of_tibshirani(blobs, k, metric):
-    """With the same references: ten, for every k the same, clustered as the rows."""
+    """There are ten references, the same for every k, clustered as the rows are."""
     X = blobs[0].astype(float)
-    seen = normalize(X) if metric == "cosine" else X
-    setting = _setting(X, metric, seen=seen)
-    candidates = cluster_candidates(setting, [k], 1, 0)
+    features = normalize(X) if metric == "cosine" else X
+    task = _task(X, metric, features=features)
+    candidates = cluster_candidates(task, [k], 1, 0)
 
-    table = judge_candidates(setting, candidates, "gap", None)
+    table = score_candidates(task, candidates, "gap", None)
 
-    draw, rng = reference_box(seen), np.random.default_rng(0)
+    draw, rng = reference_box(features), np.random.default_rng(0)
     references = [draw(rng) for _ in range(10)]
     if metric == "cosine":
         references = [normalize(rows) for rows in references]
     kmeans = KMeans(k, random_state=0)
     logs = np.array([_log_w(rows, kmeans.fit_predict(rows)) for rows in references])
-    gap = logs.mean() - _log_w(seen, kmeans.fit_predict(seen))
+    gap = logs.mean() - _log_w(features, kmeans.fit_predict(features))
     assert table["gap"] == pytest.approx([gap])
     assert table["gap_se"] == pytest.approx([logs.std() * np.sqrt(1.1)])
 
 
-def test_stability_clusters_parts_with_the_same_seed(blobs):
-    """Ten parts, for every k the same, compared with the groups of all rows."""
+def test_stability_clusters_subsamples_with_the_same_seed(blobs):
+    """There are ten subsamples, the same for every k."""
     X = blobs[0].astype(float)
-    setting = _setting(X)
-    candidates = cluster_candidates(setting, [2, 5], 1, 0)
+    task = _task(X)
+    candidates = cluster_candidates(task, [2, 5], 1, 0)
 
-    table = judge_candidates(setting, candidates, "stability", None)
+    table = score_candidates(task, candidates, "stability", None)
 
     for k, score, error in zip(
         (2, 5), table["stability"], table["stability_se"], strict=True
@@ -229,16 +223,13 @@ def test_stability_clusters_parts_with_the_same_seed(blobs):
 
 
 @pytest.mark.parametrize("criterion", ["gap", "stability"])
-def test_a_candidate_that_cannot_be_clustered_again_is_a_row(blobs, criterion):
-    """A reason and no value for it, and the others are judged.
-
-    The starts fit three groups only, so that two fail, but not before.
-    """
+def test_a_candidate_fails_if_other_rows_cannot_be_clustered(blobs, criterion):
+    """Three initial centers let two clusters fail, but not before the resampling."""
     X, y = blobs
-    setting = _setting(X, init=X[[0, 30, 50]])
+    task = _task(X, init=X[[0, 30, 50]])
     candidates = [_candidate(2, y % 2), _candidate(3, y)]
 
-    table = judge_candidates(setting, candidates, criterion, None)
+    table = score_candidates(task, candidates, criterion, None)
 
     assert np.isnan(table[criterion]).tolist() == [True, False]
     assert table["reason"][0] != ""
@@ -247,24 +238,24 @@ def test_a_candidate_that_cannot_be_clustered_again_is_a_row(blobs, criterion):
 
 @pytest.mark.parametrize("sample_size", [30, 100])
 def test_a_sample_comes_near_the_full_score(sample_size):
-    """Within a few standard errors, though a group has but two rows."""
+    """It is within a few standard errors, although one cluster has only two rows."""
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1, 2], [248, 150, 2])
     X = 3 * np.eye(3)[y] + rng.normal(size=(400, 3))
 
-    table = judge_candidates(_setting(X), [_candidate(3, y)], "silhouette", sample_size)
+    table = score_candidates(_task(X), [_candidate(3, y)], "silhouette", sample_size)
 
-    gone = abs(table["silhouette"] - silhouette_score(X, y))
+    deviation = abs(table["silhouette"] - silhouette_score(X, y))
     assert 0 < table["silhouette_se"][0] < 0.1
-    assert 0 < gone < 4 * table["silhouette_se"]
+    assert 0 < deviation < 4 * table["silhouette_se"]
 
 
 @pytest.mark.parametrize("sample_size", [None, "auto", 60, 1000])
-def test_small_collections_are_judged_in_full(blobs, sample_size):
-    """As is whatever has no more rows than a sample would."""
+def test_small_collections_are_not_sampled(blobs, sample_size):
+    """Nor are collections with no more rows than the sample."""
     X, y = blobs
 
-    table = judge_candidates(_setting(X), [_candidate(3, y)], "silhouette", sample_size)
+    table = score_candidates(_task(X), [_candidate(3, y)], "silhouette", sample_size)
 
     assert table["silhouette"] == pytest.approx([silhouette_score(X, y)], rel=1e-5)
 
@@ -281,13 +272,13 @@ def test_small_collections_are_judged_in_full(blobs, sample_size):
 def test_large_collections_are_sampled_where_it_pays(
     blobs, monkeypatch, metric, sample_size, is_sampled
 ):
-    """Not for cosine, which costs little, unless told to."""
+    """Cosine silhouettes cost little and are sampled only on request."""
     X, y = blobs
     monkeypatch.setattr(_score_candidates, "_MOST_ROWS", 59)
     monkeypatch.setattr(_score_candidates, "_SAMPLE_SIZE", 20)
 
-    table = judge_candidates(
-        _setting(X, metric), [_candidate(3, y)], "silhouette", sample_size
+    table = score_candidates(
+        _task(X, metric), [_candidate(3, y)], "silhouette", sample_size
     )
 
     exact = silhouette_score(X, y, metric=metric)

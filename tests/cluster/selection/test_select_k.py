@@ -1,4 +1,4 @@
-"""Tests of choosing the number of groups."""
+"""Tests of the choice of the number of clusters."""
 
 import re
 from itertools import pairwise
@@ -16,7 +16,6 @@ from sklearn.metrics import (
 )
 from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from imgsim import ImageClusterer, select_k
 from imgsim.cluster.selection._best_k import CRITERIA
@@ -39,27 +38,20 @@ CALLERS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small clusterings are faster without company."""
-    with threadpool_limits(1, user_api="openmp"):
-        yield
-
-
 @pytest.fixture(params=CALLERS.values(), ids=CALLERS)
 def choose_k(request):
-    """Return a function of rows and candidates that compares them."""
+    """Return a function that compares candidates: select_k, or fit of the clusterer."""
     return request.param
 
 
 @pytest.fixture
 def noise():
-    """Return 60 rows that are in no groups."""
+    """Return 60 rows without clusters."""
     return np.random.default_rng(0).normal(size=(60, 20))
 
 
 def _assert_equal_tables(one, other):
-    """Compare all columns but seconds, NaN being equal to itself."""
+    """Compare all columns except seconds; NaN is equal to NaN."""
     assert list(one) == list(other)
     assert [sizes.tolist() for sizes in one["sizes"]] == [
         sizes.tolist() for sizes in other["sizes"]
@@ -76,8 +68,8 @@ def _assert_equal_selections(one, other):
         assert_array_equal(labels, other.labelings[k])
 
 
-def test_nine_candidates_unless_told_otherwise(blobs):
-    """2 to 10, as the notebooks did it."""
+def test_the_default_candidates_are_2_to_10(blobs):
+    """Each has a row in the table and a labeling."""
     selection = select_k(blobs[0], random_state=0)
 
     assert selection.table["k"].tolist() == [*range(2, 11)]
@@ -85,11 +77,11 @@ def test_nine_candidates_unless_told_otherwise(blobs):
     assert list(selection.labelings) == [*range(2, 11)]
 
 
-def test_labels_and_scores_are_those_of_the_notebooks_loop(blobs):
-    """`KMeans` and `silhouette_score` for each k, by seed."""
+def test_labels_and_scores_are_those_of_a_loop_over_k(blobs):
+    """The loop calls `KMeans` and `silhouette_score` with the same seed."""
     X, _ = blobs
 
-    selection = select_k(X, random_state=5)
+    selection = select_k(X, metric="euclidean", random_state=5)
 
     for i, k in enumerate(range(2, 11)):
         kmeans = KMeans(k, random_state=5).fit(X)
@@ -101,8 +93,8 @@ def test_labels_and_scores_are_those_of_the_notebooks_loop(blobs):
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_each_candidate_is_judged_by_every_criterion(blobs, metric):
-    """Those of means and sums by rows of unit length, if directions are compared."""
+def test_each_candidate_is_scored_by_every_criterion(blobs, metric):
+    """For cosine, criteria from means refer to rows scaled to unit length."""
     X, _ = blobs
     rows = normalize(X) if metric == "cosine" else X
 
@@ -127,8 +119,8 @@ def test_each_candidate_is_judged_by_every_criterion(blobs, metric):
     [[4, 2, 3, 2], (3, 4, 2), np.array([2, 3, 4, 4]), [np.int64(4), np.uint8(3), 2]],
     ids=str,
 )
-def test_candidates_come_in_order_and_each_once(blobs, k_range):
-    """However they are given."""
+def test_candidates_are_sorted_without_duplicates(blobs, k_range):
+    """They may be any sequence of integers."""
     selection = select_k(blobs[0], k_range, random_state=0)
 
     assert selection.table["k"].tolist() == [2, 3, 4]
@@ -139,14 +131,14 @@ def test_candidates_come_in_order_and_each_once(blobs, k_range):
 @pytest.mark.parametrize(
     "k_range", [0, [0], [2, -1], [2.0], [2, 3.5], ["2"], "23", [], range(0), [[2, 3]]]
 )
-def test_other_candidates_are_refused(choose_k, blobs, k_range):
-    """Before anything is clustered."""
+def test_other_candidates_are_rejected(choose_k, blobs, k_range):
+    """They are checked before anything is clustered."""
     with pytest.raises(ValueError, match="k_range"):
         choose_k(blobs[0], k_range)
 
 
-def test_impossible_candidates_are_rows_with_a_reason(blobs):
-    """Never exceptions: their criteria are NaN."""
+def test_impossible_candidates_are_listed_with_the_reason(blobs):
+    """They do not raise an error, and their criteria are NaN."""
     X, _ = blobs
 
     selection = select_k(X, [1, 2, 3, 60, 61, 1000], random_state=0)
@@ -158,26 +150,26 @@ def test_impossible_candidates_are_rows_with_a_reason(blobs):
     for name in ("silhouette", "calinski_harabasz", "davies_bouldin", "inertia"):
         assert np.isnan(table[name]).tolist() == failed
         assert np.isnan(table[f"{name}_se"]).tolist() == failed
-    assert "single group" in table["reason"][0]
-    assert "a group of its own" in table["reason"][3]
-    assert "it exceeds the number of rows that differ, 60" in table["reason"][4]
+    assert "single cluster" in table["reason"][0]
+    assert "a cluster of its own" in table["reason"][3]
+    assert "k exceeds the number of distinct rows, 60" in table["reason"][4]
     assert selection.best_k == 3
 
 
-def test_more_groups_than_rows_that_differ_are_impossible(blobs):
-    """Copies cannot be told apart: no warning of k-means', but a reason."""
+def test_more_clusters_than_distinct_rows_are_impossible(blobs):
+    """The reason is in the table, and k-means does not warn."""
     X = np.repeat(blobs[0][[0, 1, 2, 30, 31, 32]], 4, axis=0)
 
     selection = select_k(X, random_state=0)
 
     assert (selection.table["reason"] == "").tolist() == [True] * 5 + [False] * 4
-    assert "rows that differ, 6" in selection.table["reason"][5]
+    assert "distinct rows, 6" in selection.table["reason"][5]
     assert list(selection.labelings) == [2, 3, 4, 5, 6]
     assert selection.best_k == 6
 
 
-def test_labelings_cover_whatever_was_clustered(blobs):
-    """Also a single group, which the gap may choose; nothing that was not."""
+def test_labelings_cover_all_that_was_clustered(blobs):
+    """Also a single cluster, which the gap statistic may select."""
     selection = select_k(blobs[0], [1, 3, 60, 61], random_state=0)
 
     assert list(selection.labelings) == [1, 3, 60]
@@ -188,24 +180,30 @@ def test_labelings_cover_whatever_was_clustered(blobs):
 @pytest.mark.parametrize(
     ("X", "k_range", "reason"),
     [
-        (np.eye(5), [1, 9], "k=1: a single group.*; k=9: it exceeds .* differ, 5"),
-        (np.ones((12, 3)), [2, 3], "differ, 1"),
-        (np.ones((1, 3)), [2, 3], "differ, 1"),
-        (np.eye(3), [3], "each row is a group of its own"),
+        (
+            np.eye(5),
+            [1, 9],
+            "k=1: a single cluster.*; k=9: k exceeds .* distinct rows, 5",
+        ),
+        (np.ones((12, 3)), [2, 3], "distinct rows, 1"),
+        (np.ones((1, 3)), [2, 3], "distinct rows, 1"),
+        (np.eye(3), [3], "each row is a cluster of its own"),
     ],
     ids=["impossible", "equal", "one", "all"],
 )
 @pytest.mark.parametrize("criterion", ["silhouette", "inertia", "stability"])
-def test_no_candidate_is_an_error_with_the_reasons(X, k_range, reason, criterion):
-    """There is nothing to choose from."""
+def test_the_error_has_the_reasons_if_all_candidates_fail(
+    X, k_range, reason, criterion
+):
+    """None of them can be selected."""
     with pytest.raises(ValueError, match=reason):
         select_k(X, k_range, criterion=criterion)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("k_range", [range(1, 6), range(2, 7)], ids=str)
-def test_every_criterion_finds_three_separate_groups(blobs, criterion, k_range):
-    """Without a warning; the knee of the inertia needs a candidate on either side."""
+def test_every_criterion_finds_three_separate_clusters(blobs, criterion, k_range):
+    """There is no warning, as warnings are errors in the tests."""
     X, y = blobs
 
     selection = select_k(X, k_range, criterion=criterion, random_state=0)
@@ -216,21 +214,24 @@ def test_every_criterion_finds_three_separate_groups(blobs, criterion, k_range):
 
 
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
-def test_the_gap_can_tell_that_there_is_a_single_group():
-    """The others cannot; the labels are all alike then."""
+def test_the_gap_can_select_a_single_cluster():
+    """The other criteria need at least two clusters."""
     X = np.random.default_rng(0).normal(size=(80, 3))
 
     selection = select_k(X, range(1, 6), criterion="gap", random_state=0)
 
     assert selection.best_k == 1
-    assert selection.table["reason"][0] == "a single group: nothing to compare it with"
+    assert (
+        selection.table["reason"][0]
+        == "a single cluster, which cannot be compared with another"
+    )
     assert_array_equal(selection.labelings[1], np.zeros(80))
     assert selection.best_estimator.n_clusters == 1
 
 
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
-def test_the_clusterer_may_find_a_single_group():
-    """As the gap tells it."""
+def test_the_clusterer_may_find_a_single_cluster():
+    """The gap statistic selects it."""
     X = np.random.default_rng(0).normal(size=(80, 3))
 
     clusterer = ImageClusterer(k_range=range(1, 6), criterion="gap", random_state=0)
@@ -239,8 +240,8 @@ def test_the_clusterer_may_find_a_single_group():
 
 
 @pytest.mark.parametrize("criterion", ["gap", "stability"])
-def test_few_rows_are_clustered_again_as_far_as_it_goes(blobs, criterion):
-    """A part may have fewer rows than groups: a reason, not an exception."""
+def test_few_rows_are_resampled_as_far_as_possible(blobs, criterion):
+    """A subsample with fewer rows than clusters does not raise an error."""
     X = blobs[0][[0, 1, 2, 30, 31, 32, 33, 50, 51, 52]]
 
     selection = select_k(X, criterion=criterion, random_state=0)
@@ -250,8 +251,8 @@ def test_few_rows_are_clustered_again_as_far_as_it_goes(blobs, criterion):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_every_algorithm_that_takes_a_number_works(blobs, algorithm, metric):
-    """And finds what there is, without a warning."""
+def test_every_algorithm_that_takes_a_number_finds_clusters(blobs, algorithm, metric):
+    """The clusters are clear, so that there is no warning."""
     X, y = blobs
 
     selection = select_k(
@@ -264,14 +265,14 @@ def test_every_algorithm_that_takes_a_number_works(blobs, algorithm, metric):
 
 
 @pytest.mark.parametrize("algorithm", ["dbscan", "hdbscan", "k-means"])
-def test_other_algorithms_are_refused(blobs, algorithm):
-    """Those that find the number by themselves among them."""
+def test_other_algorithms_are_rejected(blobs, algorithm):
+    """Also those that always find the number of clusters themselves."""
     with pytest.raises(ValueError, match="'algorithm' parameter of select_k"):
         select_k(blobs[0], algorithm=algorithm)
 
 
 def test_the_best_estimator_is_the_one_fitted_with_the_best_k(blobs):
-    """With its labels, ready to predict."""
+    """It has the labels of the labeling and can predict."""
     X, _ = blobs
 
     selection = select_k(X, range(2, 6), random_state=0)
@@ -285,8 +286,8 @@ def test_the_best_estimator_is_the_one_fitted_with_the_best_k(blobs):
 
 
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
-def test_parameters_reach_the_algorithm(noise):
-    """Ten starts are at least as good as one."""
+def test_parameters_are_passed_to_the_algorithm(noise):
+    """Ten initializations give a smaller inertia than one."""
     plain = select_k(noise, random_state=0)
     params = {"n_init": 10}
     better = select_k(noise, algorithm_params=params, random_state=0)
@@ -311,19 +312,19 @@ BAD_PARAMS = [
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize(("algorithm", "params", "message"), BAD_PARAMS)
-def test_a_bad_parameter_is_one_clear_error(blobs, algorithm, params, message, n_jobs):
-    """Not nine candidates that failed, nor an error from within the algorithm."""
+def test_an_invalid_parameter_is_one_error(blobs, algorithm, params, message, n_jobs):
+    """The message is not repeated for each candidate."""
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         select_k(blobs[0], algorithm=algorithm, algorithm_params=params, n_jobs=n_jobs)
     assert str(caught.value).count(message) == 1
 
 
-def test_cosine_compares_directions(blobs):
-    """Rows of unit length are clustered; how long they were does not matter."""
+def test_the_default_metric_compares_directions(blobs):
+    """The rows are scaled to unit length, so that their length does not matter."""
     X = blobs[0].astype(float)
     longer = X * np.random.default_rng(0).uniform(1, 9, size=(60, 1))
 
-    selection = select_k(X, range(2, 6), metric="cosine", random_state=0)
+    selection = select_k(X, range(2, 6), random_state=0)
     other = select_k(longer, range(2, 6), metric="cosine", random_state=0)
 
     for k in range(2, 6):
@@ -334,8 +335,8 @@ def test_cosine_compares_directions(blobs):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_rows_may_differ_in_length_alone(n_jobs):
-    """For cosine, they are equal then: a reason, and no warning of k-means'."""
+def test_rows_that_differ_in_length_only_are_equal_for_cosine(n_jobs):
+    """The table has the reason, and k-means does not warn."""
     X = np.outer([1.0, 2, 4, 8], [1.0, 0, 0])
     X = np.vstack([X, X[:, ::-1]])
 
@@ -345,11 +346,13 @@ def test_rows_may_differ_in_length_alone(n_jobs):
     assert (selection.table["reason"] == "").tolist() == [True, False, False]
 
 
-def test_components_are_clustered_and_rows_are_judged(blobs):
-    """With `n_components`, as documented."""
+def test_components_are_clustered_and_rows_are_scored(blobs):
+    """Silhouettes refer to all features."""
     X, _ = blobs
 
-    selection = select_k(X, range(2, 6), n_components=2, random_state=0)
+    selection = select_k(
+        X, range(2, 6), metric="euclidean", n_components=2, random_state=0
+    )
 
     few = PCA(2, random_state=0).fit_transform(X)
     for i, k in enumerate(range(2, 6)):
@@ -361,39 +364,39 @@ def test_components_are_clustered_and_rows_are_judged(blobs):
     assert selection.best_estimator.n_features_in_ == 2
 
 
-def test_too_many_components_are_refused(blobs):
+def test_too_many_components_are_rejected(blobs):
     """The message has the bound."""
     with pytest.raises(ValueError, match=r"n_components=9 must be at most .*8"):
         select_k(blobs[0], n_components=9)
 
 
-def test_groups_that_stand_apart_are_no_cause_for_a_warning(choose_k, blobs):
-    """Warnings are errors here."""
+def test_clearly_separated_clusters_do_not_warn(choose_k, blobs):
+    """Warnings are errors in the tests."""
     choose_k(blobs[0], random_state=0)
 
 
-def test_rows_in_no_groups_are_weak(choose_k, noise):
-    """Any k is as good as another, and none good."""
+def test_rows_without_clusters_warn(choose_k, noise):
+    """There is one warning, which says what to try."""
     with pytest.warns(WeakClustersWarning, match="below 0.1") as caught:
-        choose_k(noise, random_state=0)
+        choose_k(noise, metric="euclidean", random_state=0)
 
     assert len(caught) == 1
     assert "Try metric='cosine'" in str(caught[0].message)
 
 
-def test_groups_of_groups_have_no_clear_maximum(choose_k):
-    """Three groups of three: 3 and 9 are both right."""
+def test_clusters_of_clusters_have_no_clear_maximum(choose_k):
+    """With three clusters of three clusters each, 3 and 9 are both right."""
     rng = np.random.default_rng(0)
     corners = np.array([[0, 0], [1, 0], [0.5, 0.866]])
     centers = (12 * corners[:, np.newaxis] + 4 * corners).reshape(-1, 2)
     X = np.repeat(centers, 10, axis=0) + rng.normal(scale=0.6, size=(90, 2))
 
     with pytest.warns(WeakClustersWarning, match=r"of k=3, .* above that of k=9\."):
-        choose_k(X, algorithm_params={"n_init": 5}, random_state=0)
+        choose_k(X, metric="euclidean", algorithm_params={"n_init": 5}, random_state=0)
 
 
 def test_the_best_may_be_beyond_the_candidates(choose_k):
-    """Five groups, where four are the most that is tried."""
+    """There are five clusters, but the largest candidate is four."""
     rng = np.random.default_rng(0)
     X = np.repeat(20 * np.eye(5), 12, axis=0) + rng.normal(size=(60, 5))
 
@@ -401,8 +404,8 @@ def test_the_best_may_be_beyond_the_candidates(choose_k):
         choose_k(X, range(2, 5), random_state=0)
 
 
-def test_a_warning_is_about_the_line_that_called(choose_k, noise):
-    """Be it of select_k or of fit: there it can be mended."""
+def test_a_warning_points_at_the_line_of_the_caller(choose_k, noise):
+    """Users find the call that they may want to change."""
 
     def caller():
         choose_k(noise, random_state=0)
@@ -419,10 +422,12 @@ def test_a_warning_is_about_the_line_that_called(choose_k, noise):
     assert line <= caught[0].lineno <= line + 2
 
 
-@pytest.mark.parametrize("n_jobs", [2, None, -1])
-@pytest.mark.parametrize("algorithm", ["kmeans", "gaussian_mixture"])
-def test_jobs_change_nothing_but_the_time(blobs, n_jobs, algorithm):
-    """Candidates share a seed, but not a generator."""
+@pytest.mark.parametrize(
+    ("algorithm", "n_jobs"),
+    [("kmeans", 2), ("kmeans", None), ("kmeans", -1), ("gaussian_mixture", 2)],
+)
+def test_jobs_do_not_change_the_result(blobs, n_jobs, algorithm):
+    """Each candidate has its own random generator with the same seed."""
     X, _ = blobs
     kwargs = {"algorithm": algorithm, "random_state": 3}
 
@@ -432,10 +437,17 @@ def test_jobs_change_nothing_but_the_time(blobs, n_jobs, algorithm):
     _assert_equal_selections(some, one)
 
 
-@pytest.mark.parametrize("criterion", ["silhouette", "gap", "stability"])
-@pytest.mark.parametrize("make_seed", [int, np.int64, np.random.RandomState])
+@pytest.mark.parametrize(
+    ("criterion", "make_seed"),
+    [
+        ("silhouette", np.int64),
+        ("silhouette", np.random.RandomState),
+        ("gap", int),
+        ("stability", int),
+    ],
+)
 def test_equal_seeds_give_equal_selections(blobs, criterion, make_seed):
-    """Whatever the seed is."""
+    """A seed may be an integer or a RandomState."""
     X, _ = blobs
 
     one, other = (
@@ -447,8 +459,8 @@ def test_equal_seeds_give_equal_selections(blobs, criterion, make_seed):
 
 
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")
-def test_other_seeds_give_others(noise):
-    """As do two draws of a generator, and none at all."""
+def test_other_seeds_give_other_labels(noise):
+    """So do two draws from a RandomState, and two calls without a seed."""
     generator = np.random.RandomState(0)
 
     found = [
@@ -459,8 +471,8 @@ def test_other_seeds_give_others(noise):
     assert len({tuple(labels) for labels in found}) == len(found)
 
 
-def test_a_bar_is_shown_if_asked_for(blobs, capsys):
-    """On the standard error; else nothing is."""
+def test_verbose_shows_a_progress_bar(blobs, capsys):
+    """It is printed on the standard error; nothing is printed by default."""
     select_k(blobs[0], range(2, 5), random_state=0)
     silent = capsys.readouterr()
     select_k(blobs[0], range(2, 5), random_state=0, verbose=1)
@@ -471,8 +483,8 @@ def test_a_bar_is_shown_if_asked_for(blobs, capsys):
     assert "3/3" in shown.err
 
 
-def test_unreadable_rows_change_nothing_else(blobs):
-    """They are labelled -1, wherever they stand, and left out of every criterion."""
+def test_unreadable_rows_do_not_influence_others(blobs):
+    """They are labeled -1 and left out of every criterion."""
     X, _ = blobs
     holes = np.insert(X, [0, 10, 60], np.nan, axis=0)
     holes[11, 1:] = 0  # one NaN is enough
@@ -488,8 +500,8 @@ def test_unreadable_rows_change_nothing_else(blobs):
         assert_array_equal(labels[~readable], [-1, -1, -1])
 
 
-def test_a_collection_without_readable_images_is_refused():
-    """With their number."""
+def test_a_collection_without_readable_images_is_rejected():
+    """The message has the number of rows."""
     with pytest.raises(ValueError, match=r"every row of X holds NaN .*n_samples=4"):
         select_k(np.full((4, 3), np.nan))
 
@@ -497,14 +509,14 @@ def test_a_collection_without_readable_images_is_refused():
 @pytest.mark.parametrize(
     "X", [np.full((9, 3), np.inf), np.arange(9.0), np.ones((0, 3))]
 )
-def test_what_is_no_table_of_numbers_is_refused(X):
-    """In scikit-learn's words."""
+def test_other_arrays_than_embeddings_are_rejected(X):
+    """The message is scikit-learn's."""
     with pytest.raises(ValueError, match=r"infinity|1D array|0 sample"):
         select_k(X)
 
 
 def test_the_order_of_rows_does_not_matter(blobs):
-    """Where groups are clear."""
+    """The clusters are clear."""
     X, _ = blobs
     order = np.random.default_rng(0).permutation(60)
 
@@ -530,13 +542,13 @@ def test_the_order_of_rows_does_not_matter(blobs):
     ],
     ids=["float32", "int64", "int16", "uint8", "fortran", "list", "list of int"],
 )
-def test_rows_come_in_many_types(blobs, convert):
-    """Values of a few hundred fit them all."""
+def test_rows_may_have_any_numeric_type(blobs, convert):
+    """Values of a few hundred fit all of the types."""
     X = np.rint(10 * blobs[0].astype(float))
     X = X if isinstance(convert(X), list) else X / 4
     rows = convert(X)
 
-    selection = select_k(rows, range(2, 5), random_state=0)
+    selection = select_k(rows, range(2, 5), metric="euclidean", random_state=0)
 
     labels = selection.labelings[3]
     assert selection.best_k == 3
@@ -546,20 +558,22 @@ def test_rows_come_in_many_types(blobs, convert):
 
 
 def test_wide_integers_keep_their_digits(choose_k):
-    """Single precision would make every second number of this size even."""
+    """Single precision represents only even numbers of this size."""
     X = np.concatenate([2**25 + np.arange(10), 2**25 + 1000 + np.arange(10)])
     rows = X[:, np.newaxis]
 
-    found = choose_k(rows, range(2, 5), random_state=0)
+    kwargs = {"metric": "euclidean", "random_state": 0}
+
+    found = choose_k(rows, range(2, 5), **kwargs)
 
     table = getattr(found, "selection_", found).table
-    expected = select_k(rows.astype(float), range(2, 5), random_state=0).table
+    expected = select_k(rows.astype(float), range(2, 5), **kwargs).table
     assert_allclose(table["silhouette"], expected["silhouette"])
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_rows_may_lie_in_a_file_that_is_not_written(blobs, algorithm, tmp_path):
-    """A collection larger than memory, or one that others read, too."""
+def test_rows_may_be_a_read_only_memory_map(blobs, algorithm, tmp_path):
+    """A collection may be larger than memory, or shared with other processes."""
     X, _ = blobs
     np.save(tmp_path / "X.npy", X)
     on_disk = np.load(tmp_path / "X.npy", mmap_mode="r")
@@ -571,8 +585,8 @@ def test_rows_may_lie_in_a_file_that_is_not_written(blobs, algorithm, tmp_path):
 
 
 @pytest.mark.parametrize("sample_size", [2, 40, 200])
-def test_a_sample_comes_near_the_full_score(sample_size):
-    """Within a few standard errors; a group of two images is in it, too."""
+def test_the_score_of_a_sample_is_near_the_full_score(sample_size):
+    """It is within a few standard errors, although one cluster has two images."""
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1, 2], [248, 150, 2])
     X = (5 * np.eye(3)[y] * [1, 1, 5] + rng.normal(size=(400, 3))).astype(np.float32)
@@ -580,23 +594,30 @@ def test_a_sample_comes_near_the_full_score(sample_size):
     full = select_k(X, range(2, 7), sample_size=None, random_state=0).table
     table = select_k(X, range(2, 7), sample_size=sample_size, random_state=0).table
 
-    gone = np.abs(table["silhouette"] - full["silhouette"])
-    assert (gone <= 5 * table["silhouette_se"]).all()
-    assert (gone > 0).all()
+    deviation = np.abs(table["silhouette"] - full["silhouette"])
+    assert (deviation <= 5 * table["silhouette_se"]).all()
+    assert (deviation > 0).all()
     assert 2 in [sizes.min() for sizes in table["sizes"]]
 
 
 @pytest.mark.parametrize("sample_size", [0, 1, -5, 2.5, "all"])
-def test_a_sample_has_two_rows_at_least(blobs, sample_size):
+def test_a_sample_has_at_least_two_rows(blobs, sample_size):
     """The message has the bound."""
     with pytest.raises(ValueError, match=r"'sample_size' .* \[2, inf\)"):
         select_k(blobs[0], sample_size=sample_size)
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-@pytest.mark.parametrize("criterion", ["silhouette", "inertia", "stability"])
-def test_the_clusterer_chooses_by_it(blobs, metric, criterion):
-    """`n_clusters="auto"` is this function: the same table, the same partition."""
+@pytest.mark.parametrize(
+    ("criterion", "metric"),
+    [
+        ("silhouette", "euclidean"),
+        ("silhouette", "cosine"),
+        ("inertia", "cosine"),
+        ("stability", "euclidean"),
+    ],
+)
+def test_the_clusterer_selects_the_same_number(blobs, metric, criterion):
+    """`n_clusters="auto"` gives the same table and the same clusters."""
     X, _ = blobs
     kwargs = {"metric": metric, "criterion": criterion, "random_state": 2}
 
@@ -610,8 +631,8 @@ def test_the_clusterer_chooses_by_it(blobs, metric, criterion):
     assert clusterer.estimator_ is clusterer.selection_.best_estimator
 
 
-def test_the_clusterer_has_the_same_candidates(blobs):
-    """And leaves the same rows out; told a number, it compares none."""
+def test_the_clusterer_compares_the_same_candidates(blobs):
+    """Unreadable rows are left out; with a given number nothing is compared."""
     X = np.insert(blobs[0], 7, np.nan, axis=0)
 
     clusterer = ImageClusterer(random_state=0, n_components=3, n_jobs=2).fit(X)

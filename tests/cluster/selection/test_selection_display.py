@@ -1,4 +1,4 @@
-"""Tests of drawing criteria against the number of groups."""
+"""Tests of drawing criteria against the number of clusters."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 
 from imgsim import select_k
 from imgsim.display import SelectionDisplay
-from imgsim.export._table import Table
+from imgsim.export import Table
 
 ALL = [
     "silhouette",
@@ -27,7 +27,7 @@ def _close_figures():
 
 @pytest.fixture
 def table():
-    """Return candidates 2 to 6, of which 4 failed; only the gap has errors."""
+    """Return candidates 2 to 6, of which 4 failed; only the gap has standard errors."""
     table = Table(k=np.arange(2, 7))
     for name in ALL:
         values = np.array([0.2, 0.5, np.nan, 0.7, 0.4])
@@ -43,7 +43,7 @@ def display(table):
 
 
 def _explained(ax):
-    """Return what the legend says, and the artist that it says it of."""
+    """Return the labels of the legend with their artists."""
     return dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
 
 
@@ -51,21 +51,21 @@ def _legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def test_the_criterion_that_decided_is_drawn(display, table):
-    """Against k, with a gap where there is no value."""
+def test_the_criterion_of_the_selection_is_drawn(display, table):
+    """The curve is interrupted where a candidate failed."""
     ax = display.plot().ax_
 
     (curve,) = (line for line in ax.lines if len(line.get_xdata()) == 5)
     assert_array_equal(curve.get_xdata(), table["k"])
     assert_array_equal(curve.get_ydata(), table["silhouette"])
-    assert ax.get_xlabel() == "number of groups k"
+    assert ax.get_xlabel() == "number of clusters k"
     assert ax.get_ylabel() == "mean silhouette\n(larger is better)"
     assert display.axes_ == [ax]
     assert display.figure_.axes == [ax]
 
 
-def test_the_best_k_is_marked_where_it_stands(display):
-    """On the curve, and told in words."""
+def test_the_best_k_is_marked(display):
+    """It is marked on the curve and named in the legend."""
     ax = display.plot().ax_
 
     best = _explained(ax)["best k = 5"]
@@ -74,7 +74,7 @@ def test_the_best_k_is_marked_where_it_stands(display):
 
 
 def test_failed_candidates_are_marked_on_the_axis(display):
-    """Whatever the values are, at the foot of the panel."""
+    """They have no value, and are drawn at the bottom of the panel."""
     ax = display.plot().ax_
 
     failed = _explained(ax)["failed"]
@@ -88,8 +88,8 @@ def test_failed_candidates_are_marked_on_the_axis(display):
     assert 0 <= y < 0.1
 
 
-def test_a_candidate_without_a_value_did_not_fail_without_a_reason(table):
-    """As one group, which has no silhouette but a gap."""
+def test_a_candidate_without_a_value_need_not_have_failed(table):
+    """A single cluster has no silhouette, but it has a gap."""
     table["reason"][:] = ""
 
     display = SelectionDisplay(table=table, best_k=5, criterion="silhouette").plot()
@@ -97,8 +97,8 @@ def test_a_candidate_without_a_value_did_not_fail_without_a_reason(table):
     assert _legend(display.ax_) == ["best k = 5"]
 
 
-def test_standard_errors_are_bars(display, table):
-    """Where they are known."""
+def test_standard_errors_are_error_bars(display, table):
+    """They are drawn where they are known."""
     ax = display.plot(criteria="gap").ax_
 
     (bars,) = (bars.get_segments() for bars in ax.collections)
@@ -111,7 +111,7 @@ def test_standard_errors_are_bars(display, table):
 
 
 def test_several_criteria_have_a_panel_each(display):
-    """Below each other, over one axis of k, explained once."""
+    """The panels share the axis of k and one legend."""
     display.plot(criteria=ALL)
 
     display.figure_.canvas.draw()
@@ -135,8 +135,8 @@ def test_several_criteria_have_a_panel_each(display):
     assert not any(ax.get_legend() for ax in display.axes_[1:])
 
 
-def test_nothing_leaves_the_figure(display):
-    """The legend above the panels, and the labels of the axes."""
+def test_everything_is_inside_the_figure(display):
+    """Also the legend above the panels and the labels of the axes."""
     display.plot(criteria=["gap", "inertia"])
 
     display.figure_.canvas.draw()
@@ -148,8 +148,8 @@ def test_nothing_leaves_the_figure(display):
 
 
 @pytest.mark.parametrize("n_candidates", [1, 2, 5])
-def test_the_axis_counts_groups(table, n_candidates):
-    """There are no 2.5 groups."""
+def test_the_ticks_of_k_are_integers(table, n_candidates):
+    """There are no 2.5 clusters."""
     few = {name: column[:n_candidates] for name, column in table.items()}
 
     ax = SelectionDisplay(table=few, best_k=2, criterion="silhouette").plot().ax_
@@ -160,8 +160,8 @@ def test_the_axis_counts_groups(table, n_candidates):
     assert 2 in ticks
 
 
-def test_columns_that_are_missing_are_not_needed():
-    """A table of one criterion will do."""
+def test_a_table_of_one_criterion_is_enough():
+    """Standard errors and reasons are optional."""
     table = {"k": [2, 3], "inertia": [9.0, 4.0]}
 
     ax = SelectionDisplay(table=table, best_k=3, criterion="inertia").plot().ax_
@@ -170,7 +170,7 @@ def test_columns_that_are_missing_are_not_needed():
 
 
 def test_draws_on_given_axes(display):
-    """A figure of the caller's own, one criterion on each axes."""
+    """Users compose their own figures, with one criterion on each axes."""
     figure, axes = plt.subplots(1, 2)
 
     for ax, name in zip(axes, ["silhouette", "davies_bouldin"], strict=True):
@@ -185,7 +185,7 @@ def test_draws_on_given_axes(display):
 
 
 def test_from_selection_takes_a_selection(blobs):
-    """Three groups, as there are."""
+    """The display shows the table of the selection."""
     selection = select_k(blobs[0], range(2, 6), random_state=0)
 
     display = SelectionDisplay.from_selection(selection)
@@ -194,13 +194,15 @@ def test_from_selection_takes_a_selection(blobs):
     assert _legend(display.plot().ax_)[0] == "best k = 3"
 
 
-def test_bad_parameters_are_refused(display, table):
-    """The message names what there is."""
+def test_other_criteria_are_rejected(display, table):
+    """The message names the criteria in the table."""
     for criteria in ("dunn", [], ["gap", "k"]):
-        with pytest.raises(ValueError, match=r"must be among the columns .*'inertia'"):
+        with pytest.raises(
+            ValueError, match=r"must be criteria in the table: .*'inertia'"
+        ):
             display.plot(criteria=criteria)
     del table["gap"]
-    with pytest.raises(ValueError, match="criteria='gap' must be among"):
+    with pytest.raises(ValueError, match="criteria='gap' must be criteria"):
         display.plot(criteria="gap")
-    with pytest.raises(ValueError, match="ax has room for one criterion"):
+    with pytest.raises(ValueError, match="must be a single criterion if ax is given"):
         display.plot(ax=plt.figure().add_subplot(), criteria=["silhouette", "inertia"])
