@@ -193,7 +193,7 @@ def _fit_spectral(task: ClusteringTask, n_clusters: int | None) -> tuple[Any, La
 
 
 def _eigen_solver(n_rows: int, n_clusters: int) -> str:
-    # ARPACK fails on fewer rows, for which LOBPCG of scikit-learn is dense.
+    # ARPACK fails on fewer rows, for which LOBPCG solves a dense problem.
     suits_arpack = 5 * n_clusters < n_rows <= _MOST_ROWS_TO_FACTORIZE
     return "arpack" if suits_arpack else "lobpcg"
 
