@@ -31,6 +31,16 @@ from imgsim.exceptions import ImageReadError, ImageReadWarning
 from imgsim.metrics import average_precision_at_k
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Compute in one thread: on a busy machine, small layers wait for the others."""
+    torch = pytest.importorskip("torch")
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
 @pytest.fixture(scope="module")
 def digits():
     """Return fifty gray images of 16 x 16 pixels."""
