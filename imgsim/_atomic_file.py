@@ -1,4 +1,4 @@
-"""Replacement of a file in one step, so that a reader never sees half of it."""
+"""Atomic replacement of a file: a reader sees the old content or the new one."""
 
 import errno
 import os
@@ -28,16 +28,17 @@ def check_target(target: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(errno.ENOENT, "no such folder, make it first", folder)
     if os.path.exists(name) and not os.path.isfile(name):
         code = errno.EISDIR if os.path.isdir(name) else errno.EINVAL
-        raise OSError(code, "not a regular file, take another path", name)
+        raise OSError(code, "not a regular file, pass another path", name)
 
 
 @contextmanager
 def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `target` when the block ends normally.
 
-    The temporary file stands beside `target` under a random name and is removed if the
-    block raises. The content is flushed to the disk before the replacement. A symbolic
-    link is followed, so that the file it points to is replaced.
+    The temporary file is created in the folder of `target`, under a random name, and is
+    removed if the block raises. A file or link that already has this name is an error.
+    The content is flushed to the disk before the replacement. If `target` is a symbolic
+    link, the file that it points to is replaced.
 
     Parameters
     ----------
@@ -53,8 +54,9 @@ def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     folder, name = os.path.split(path)
     # The name itself may be as long as the file system allows.
     temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(8)}.tmp")
+    opened = open(temporary, "xb")  # noqa: SIM115  # a file that exists is not ours
     try:
-        with open(temporary, "xb") as file:
+        with opened as file:
             # Fails without an old file, and where files have no permissions.
             with suppress(OSError):
                 shutil.copymode(path, temporary)

@@ -1,4 +1,4 @@
-"""Any life of an index, step by step, beside a dictionary and brute force."""
+"""Sequences of changes to an index agree with a dictionary and brute force."""
 
 import pickle
 import tempfile
@@ -18,6 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
 
 from imgsim import SimilarityIndex
+from imgsim.index._row_store import GrowingArray, check_ids, make_ids, next_id
 
 METRICS = {"cosine": "cosine", "euclidean": "euclidean", "manhattan": "cityblock"}
 NAN = (np.nan,) * 3
@@ -40,8 +41,8 @@ def _true_distances(queries, rows, metric):
     return distances
 
 
-class _Life(RuleBasedStateMachine):
-    """An index, and beside it a dictionary: id to row, in the order of arrival."""
+class _Changes(RuleBasedStateMachine):
+    """An index, and a dictionary from id to row in the order of addition."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +50,7 @@ class _Life(RuleBasedStateMachine):
         self.n_saved = 0
 
     def teardown(self):
-        """Remove what was saved."""
+        """Remove the saved files."""
         self.folder.cleanup()
 
     def begin(self, index, rows, names, labelled):
@@ -62,11 +63,11 @@ class _Life(RuleBasedStateMachine):
         self.known = dict(zip(names, rows, strict=True))
 
     def labels(self, rows):
-        """Return the labels of rows, if rows have labels."""
+        """Return the labels of rows, or None without labels."""
         return [f"label {row[0]}" for row in rows] if self.labelled else None
 
     def is_readable(self, known):
-        """Tell whether some row can be read."""
+        """Return whether some row is readable."""
         return any(not np.isnan(row).any() for row in known.values())
 
     @property
@@ -76,11 +77,11 @@ class _Life(RuleBasedStateMachine):
 
     @property
     def readable(self):
-        """Return which rows can be read."""
+        """Return which rows are readable."""
         return ~np.isnan(self.table).any(axis=1)
 
     def expected(self, queries, allowed, own=None):
-        """Return for each query the rows that may be found and how far they are."""
+        """Yield the rows that may be found by each query, and their distances."""
         rows = np.flatnonzero(allowed & self.readable)
         distances = _true_distances(
             np.nan_to_num(queries), self.table[rows], self.metric
@@ -91,14 +92,14 @@ class _Life(RuleBasedStateMachine):
             yield rows[found], distances[i][found]
 
     def append(self, rows, names):
-        """Put rows behind the others; those of the same id go."""
+        """Append rows, and remove rows with the same ids."""
         for name, row in zip(names, rows, strict=True):
             self.known.pop(name, None)
             self.known[name] = row
 
     @rule(mmap_mode=st.sampled_from(["r", None]))
     def save_and_load(self, mmap_mode):
-        """Go on with what comes back from a file."""
+        """Continue with the index that is read back from a file."""
         self.n_saved += 1
         path = Path(self.folder.name) / f"{self.n_saved % 2}.index"
         self.index.save(path)
@@ -106,12 +107,12 @@ class _Life(RuleBasedStateMachine):
 
     @rule()
     def pickle(self):
-        """Go on with what comes back from a pickle."""
+        """Continue with the unpickled index."""
         self.index = pickle.loads(pickle.dumps(self.index))
 
     @invariant()
     def rows_are_those_of_the_dictionary(self):
-        """Compare ids, labels and what can be read."""
+        """Compare ids, labels and readable rows."""
         assert self.index.ids_.tolist() == list(self.known)
         assert self.index.n_samples_fit_ == len(self.known)
         assert_array_equal(self.index.readable_, self.readable)
@@ -119,8 +120,8 @@ class _Life(RuleBasedStateMachine):
             assert self.index.y_.tolist() == self.labels(self.table)
 
 
-class ExactLife(_Life):
-    """Answers are those of brute force, ties broken by row number."""
+class ExactChanges(_Changes):
+    """The results are those of brute force, with ties broken by row number."""
 
     @initialize(
         metric=st.sampled_from(sorted(METRICS)),
@@ -155,7 +156,7 @@ class ExactLife(_Life):
 
     @rule(rows=ROWS)
     def add_without_ids(self, rows):
-        """Add rows, named by the next numbers if all names are numbers."""
+        """Add rows with the next integers as ids, if all ids are integers."""
         rows = np.array(rows, dtype=self.dtype)
         if not all(isinstance(name, int) for name in self.known):
             with pytest.raises(ValueError, match="ids must be passed"):
@@ -194,7 +195,7 @@ class ExactLife(_Life):
 
     @rule()
     def remove_all(self):
-        """Remove no row when asked for all."""
+        """Try to remove every row, which is refused."""
         with pytest.raises(ValueError, match="no readable row"):
             self.index.remove(list(self.known))
 
@@ -206,7 +207,7 @@ class ExactLife(_Life):
         data=st.data(),
     )
     def search(self, k, max_distance, chosen, left_out, data):
-        """Search with all that may narrow it."""
+        """Search with all filters."""
         allowed = np.ones(len(self.known), dtype=bool)
         where, exclude_ids, of_query = None, None, [()] * len(QUERIES)
         if chosen is not None:
@@ -231,8 +232,8 @@ class ExactLife(_Life):
             self.check(found.ids[i], found.distances[i], rows, distances, k, limit)
 
     @invariant()
-    def neighbours_are_those_of_brute_force(self):
-        """Compare the neighbours of new queries."""
+    def neighbors_are_those_of_brute_force(self):
+        """Compare the neighbors of new queries."""
         queries = QUERIES.astype(self.dtype)
         k = min(3, int(self.readable.sum()))
 
@@ -250,8 +251,8 @@ class ExactLife(_Life):
             assert_allclose(near[i], true[true < 1.37], atol=1e-6)
 
     @invariant()
-    def no_row_is_its_own_neighbour(self):
-        """Compare the neighbours of the rows themselves."""
+    def no_row_is_its_own_neighbor(self):
+        """Compare the neighbors of the indexed rows."""
         found = self.index.search(n_neighbors=2)
 
         every = np.ones(len(self.known), dtype=bool)
@@ -260,12 +261,12 @@ class ExactLife(_Life):
             self.check(found.ids[i], found.distances[i], rows, distances, 2, np.inf)
 
     def rows_of(self, names):
-        """Return the numbers of the rows with these ids."""
+        """Return the row numbers of these ids."""
         every = list(self.known)
         return [every.index(name) for name in names if name in self.known]
 
     def check(self, ids, distances, rows, true, k, limit):
-        """Compare an answer with the distances of all rows that may be in it."""
+        """Compare a result with the distances of all rows that may be in it."""
         # Computed in another order of operations, equal distances differ a little.
         order = np.lexsort((rows, true.round(9)))
         order = order[true[order] <= limit + 1e-9][:k]
@@ -281,8 +282,8 @@ class ExactLife(_Life):
             assert ids.tolist() == [every[row] for row in rows[order]]
 
 
-class GraphLife(_Life):
-    """Answers are nearly those of brute force, and nothing removed is among them."""
+class GraphChanges(_Changes):
+    """Nearly all results are those of brute force, and removed rows are never found."""
 
     metric = "euclidean"
 
@@ -298,7 +299,7 @@ class GraphLife(_Life):
         self.gone = set()
 
     def draw(self, n):
-        """Return rows in groups, some equal and some unreadable."""
+        """Return rows in clusters, some of them equal and some unreadable."""
         centers = self.centers[self.rng.integers(0, 5, size=n)]
         rows = (centers + self.rng.normal(size=(n, 6))).astype(np.float32)
         rows[1::9] = rows[0]
@@ -325,7 +326,7 @@ class GraphLife(_Life):
             del self.known[name]
 
     @invariant()
-    def nearly_all_neighbours_are_found(self):
+    def nearly_all_neighbors_are_found(self):
         """Compare a filtered search with brute force."""
         queries = self.draw(12)
         allowed = self.rng.random(len(self.known)) < 0.7
@@ -349,8 +350,8 @@ class GraphLife(_Life):
         assert np.mean(hits) >= 0.9
 
     @invariant()
-    def the_graph_knows_itself(self):
-        """Look for rows among their own neighbours."""
+    def indexed_rows_find_other_rows(self):
+        """Compare the neighbors of the indexed rows with their distances."""
         distances, indices = self.index.kneighbors(n_neighbors=2)
 
         assert not (indices == np.arange(len(indices))[:, None]).any()
@@ -362,11 +363,175 @@ class GraphLife(_Life):
         assert_allclose(distances[self.readable], true, rtol=1e-5, atol=1e-6)
 
 
-TestExactLife = ExactLife.TestCase
-TestExactLife.settings = settings(
+TestExactChanges = ExactChanges.TestCase
+TestExactChanges.settings = settings(
     derandomize=True, deadline=None, max_examples=60, stateful_step_count=15
 )
-TestGraphLife = GraphLife.TestCase
-TestGraphLife.settings = settings(
+TestGraphChanges = GraphChanges.TestCase
+TestGraphChanges.settings = settings(
     derandomize=True, deadline=None, max_examples=10, stateful_step_count=10
 )
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [1, "1", ("a", 1), 2.5, None, frozenset([1])],
+        np.arange(6),
+        np.array(list("abcdef")),
+        range(6),
+        tuple("abcdef"),
+        [2**70, -(2**70), 0, "\udcff", "", b"\xff"],
+    ],
+    ids=["mixed", "integers", "words", "range", "tuple", "odd"],
+)
+def test_ids_may_be_any_hashable(ids):
+    """They are kept unchanged and in order."""
+    expected = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+
+    assert check_ids(ids, 6).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        (["a", "b", "a"], ValueError, r"\[0\] and ids\[2\] are both 'a'"),
+        ([1, True, 2], ValueError, r"\[0\] and ids\[1\] are both True"),
+        ([1, 2], ValueError, "2 ids for 3 rows"),
+        ([1, float("nan"), 2], ValueError, r"ids\[1\] is nan"),
+        ([1, [2], 3], TypeError, r"ids\[1\] is \[2\]"),
+        (np.ones((3, 2)), TypeError, r"ids\[0\] is "),
+        ("abc", TypeError, "ids='abc' must be a sequence"),
+        (b"abc", TypeError, "must be a sequence"),
+        (3, TypeError, "ids=3 must be a sequence"),
+        (iter("abc"), TypeError, "must be a sequence"),
+    ],
+)
+def test_invalid_ids_are_refused(ids, error, message):
+    """The message has the position and the id."""
+    with pytest.raises(error, match=message):
+        check_ids(ids, 3)
+
+
+def _after(ids, n_rows):
+    return make_ids(next_id(ids, 0), n_rows).tolist()
+
+
+def test_new_ids_follow_the_largest_integer():
+    """Integers may exceed 64 bits, and negative ones are not continued."""
+    assert _after(np.array([3, 9, 4]), 2) == [10, 11]
+    assert _after(check_ids([-5, -7], 2), 1) == [0]
+    assert _after(check_ids([2**70], 1), 2) == [2**70 + 1, 2**70 + 2]
+    assert next_id(np.array([3]), 7) == 7
+
+
+def test_new_ids_are_integers_beyond_64_bits():
+    """Two such numbers may be equal as floats."""
+    assert _after(check_ids([2**63 - 1], 1), 2) == [2**63, 2**63 + 1]
+
+
+def test_ids_of_numpy_integers_become_python_integers():
+    """`list(array)` has NumPy integers, which JSON cannot represent."""
+    ids = check_ids(list(np.arange(3)), 3)
+
+    assert _after(ids, 1) == [3]
+    assert all(type(name) is int for name in ids)
+
+
+def test_new_ids_must_be_passed_after_strings():
+    """No integer follows the id "b"."""
+    with pytest.raises(ValueError, match="ids must be passed"):
+        _after(check_ids([1, "b"], 2), 1)
+
+
+@pytest.mark.parametrize("copy", [True, False])
+@pytest.mark.parametrize("sizes", [[1], [3, 1, 1, 1, 20], [1] * 30, [0, 4, 0]])
+def test_a_growing_array_holds_the_appended_rows_in_order(sizes, copy):
+    """The buffer is reallocated several times."""
+    parts = [np.random.default_rng(i).random((n, 2)) for i, n in enumerate(sizes)]
+    array = GrowingArray(parts[0], copy=copy)
+
+    for part in parts[1:]:
+        array.append(part)
+
+    assert_array_equal(array.values, np.concatenate(parts))
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_a_growing_array_does_not_write_to_its_input(copy):
+    """The first rows belong to the caller."""
+    first = np.arange(4.0)
+    array = GrowingArray(first[:2], copy=copy)
+
+    array.append(np.array([9.0]))
+
+    assert_array_equal(first, np.arange(4.0))
+    assert not np.shares_memory(array.values, first)
+
+
+def test_values_in_use_do_not_change():
+    """A concurrent search may be reading them."""
+    array = GrowingArray(np.arange(10))
+    before = array.values
+
+    array.append(np.array([7]))
+
+    assert_array_equal(before, np.arange(10))
+    assert np.shares_memory(array.values, before)
+
+
+@pytest.mark.parametrize("n_more", [0, 1])
+def test_a_read_only_array_can_grow(n_more):
+    """Arrays that are mapped from a file are read-only."""
+    first = np.arange(3)
+    first.flags.writeable = False
+    array = GrowingArray(first, copy=False)
+
+    array.append(np.zeros(n_more, dtype=int))
+
+    assert_array_equal(array.values, [0, 1, 2, *[0] * n_more])
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        (np.array(["a"]), np.array(["longer"])),
+        (np.array([1]), np.array([1.5])),
+        (np.array([1]), np.array(["a"], dtype=object)),
+    ],
+)
+def test_a_growing_array_widens_its_dtype(first, more):
+    """A longer string must not be truncated."""
+    array = GrowingArray(first)
+
+    array.append(more)
+
+    assert array.values.tolist() == [*first.tolist(), *more.tolist()]
+
+
+def test_appending_rarely_copies_the_array(monkeypatch):
+    """Otherwise, adding rows one by one would take quadratic time."""
+    moves = []
+    reallocate = GrowingArray._reallocate
+    monkeypatch.setattr(
+        GrowingArray, "_reallocate", lambda *args: moves.append(1) or reallocate(*args)
+    )
+    array = GrowingArray(np.zeros(100))
+
+    for _ in range(2000):
+        array.append(np.zeros(1))
+
+    assert len(array.values) == 2100
+    assert len(moves) < 12
+
+
+def test_pickles_do_not_hold_spare_capacity():
+    """It would be sent to every worker process."""
+    array = GrowingArray(np.zeros(1000))
+
+    pickled = pickle.dumps(array)
+    copy = pickle.loads(pickled)
+    copy.append(np.ones(2))
+
+    assert len(pickled) < 8 * 1000 + 500
+    assert_array_equal(copy.values, [*np.zeros(1000), 1, 1])

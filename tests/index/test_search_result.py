@@ -1,4 +1,4 @@
-"""Tests of answers as a pair, and as a notebook shows them."""
+"""Tests of search results as a pair and as a table in a notebook."""
 
 import base64
 import io
@@ -25,8 +25,8 @@ def rows():
     return np.column_stack([np.cos(angles), np.sin(angles)])
 
 
-def _pictures_of(page):
-    """Return the pictures a page carries, decoded."""
+def _images_of(page):
+    """Return the decoded images of a page."""
     addresses = re.findall(r'src="data:image/webp;base64,([^"]*)"', page)
     return [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(some))).convert("RGB"))
@@ -34,8 +34,8 @@ def _pictures_of(page):
     ]
 
 
-def test_an_answer_is_a_pair(rows):
-    """As it is taken apart everywhere; with names for those who keep it whole."""
+def test_a_result_is_a_pair(rows):
+    """It is unpacked like the result of `kneighbors`, and has named fields."""
     result = SimilarityIndex(2).fit(rows, ids=list("abcde")).search(rows[:3])
 
     distances, ids = result
@@ -50,8 +50,8 @@ def test_an_answer_is_a_pair(rows):
 @pytest.mark.parametrize(
     "duplicate", [copy, deepcopy, lambda result: pickle.loads(pickle.dumps(result))]
 )
-def test_a_copy_is_the_same_answer(duplicate, rows, pictures):
-    """Between processes, too; pictures come with it."""
+def test_a_copy_is_the_same_result(duplicate, rows, pictures):
+    """Results are passed between processes, with their images."""
     result = SimilarityIndex(2).fit(rows).search(rows[:3]).with_images(pictures[:5])
 
     again = duplicate(result)
@@ -64,14 +64,14 @@ def test_a_copy_is_the_same_answer(duplicate, rows, pictures):
     assert again._repr_html_() == result._repr_html_()
 
 
-def test_a_notebook_shows_the_pictures_told(rows, pictures):
-    """Each query, then its neighbours, with their distances."""
+def test_a_notebook_displays_the_assigned_images(rows, pictures):
+    """Each query is followed by its neighbors and their distances."""
     index = SimilarityIndex(2).fit(rows, ids=list("abcde"))
     result = index.search(rows[[4]]).with_images(pictures[:5], pictures[7:8])
 
     page = result._repr_html_()
 
-    shown = _pictures_of(page)
+    shown = _images_of(page)
     for image, i in zip(shown, [7, 4, 3], strict=True):
         height, width = image.shape[:2]
         expected = Image.fromarray(pictures[i]).resize((width, height))
@@ -79,8 +79,8 @@ def test_a_notebook_shows_the_pictures_told(rows, pictures):
     assert re.findall(r"\d\.\d{3}", page) == ["0.000", "0.005"]
 
 
-def test_ids_that_are_paths_are_shown_without_more(rows, tmp_path):
-    """Nobody has to say again where the images are."""
+def test_images_are_displayed_if_ids_are_paths(rows, tmp_path):
+    """The user does not have to pass the images again."""
     paths = [tmp_path / f"{i}.png" for i in range(5)]
     for i, path in enumerate(paths):
         Image.fromarray(np.full((9, 9, 3), 40 * i, np.uint8)).save(path)
@@ -88,13 +88,13 @@ def test_ids_that_are_paths_are_shown_without_more(rows, tmp_path):
 
     page = index.search(rows[[4]])._repr_html_()
 
-    assert [round(image.mean() / 40) for image in _pictures_of(page)] == [4, 3]
+    assert [round(image.mean() / 40) for image in _images_of(page)] == [4, 3]
     assert "4.png" in page
     assert str(tmp_path) not in page
 
 
-def test_other_ids_are_shown_as_text(rows):
-    """A number is no picture."""
+def test_other_ids_are_displayed_as_text(rows):
+    """A number is not the path of an image."""
     page = SimilarityIndex(2).fit(rows).search(rows[[4]])._repr_html_()
 
     assert "<img" not in page
@@ -102,8 +102,8 @@ def test_other_ids_are_shown_as_text(rows):
     assert "0.005" in page
 
 
-def test_names_are_text_and_a_broken_file_says_why(rows, tmp_path):
-    """Whatever a file is called."""
+def test_names_are_escaped_and_failures_are_explained(rows, tmp_path):
+    """A file name may contain HTML."""
     ids = [str(tmp_path / EVIL), *"bcde"]
 
     page = SimilarityIndex(1).fit(rows, ids=ids).search(rows[[0]])._repr_html_()
@@ -113,8 +113,8 @@ def test_names_are_text_and_a_broken_file_says_why(rows, tmp_path):
     assert "unreadable: no such file." in page
 
 
-def test_an_empty_answer_is_given_in_words(rows):
-    """Beside the one that is not empty."""
+def test_an_empty_result_is_explained(rows):
+    """The line of a query without neighbors would otherwise be blank."""
     index = SimilarityIndex(1, metric="euclidean").fit(rows)
 
     page = index.search([[9.0, 9.0], [1.0, 0.0]], max_distance=0.5)._repr_html_()
@@ -123,28 +123,28 @@ def test_an_empty_answer_is_given_in_words(rows):
 
 
 @pytest.mark.parametrize("collection", [np.stack, list, pd.Series], ids=str)
-def test_takes_every_collection_of_pictures(collection, rows):
-    """An array has no truth value."""
+def test_images_may_be_any_sequence(collection, rows):
+    """The truth value of an array is not defined."""
     images = collection([np.full((8, 8), 50 * i, np.uint8) for i in range(5)])
     result = SimilarityIndex(1).fit(rows).search(rows[:2])
 
     page = result.with_images(images, images[:2])._repr_html_()
 
-    assert [round(image.mean() / 50) for image in _pictures_of(page)] == [0, 0, 1, 1]
+    assert [round(image.mean() / 50) for image in _images_of(page)] == [0, 0, 1, 1]
 
 
-def test_text_is_short_and_can_be_saved(rows):
-    """Notebooks keep both, in UTF-8."""
+def test_the_text_is_short_and_can_be_encoded(rows):
+    """Notebooks save the text and the page in UTF-8."""
     index = SimilarityIndex(2).fit(rows, ids=["bad\udcff.jpg", *"bcde"])
 
     result = index.search(rows)
 
-    assert repr(result) == "<SearchResult: 5 queries, 10 neighbours>"
+    assert repr(result) == "<SearchResult: 5 queries, 10 neighbors>"
     assert b"bad\\udcff.jpg" in result._repr_html_().encode("utf-8")
 
 
-def test_many_answers_are_cut_short():
-    """A notebook is no gallery."""
+def test_long_results_are_truncated():
+    """A notebook should not hold thousands of images."""
     rows = np.random.default_rng(0).normal(size=(70, 3))
 
     page = SimilarityIndex(30).fit(rows).search()._repr_html_()
@@ -157,12 +157,12 @@ def test_many_answers_are_cut_short():
 @pytest.mark.parametrize(
     ("images", "queries", "message"),
     [
-        (slice(4), None, "images holds 4 images; the index has 5 rows or more"),
+        (slice(4), None, "images holds 4 images, but the index has at least 5 rows"),
         (slice(5), slice(2), "query_images holds 2 images for 1 queries"),
     ],
 )
-def test_pictures_have_to_fit(images, queries, message, rows, pictures):
-    """A picture of another row would be a lie."""
+def test_a_wrong_number_of_images_is_refused(images, queries, message, rows, pictures):
+    """A neighbor must not be displayed as another image."""
     result = SimilarityIndex(1).fit(rows).search(rows[[4]])
 
     with pytest.raises(ValueError, match=message):

@@ -1,13 +1,10 @@
-"""A saved file is whole, or refused by name; nothing else ever comes of it."""
+"""A file of arrays is read back unchanged, or refused with the reason."""
 
 import hashlib
 import json
 import os
 import pickle
 import random
-import stat
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 
@@ -63,7 +60,7 @@ def _tree(path):
 
 
 def _forge(path, tree, data):
-    """Write a header with the checksum it should have, however wrong it is."""
+    """Write a header with the correct checksum, whatever its content."""
     text = tree if isinstance(tree, bytes) else json.dumps(tree, separators=(",", ":"))
     text = text if isinstance(text, bytes) else text.encode()
     text = text.ljust(-(-(8 + len(text)) // 64) * 64 - 8)
@@ -82,8 +79,8 @@ def _assert_refused(path, match=None):
 
 @pytest.mark.parametrize("mapped", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_all_kinds_of_numbers_come_back(tmp_path, shape, mapped):
-    """Whatever an index keeps can be saved, empty arrays too, in the given order."""
+def test_all_dtypes_are_read_back(tmp_path, shape, mapped):
+    """An index holds arrays of several dtypes; empty arrays and the order are kept."""
     rng = np.random.default_rng(0)
     arrays = {d: rng.integers(0, 100, size=shape).astype(d) for d in DTYPES}
     path = _write(tmp_path / "a", arrays)
@@ -96,8 +93,8 @@ def test_all_kinds_of_numbers_come_back(tmp_path, shape, mapped):
 
 
 @pytest.mark.parametrize("arrays", [{}, {"a": np.empty((0, 4))}], ids=["no", "empty"])
-def test_a_file_without_data_is_one(tmp_path, arrays):
-    """An index of no images can be saved."""
+def test_a_file_without_data_is_valid(tmp_path, arrays):
+    """There may be no arrays, or only empty ones."""
     path = _write(tmp_path / "a", arrays, [])
 
     for mapped in (True, False):
@@ -118,14 +115,14 @@ def test_a_file_without_data_is_one(tmp_path, arrays):
     ids=["transposed", "backwards", "fortran", "big-endian", "broadcast", "long", "0d"],
 )
 def test_the_layout_in_memory_does_not_matter(tmp_path, array):
-    """Views are saved by value."""
+    """Views are saved by their values."""
     path = _write(tmp_path / "a", {"array": array})
 
     _assert_same(_read(path, verify=True)[0], {"array": array})
 
 
-def test_many_blocks_come_back(tmp_path, monkeypatch):
-    """Blocks meet without a gap, in contiguous arrays and in others."""
+def test_many_blocks_are_read_back(tmp_path, monkeypatch):
+    """Blocks follow each other without gaps, whether or not an array is contiguous."""
     monkeypatch.setattr(_array_file, "_BLOCK_SIZE", 64)
     square = np.arange(35 * 35).reshape(35, 35)
     path = _write(tmp_path / "a", {"square": square, "turned": square.T})
@@ -133,8 +130,8 @@ def test_many_blocks_come_back(tmp_path, monkeypatch):
     _assert_same(_read(path, verify=True)[0], {"square": square, "turned": square.T})
 
 
-def test_mapped_arrays_are_the_file(tmp_path):
-    """A large index opens at once and shares its memory with other processes."""
+def test_mapped_arrays_share_memory_with_the_file(tmp_path):
+    """A large index opens at once, and processes share its memory."""
     path = _write(tmp_path / "a")
     rows = _read(path, mapped=True)[0]["rows"]
     assert rows[3, 2] == 1
@@ -148,7 +145,7 @@ def test_mapped_arrays_are_the_file(tmp_path):
 
 
 def test_mapped_arrays_cannot_be_written(tmp_path):
-    """Nobody damages a file through the arrays of an index."""
+    """Writing to an array of an index must not damage the file."""
     rows = _read(_write(tmp_path / "a"), mapped=True)[0]["rows"]
 
     assert type(rows) is np.ndarray
@@ -158,8 +155,8 @@ def test_mapped_arrays_cannot_be_written(tmp_path):
         rows.flags.writeable = True
 
 
-def test_loaded_arrays_are_ones_own(tmp_path):
-    """Without mapping the file may go, and the arrays may change."""
+def test_loaded_arrays_are_independent_of_the_file(tmp_path):
+    """Without mapping, the file may be removed and the arrays may be changed."""
     path = _write(tmp_path / "a")
     rows = _read(path, mapped=False)[0]["rows"]
     path.unlink()
@@ -170,8 +167,8 @@ def test_loaded_arrays_are_ones_own(tmp_path):
     assert rows[0, 0] == 7
 
 
-def test_arrays_begin_where_processors_like_it(tmp_path):
-    """Data start at a multiple of 64 bytes, every array at one of its numbers."""
+def test_arrays_are_aligned(tmp_path):
+    """Data begin at a multiple of 64 bytes, and each array at one of its item size."""
     arrays = {str(i): np.zeros(3, d) for i, d in enumerate(DTYPES)}
     path = _write(tmp_path / "a", arrays)
     _, data = _tree(path)
@@ -181,8 +178,8 @@ def test_arrays_begin_where_processors_like_it(tmp_path):
         assert array.flags.aligned
 
 
-def test_safetensors_reads_it(tmp_path):
-    """The rows are not locked in: other programs and languages open the file."""
+def test_safetensors_reads_the_file(tmp_path):
+    """Other programs and languages can open the file."""
     rng = np.random.default_rng(0)
     arrays = {
         f"{d}{shape}": rng.integers(0, 100, size=shape).astype(d)
@@ -202,7 +199,7 @@ def test_safetensors_reads_it(tmp_path):
 
 
 def test_every_truncation_is_refused(tmp_path):
-    """A copy that was interrupted must not pass for an index."""
+    """An interrupted copy must not be taken for an index."""
     path = _write(tmp_path / "a")
     content = path.read_bytes()
 
@@ -213,8 +210,8 @@ def test_every_truncation_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("mask", [1, 32])
-def test_every_flipped_bit_is_noticed(tmp_path, mask):
-    """No single damaged byte, in the padding of the header either, goes unseen."""
+def test_every_flipped_bit_is_detected(tmp_path, mask):
+    """Bits in the padding of the header count, too."""
     path = _write(tmp_path / "a", metadata={"k": 1})
     content = path.read_bytes()
 
@@ -226,8 +223,8 @@ def test_every_flipped_bit_is_noticed(tmp_path, mask):
             _read(path, mapped=bool(place % 2), verify=None)
 
 
-def test_random_damage_is_noticed(tmp_path):
-    """Bytes cut out, doubled, swapped or overwritten: refused, or not changed."""
+def test_random_damage_is_detected(tmp_path):
+    """A file with removed, repeated, swapped or overwritten bytes is refused."""
     rng = random.Random(0)
     path = _write(tmp_path / "a")
     content = path.read_bytes()
@@ -246,7 +243,7 @@ def test_random_damage_is_noticed(tmp_path):
 
 
 def _mutate(tree, rng):
-    """Replace, drop or add one thing somewhere in a JSON tree."""
+    """Replace, drop or rename one value somewhere in a JSON tree."""
     odd = [None, True, -1, 0, 2**63, 10**400, 1.5, "", "F32", "1", [], {}, [0] * 99]
     spots = [(tree, key) for key in tree]
     for parent, key in spots:
@@ -263,7 +260,7 @@ def _mutate(tree, rng):
 
 
 def test_no_header_causes_another_error(tmp_path):
-    """Even headers made to harm, with right checksums, are loaded or refused."""
+    """A header made to do harm, with a correct checksum, is loaded or refused."""
     rng = random.Random(1)
     original, data = _tree(_write(tmp_path / "a"))
 
@@ -312,7 +309,7 @@ def _entry(**change):
     ids=str,
 )
 def test_a_wrong_description_of_an_array_is_refused(tmp_path, entry):
-    """Each of these once crashed some reader of some format."""
+    """Each of these descriptions has crashed a reader of some format."""
     tree, data = _tree(_write(tmp_path / "a", {"a": np.zeros(2, np.uint8)}))
     tree["a"] = entry
 
@@ -324,8 +321,8 @@ def test_a_wrong_description_of_an_array_is_refused(tmp_path, entry):
     [([0, 4], [0, 4]), ([0, 4], [2, 6]), ([0, 4], [5, 9]), ([4, 8], [8, 12])],
     ids=["same", "overlap", "hole", "hole before"],
 )
-def test_arrays_that_overlap_or_leave_holes_are_refused(tmp_path, first, second):
-    """Every byte belongs to one array, and so to one checksum."""
+def test_arrays_that_overlap_or_leave_gaps_are_refused(tmp_path, first, second):
+    """Every byte must belong to one array, and so to one checksum."""
     arrays = {"a": np.zeros(4, np.uint8), "b": np.zeros(4, np.uint8)}
     tree, data = _tree(_write(tmp_path / "a", arrays))
     tree["a"]["data_offsets"], tree["b"]["data_offsets"] = first, second
@@ -360,7 +357,7 @@ def test_arrays_that_overlap_or_leave_holes_are_refused(tmp_path, first, second)
     ids=lambda text: text[:24].decode(errors="replace"),
 )
 def test_a_wrong_header_is_refused(tmp_path, old, new):
-    """JSON allows much that a header must not have."""
+    """JSON allows much that is not allowed in a header."""
     path = _write(tmp_path / "a", {}, {})
     text = path.read_bytes()[8:]
     assert text.count(old) == 1
@@ -368,8 +365,8 @@ def test_a_wrong_header_is_refused(tmp_path, old, new):
     _assert_refused(_forge(path, text.replace(old, new), b""), "header|version")
 
 
-def test_damage_to_an_array_names_it(tmp_path):
-    """The reader learns which part of the index is lost."""
+def test_a_damaged_array_is_named(tmp_path):
+    """The user learns which part of the index is lost."""
     path = _write(tmp_path / "a")
     content = path.read_bytes()
     _put(path, content[:-1] + b"\xff")
@@ -420,23 +417,23 @@ def _foreign_files():
 @pytest.mark.parametrize(
     "content", [pytest.param(c, id=n) for n, c in _foreign_files().items()]
 )
-def test_foreign_files_are_refused(tmp_path, content):
-    """Nothing in them is executed, and the error says what they are not."""
+def test_other_files_are_refused(tmp_path, content):
+    """Nothing in them is executed, and the message says what is wrong."""
     path = tmp_path / "a"
     _put(path, content)
 
     _assert_refused(path, r"not a file of imgsim|its header cannot have")
 
 
-def test_an_npz_is_refused(tmp_path):
-    """It is what one may have saved rows to by hand."""
+def test_an_npz_file_is_refused(tmp_path):
+    """Users may have saved embeddings in this format themselves."""
     np.savez(tmp_path / "a.npz", **_arrays())
 
     _assert_refused(tmp_path / "a.npz", "not a file of imgsim")
 
 
 def test_another_kind_is_refused(tmp_path):
-    """Arrays of something else would be misunderstood."""
+    """The arrays of another kind of file would be misinterpreted."""
     path = _write(tmp_path / "a", kind="other")
 
     _assert_refused(path, "its kind is 'other'. Pass a file of kind 'test'")
@@ -451,7 +448,7 @@ def test_a_version_before_the_first_release_says_to_fit_again(tmp_path):
 
 
 def test_a_newer_version_says_to_update(tmp_path):
-    """The file is fine; it is the reader that is too old."""
+    """The file is intact, but the reader is too old."""
     path = _write(tmp_path / "a", version=3)
 
     _assert_refused(path, "newer version.* up to 1. Update imgsim")
@@ -459,7 +456,7 @@ def test_a_newer_version_says_to_update(tmp_path):
 
 
 def test_trailing_bytes_are_refused(tmp_path):
-    """What stands behind the arrays is in no checksum."""
+    """No checksum covers bytes after the last array."""
     path = _write(tmp_path / "a")
     n_bytes = path.stat().st_size
     _put(path, path.read_bytes() + b"\0")
@@ -467,14 +464,14 @@ def test_trailing_bytes_are_refused(tmp_path):
     _assert_refused(path, f"too long: expected {n_bytes} bytes, found {n_bytes + 1}")
 
 
-def test_one_error_serves_both_habits():
-    """Callers catch errors of imgsim, or of values."""
+def test_the_error_is_an_imgsim_error_and_a_value_error():
+    """Callers may catch either of them."""
     assert issubclass(IndexFileError, ImgsimError)
     assert issubclass(IndexFileError, ValueError)
 
 
-def test_a_missing_file_and_a_folder_fail_as_with_open(tmp_path):
-    """A wrong path is no damage."""
+def test_missing_files_and_folders_raise_the_errors_of_open(tmp_path):
+    """A wrong path is not a damaged file."""
     with pytest.raises(FileNotFoundError, match="missing"):
         _read(tmp_path / "missing")
     with pytest.raises(IsADirectoryError):
@@ -482,7 +479,7 @@ def test_a_missing_file_and_a_folder_fail_as_with_open(tmp_path):
 
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path):
-    """The error comes before the work."""
+    """The error is raised before any array is written."""
     with pytest.raises(FileNotFoundError, match=r"make it first: .*none"):
         _write(tmp_path / "none" / "a")
     with pytest.raises(IsADirectoryError, match="not a regular file"):
@@ -507,7 +504,7 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path):
 def test_what_cannot_be_read_back_is_not_written(
     tmp_path, monkeypatch, arrays, metadata, match
 ):
-    """The error comes while there is still something to save."""
+    """The error must be raised while the index still exists."""
     monkeypatch.setattr(_array_file, "_MAX_HEADER_SIZE", 9000)
 
     with pytest.raises(ValueError, match=match):
@@ -516,28 +513,8 @@ def test_what_cannot_be_read_back_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, step, error):
-    """Neither a full disk nor an impatient user costs an index."""
-    path = _write(tmp_path / "a")
-
-    def fail(*args):
-        raise error
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, step, fail)
-        with pytest.raises(type(error)):
-            _write(path, {"new": np.ones(3)})
-
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    _assert_same(_read(path)[0], _arrays())
-
-
-def test_an_interrupt_while_arrays_are_written_leaves_the_old_file(
-    tmp_path, monkeypatch
-):
-    """Most of the time of a save is spent there."""
+def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
+    """Most of the time of a save is spent on hashing and writing arrays."""
     path = _write(tmp_path / "a")
 
     def fail(array):
@@ -552,69 +529,8 @@ def test_an_interrupt_while_arrays_are_written_leaves_the_old_file(
     _assert_same(_read(path)[0], _arrays())
 
 
-def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
-    """By then the file is in its place."""
-    fsync = os.fsync
-
-    def only_files(descriptor):
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError("not supported")
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", only_files)
-
-    _assert_same(_read(_write(tmp_path / "a"))[0], _arrays())
-
-
-KILLED_WHILE_SAVING = """
-import os, random, signal, sys, time
-import numpy as np
-from imgsim.index.storage._array_file import read_arrays, write_arrays
-
-path = sys.argv[1]
-
-def save(number):
-    arrays = {"a": np.full(300_000, number), "b": np.full((500, 7), number, "u1")}
-    write_arrays(path, arrays, number, kind="test", version=1)
-
-save(0)
-rng = random.Random(0)
-for _ in range(12):
-    child = os.fork()
-    if child == 0:
-        number = 0
-        while True:
-            number = (number + 1) % 200
-            save(number)
-    time.sleep(rng.uniform(0.002, 0.04))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    arrays, number = read_arrays(
-        path, kind="test", versions=range(1, 2), mapped=True, verify=True
-    )
-    assert (arrays["a"] == number).all() and (arrays["b"] == number).all()
-    print(number)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
-def test_a_killed_save_leaves_a_whole_file(tmp_path):
-    """The moment of a crash cannot be chosen: old or new, but never half of both."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_WHILE_SAVING, str(tmp_path / "a")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()
-    left = [p.name for p in tmp_path.iterdir() if p.name != "a"]
-    assert all(n.startswith(".a.") and n.endswith(".tmp") for n in left)
-
-
-def test_readers_see_whole_files_while_one_writes(tmp_path):
-    """A service reads the index that a nightly job replaces."""
+def test_readers_see_complete_files_during_a_save(tmp_path):
+    """A service may read the index while a nightly job replaces it."""
     path = _write(tmp_path / "a", {"a": np.zeros(50_000, int)}, 0)
     done, wrong = threading.Event(), []
 
@@ -637,8 +553,8 @@ def test_readers_see_whole_files_while_one_writes(tmp_path):
     assert _read(path)[1] == 29
 
 
-def test_a_file_may_be_rewritten_from_itself(tmp_path):
-    """Adding rows to a mapped index saves most of them from the file they are in."""
+def test_a_file_may_be_rewritten_from_its_own_arrays(tmp_path):
+    """A mapped index to which rows were added is saved to the same file."""
     path = _write(tmp_path / "a")
     mapped = _read(path, mapped=True)[0]
     reversed_rows = {"codes": mapped["codes"], "rows": mapped["rows"][::-1]}
@@ -648,41 +564,3 @@ def test_a_file_may_be_rewritten_from_itself(tmp_path):
     _assert_same(mapped, _arrays())
     rows = _arrays()["rows"][::-1]
     _assert_same(_read(path)[0], {"codes": _arrays()["codes"], "rows": rows})
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
-def test_permissions_are_those_that_open_gives(tmp_path):
-    """A new file follows the umask, and a private one stays private."""
-    old = os.umask(0o027)
-    try:
-        path = _write(tmp_path / "a")
-        new = stat.S_IMODE(path.stat().st_mode)
-        path.chmod(0o600)
-        _write(path)
-    finally:
-        os.umask(old)
-
-    assert new == 0o640
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
-def test_a_link_stays_a_link(tmp_path):
-    """Folders of data often are trees of links."""
-    (tmp_path / "data").mkdir()
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "data" / "a")
-
-    _write(link)
-    _write(link)
-
-    assert link.is_symlink()
-    _assert_same(_read(tmp_path / "data" / "a")[0], _arrays())
-
-
-def test_names_may_be_relative_and_long(tmp_path, monkeypatch):
-    """The temporary name is longer than the name, which may be the longest there is."""
-    monkeypatch.chdir(tmp_path)
-
-    _assert_same(_read(_write("a"))[0], _arrays())
-    _assert_same(_read(_write("é" * 127))[0], _arrays())
