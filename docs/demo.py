@@ -121,10 +121,7 @@ def cluster_digits(output: Path, n_per_class: int | None) -> None:
     report_neighbors(X, digits.target)
 
     clusterer = ImageClusterer(
-        n_clusters=10,
-        metric="euclidean",
-        algorithm_params={"n_init": 10},
-        random_state=0,
+        n_clusters=10, algorithm_params={"n_init": 10}, random_state=0
     ).fit(X)
     rand_index = adjusted_rand_score(digits.target, clusterer.labels_)
     print(f"\n   The adjusted Rand index of 10 clusters is {rand_index:.3f}.")

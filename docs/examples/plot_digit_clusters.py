@@ -24,12 +24,7 @@ from imgsim.display import ClusterDisplay
 digits = load_digit_images()
 pipeline = make_pipeline(
     ColorHistogramEmbedder(bins=(1, 1, 4), grid=(8, 8), image_size=32),
-    ImageClusterer(
-        n_clusters=10,
-        metric="euclidean",
-        algorithm_params={"n_init": 10},
-        random_state=0,
-    ),
+    ImageClusterer(n_clusters=10, algorithm_params={"n_init": 10}, random_state=0),
 )
 labels = pipeline.fit_predict(digits.images)
 clusterer = pipeline[-1]

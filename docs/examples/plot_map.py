@@ -39,9 +39,7 @@ plt.show()
 # We now draw the same map without thumbnails, and next to it the clusters that k-means
 # finds. The name of each digit or cluster is written where most of its images are.
 
-clusterer = ImageClusterer(
-    10, metric="euclidean", algorithm_params={"n_init": 10}, random_state=0
-).fit(X)
+clusterer = ImageClusterer(10, algorithm_params={"n_init": 10}, random_state=0).fit(X)
 by_cluster = EmbeddingMapDisplay.from_predictions(
     X, clusterer.labels_, method=by_digit.positions
 )

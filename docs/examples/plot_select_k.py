@@ -34,8 +34,8 @@ X_digits = by_ink.fit_transform(digits.images)
 # candidates are almost as good.
 
 candidates = range(2, 25)
-of_photos = select_k(X_photos, candidates, metric="euclidean", random_state=0)
-of_digits = select_k(X_digits, candidates, metric="euclidean", random_state=0)
+of_photos = select_k(X_photos, candidates, random_state=0)
+of_digits = select_k(X_digits, candidates, random_state=0)
 
 _, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
 of_photos.plot(ax=axes[0])
@@ -80,13 +80,7 @@ for criterion in ("silhouette", "inertia", "davies_bouldin", "calinski_harabasz"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeakClustersWarning)
         best = [
-            select_k(
-                X,
-                candidates,
-                metric="euclidean",
-                criterion=criterion,
-                random_state=0,
-            ).best_k
+            select_k(X, candidates, criterion=criterion, random_state=0).best_k
             for X in (X_photos, X_digits)
         ]
     print(f"{criterion:18} {best[0]:7} {best[1]:7}")

@@ -26,9 +26,7 @@ from imgsim.display import ClusterDisplay, SilhouetteDisplay
 digits = load_digit_images()
 by_ink = ColorHistogramEmbedder(bins=(1, 1, 4), grid=(8, 8), image_size=32)
 X = by_ink.fit_transform(digits.images)
-clusterer = ImageClusterer(
-    10, metric="euclidean", algorithm_params={"n_init": 10}, random_state=0
-).fit(X)
+clusterer = ImageClusterer(10, algorithm_params={"n_init": 10}, random_state=0).fit(X)
 
 SilhouetteDisplay.from_estimator(clusterer).plot()
 plt.show()
