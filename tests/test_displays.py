@@ -6,7 +6,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import make_trained_autoencoder
+from embedders import make_trained_autoencoder
 from PIL import Image
 
 from imgsim import ImageClusterer, ImageEmbedder, select_k

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import make_trained_autoencoder
+from embedders import make_trained_autoencoder
 from numpy.testing import assert_allclose
 
 from imgsim.display import ReconstructionDisplay

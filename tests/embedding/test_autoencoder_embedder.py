@@ -6,7 +6,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from conftest import make_autoencoder
+from embedders import make_autoencoder
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from sklearn import config_context

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import assert_embeddings_close, make_untrained, untrained_timm_model
+from embedders import assert_embeddings_close, make_untrained, untrained_timm_model
 from joblib import Parallel, cpu_count, delayed
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import assert_embeddings_close, make_untrained
+from embedders import assert_embeddings_close, make_untrained
 from numpy.testing import assert_array_equal
 from PIL import Image
 from sklearn.base import clone

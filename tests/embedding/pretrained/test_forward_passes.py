@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import assert_embeddings_close, make_untrained
+from embedders import assert_embeddings_close, make_untrained
 from numpy.testing import assert_array_equal
 
 from imgsim.embedding.pretrained._forward_passes import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import assert_embeddings_close, make_untrained, untrained_timm_model
+from embedders import assert_embeddings_close, make_untrained, untrained_timm_model
 from numpy.testing import assert_allclose
 from PIL import Image
 

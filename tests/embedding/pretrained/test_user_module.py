@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import assert_embeddings_close
+from embedders import assert_embeddings_close
 from sklearn.base import clone
 
 from imgsim import ImageEmbedder
