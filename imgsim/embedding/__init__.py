@@ -1,4 +1,4 @@
-"""Pixels become rows: transformers from images to float32 embeddings."""
+"""Embedders: transformers that compute float32 embeddings of images."""
 
 from imgsim.embedding._autoencoder_embedder import AutoencoderEmbedder
 from imgsim.embedding._color_histogram_embedder import ColorHistogramEmbedder

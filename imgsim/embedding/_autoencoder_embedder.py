@@ -59,7 +59,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
 
     channels : tuple of int, default=(32, 64, 128, 256)
         Number of channels at each resolution of the network. The first resolution is
-        half of `image_size`, and each further one is half of the one before.
+        half of `image_size`, and each further resolution is half of the previous one.
 
     n_blocks : int, default=1
         Number of residual blocks at each resolution, in the encoder and in the decoder.
@@ -77,9 +77,9 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         rotates, scales, shears, shifts and elastically deforms [2]_ each image before
         it is encoded, and the network is trained to reconstruct the original image.
         Embeddings then depend on what an image shows rather than on its pose. "auto"
-        measures on a sample of the images which of the two fits: "mirror" is used if
-        mirrored images resemble the collection, "warp" if warped images do not. None
-        uses no augmentation.
+        measures on a sample of the images which of the two is suitable: "mirror" is
+        used if mirrored images resemble the collection, and "warp" is used if warped
+        images do not. None disables augmentation.
 
     noise_std : float, default=0.0
         Standard deviation of the noise that is added to images before they are
@@ -90,9 +90,9 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         encoded, and that the network is trained to fill in [3]_.
 
     loss : {"mse", "l1", "ssim+l1"}, default="mse"
-        Reconstruction loss: the mean squared error of the pixels, their mean absolute
-        error, or the structural dissimilarity [4]_ (weight 0.85) plus the mean absolute
-        error (weight 0.15).
+        Reconstruction loss: the mean squared error of the pixels, the mean absolute
+        error of the pixels, or the structural dissimilarity [4]_ (weight 0.85) plus the
+        mean absolute error (weight 0.15).
 
     penalty : {"variational", "contractive"}, default=None
         Penalty on the latent vectors. "variational" is their divergence from a standard
@@ -145,7 +145,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         them.
 
     device : str, default="auto"
-        Device of torch, such as "cpu" or "cuda:1". "auto" is the first CUDA device if
+        PyTorch device, such as "cpu" or "cuda:1". "auto" is the first CUDA device if
         there is one, and the CPU otherwise.
 
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -179,7 +179,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         The trained network, on the CPU.
 
     augment_ : str or None
-        The augmentation in use, which `augment="auto"` has chosen.
+        The augmentation that was used: `augment`, or the choice if `augment="auto"`.
 
     loss_curve_ : list of float
         Mean training loss of every epoch, with the penalty. With `loss="mse"`, a
@@ -187,8 +187,8 @@ class AutoencoderEmbedder(BaseImageEmbedder):
 
     validation_loss_curve_ : list of float
         Mean reconstruction loss of the validation images after every epoch, without the
-        penalty. They are corrupted in the same way in every epoch. The list is empty if
-        there are no validation images.
+        penalty. The validation images are corrupted in the same way in every epoch. The
+        list is empty if there are no validation images.
 
     n_iter_ : int
         Number of epochs that were run.
@@ -425,10 +425,10 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         """Train for one epoch on a further set of images.
 
         The first call determines the scale of the pixels and the augmentation for
-        `augment="auto"`. The learning rate is not reduced, and no validation images are
-        set aside. The axes of the embeddings are determined anew by each call with at
-        least `latent_dim` images. Embeddings computed before a call cannot be compared
-        with embeddings computed after it.
+        `augment="auto"`. The learning rate is not reduced over the calls, and no
+        validation images are set aside. The axes of the embeddings are determined anew
+        by each call with at least `latent_dim` images. Embeddings computed before a
+        call cannot be compared with embeddings computed after it.
 
         Parameters
         ----------
@@ -449,7 +449,8 @@ class AutoencoderEmbedder(BaseImageEmbedder):
             If an image cannot be read and `on_error="raise"`.
 
         ValueError
-            As for `fit`.
+            If no image can be read, if the loss becomes infinite or NaN, or if the
+            parameters do not fit the network of an earlier call.
         """
         self._validate_params()  # scikit-learn omits it after the first call
         params = self._params_by_name()
@@ -495,8 +496,8 @@ class AutoencoderEmbedder(BaseImageEmbedder):
     def reconstruction_errors(self, X: Any) -> NDArray[np.float64]:
         """Compute the reconstruction error of each image.
 
-        Images unlike the training images have larger errors, so that the error is also
-        an outlier score.
+        Images unlike the training images have larger errors, so that the error can also
+        be used as an outlier score.
 
         Parameters
         ----------
@@ -597,7 +598,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         return images
 
     def _train(self, X: Any) -> None:
-        """Set the fitted attributes, and warn if training was interrupted."""
+        """Train the network, set the fitted attributes, and warn of an interruption."""
         params = self._params_by_name()
         images = read_training_images(params, X)
         trained = self._trained_network() if self.warm_start else None
@@ -658,7 +659,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
                     yield batch.rows, pixels, reconstructions
 
     def _setup(self) -> None:
-        # Training has set the attributes already.
+        # `fit` has already set the attributes.
         check_is_fitted(self, "autoencoder_")
 
     def _image_transform(self) -> Callable[[PixelArray], PixelArray]:
@@ -702,7 +703,10 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         return copy[2]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the copy on a device, which another machine may not have."""
+        """Return the state without the copy of the network on a device.
+
+        Another machine may not have this device.
+        """
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_copy_on_device", None)
         return state

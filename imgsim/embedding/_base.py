@@ -38,11 +38,11 @@ from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 from imgsim.images._warn_of_failures import warn_of_failures
 
-# Increased with every change that gives other embeddings for the same image and
-# parameters, so that a cache never mixes the two.
+# Increased with every change of imgsim that changes the embedding of an image by equal
+# parameters, so that a cache never mixes old and new embeddings.
 ROW_VERSION = 1
 
-# Parts of a recipe that change only the last digits of an embedding.
+# Parts of a recipe with so small an effect that embeddings remain comparable.
 _NOT_IN_FINGERPRINT = {"precision", "decoder", "compile"}
 
 
@@ -61,7 +61,7 @@ class SerialExecutor:
         self._embed = embed
 
     def submit(self, images: list[PixelArray]) -> list[Future[EmbeddingArray]]:
-        """Embed images, and return one future that is done."""
+        """Embed images, and return a single future that is already done."""
         future: Future[EmbeddingArray] = Future()
         future.set_result(self._embed(images))
         return [future]
@@ -183,8 +183,8 @@ class BaseImageEmbedder(
             The images. A source is a path, bytes, a binary file object, a PIL image, an
             array of shape (height, width) or (height, width, 1, 3 or 4), or a tensor of
             shape (channels, height, width), and one sequence may hold sources of
-            several kinds. `X` may also be a 4-D array or a column of a DataFrame. See
-            :func:`~imgsim.images.read_image`.
+            several kinds. `X` may also be a 4-D array of images or a column of a
+            DataFrame. See :func:`~imgsim.images.read_image`.
 
         Returns
         -------
@@ -212,8 +212,8 @@ class BaseImageEmbedder(
     def transform_iter(self, X: Any) -> Iterator[EmbeddingArray]:
         """Embed images and yield the embeddings batch by batch.
 
-        Useful for collections whose embeddings do not fit in memory, or to use the
-        first embeddings before all images are embedded.
+        This is useful for collections whose embeddings do not fit in memory, or to use
+        the first embeddings before all images are embedded.
 
         Parameters
         ----------
@@ -224,8 +224,8 @@ class BaseImageEmbedder(
         -------
         batches : iterator of ndarray
             Arrays of shape (n_images_in_batch, n_features_out_) and dtype float32, with
-            the embeddings of the next `batch_size` images in input order. Stacked, they
-            are the array that `transform` returns.
+            the embeddings of the next `batch_size` images in input order. Their
+            concatenation is the array that `transform` returns.
 
         Raises
         ------
@@ -253,10 +253,10 @@ class BaseImageEmbedder(
     def fingerprint(self) -> str:
         """Return a string that identifies the embeddings of this embedder.
 
-        Embeddings are comparable if the fingerprints of their embedders are equal. The
-        fingerprint depends on the network, its weights, the preprocessing of images,
-        `layer`, `pooling` and `normalize`. It does not depend on the device, the
-        precision or the decoder.
+        Embeddings can be compared with each other if the fingerprints of their
+        embedders are equal. The fingerprint depends on the network, its weights, the
+        preprocessing of images, `layer`, `pooling` and `normalize`. It does not depend
+        on the device, the precision or the decoder.
 
         Returns
         -------
@@ -281,7 +281,7 @@ class BaseImageEmbedder(
     def _transform_without_warning(
         self, X: Any
     ) -> tuple[EmbeddingArray, list[ImageFailure]]:
-        """Return the embeddings, and the failures that the caller has to warn of."""
+        """Return the embeddings, and the failures that the caller must warn about."""
         sources, failures = self._check_sources(X)
         embeddings = np.empty((len(sources), self.n_features_out_), dtype=np.float32)
         n_done = 0
@@ -365,7 +365,7 @@ class BaseImageEmbedder(
         return self._normalize(embeddings)
 
     def _fail_not_finite(self, row: int, source: Any) -> ImageFailure:
-        """Return the failure of an image whose output is not finite, or raise it."""
+        """Return, or raise, the failure of an image whose embedding is not finite."""
         description, reason = describe_source(source), "its embedding is not finite."
         if self.on_error == "raise":
             raise ImageReadError(description, reason)
@@ -391,7 +391,7 @@ class BaseImageEmbedder(
             return None
 
     def _ensure_setup(self) -> None:
-        """Validate the parameters and set up, unless this is done for these values."""
+        """Validate the parameters and call `_setup`, if any of them has changed."""
         values = self.get_params(deep=False).values()
         # A module is compared by its identity, a dict by its content.
         key = [(id(value), repr(value)) for value in values]

@@ -19,8 +19,9 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
 
     The image is divided into a grid of cells. The embedding contains the joint
     histogram of hue, saturation and value [1]_ for each cell, as fractions of all
-    pixels of the image. It requires no network and no weights. It finds copies and
-    images of the same scene, but does not recognize objects.
+    pixels of the image. No network and no weights are required. The embeddings are
+    suitable for finding copies and images of the same scene, but not for recognizing
+    objects.
 
     Parameters
     ----------
@@ -32,8 +33,8 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         whole image.
 
     image_size : int, default=128
-        Side in pixels of the square to which images are resized first, at least the
-        number of rows and the number of columns of `grid`.
+        Side in pixels of the square to which images are resized first. It must be at
+        least the number of rows and at least the number of columns of `grid`.
 
     normalize : {"l2"}, default=None
         Whether to scale embeddings to unit Euclidean length. None does not scale them,
@@ -47,8 +48,8 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         :obj:`joblib.parallel_backend` context. -1 means all processors.
 
     cache : EmbeddingCache, str or path-like, default=None
-        Cache of embeddings, so that no image is embedded twice. A path is the file of
-        an :class:`EmbeddingCache`.
+        Cache of embeddings, so that no image is embedded twice. A path stands for an
+        :class:`EmbeddingCache` at that path.
 
     on_error : {"raise", "nan"}, default="raise"
         Whether an unreadable image raises an exception, or results in an embedding of

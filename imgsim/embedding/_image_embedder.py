@@ -57,15 +57,15 @@ class ImageEmbedder(BaseImageEmbedder):
     Parameters
     ----------
     model : str or torch.nn.Module, default="resnet50"
-        Name of a timm model, with or without the tag of its weights, or
-        "hf-hub:..." or "local-dir:..." as in timm. Or a module that maps float32
-        images of shape (n_images, 3, height, width) to a feature map or to embeddings.
-        The module is copied and not modified.
+        Name of a timm model, with or without the tag of its weights, or "hf-hub:..." or
+        "local-dir:..." as in timm. Alternatively, a module that maps float32 images of
+        shape (n_images, 3, height, width) to a feature map or to embeddings. The module
+        is copied and not modified.
 
     pretrained : bool, default=True
         Whether to load timm's pretrained weights, from the cache of huggingface_hub or
-        over the network. False draws untrained weights from a fixed seed: useful for
-        tests; the embeddings are meaningless.
+        over the network. False initializes the weights at random with a fixed seed,
+        which is useful for tests; the embeddings are then meaningless.
 
     checkpoint_path : str or path-like, default=None
         File from which to load the weights instead, in safetensors format or as a
@@ -80,11 +80,11 @@ class ImageEmbedder(BaseImageEmbedder):
     pooling : {"avg", "max", "gem", "cls", "token_avg", "flatten"}, default="avg"
         How the feature map is pooled into one embedding: "avg", "max" and "gem" are the
         average, the maximum and the generalized mean [2]_ over its locations, and
-        "flatten" concatenates all of them. The locations of a transformer are its
-        patch tokens. For transformers only, "cls" is the class token, and "token_avg"
-        is another name for "avg". None uses what the model passes to its classifier:
-        for most networks the same as "avg", for a VGG its last hidden layer, for most
-        transformers the class token.
+        "flatten" concatenates all of them. The locations of a transformer are its patch
+        tokens. For transformers only, "cls" is the class token, and "token_avg" is
+        another name for "avg". None uses the features that the model passes to its
+        classifier: for most networks they are the same as for "avg", for a VGG they are
+        the last hidden layer, and for most transformers they are the class token.
 
     gem_p : float, default=3.0
         Exponent of the generalized mean. 1 gives the average, and large values
@@ -139,8 +139,8 @@ class ImageEmbedder(BaseImageEmbedder):
 
     compile : bool, default=False
         Whether to compile the network with `torch.compile`, which takes about a minute
-        once per process. Measure the speed before you use it: no gain was measured on
-        a CPU.
+        once per process. Measure whether it is faster on your machine; on a CPU, no
+        speedup was measured.
 
     decoder : {"auto", "pillow"}, default="auto"
         How files are decoded and resized. "auto" is the fastest method, which gives
@@ -158,7 +158,7 @@ class ImageEmbedder(BaseImageEmbedder):
 
     cache : EmbeddingCache, str or path-like, default=None
         Cache of embeddings, so that no image is embedded twice and an interrupted run
-        can be resumed. A path is the file of an :class:`EmbeddingCache`.
+        can be resumed. A path stands for an :class:`EmbeddingCache` at that path.
 
     on_error : {"raise", "nan"}, default="raise"
         Whether an unreadable image raises an exception, or results in an embedding of
@@ -184,8 +184,8 @@ class ImageEmbedder(BaseImageEmbedder):
     Raises
     ------
     ValueError
-        By `fit`, if timm has no model of this name (the message suggests similar
-        names), or if the weights, `layer` or `pooling` do not fit the model.
+        By `fit`, if timm does not have a model of this name (the message suggests
+        similar names), or if the weights, `layer` or `pooling` do not fit the model.
 
     WeightsUnavailableError
         By `fit`, if the pretrained weights are not cached and cannot be downloaded.
@@ -199,8 +199,8 @@ class ImageEmbedder(BaseImageEmbedder):
 
     Notes
     -----
-    In float32, the embedding of an image is the same in a batch of any size and on any
-    device up to a tolerance of 1e-5 of the largest number. It is not the same to the
+    In float32, the embedding of an image is the same for every batch size and on every
+    device up to a tolerance of 1e-5 of the largest number. It is not identical to the
     last bit, because the order of summation depends on the size of the batch.
 
     The network is loaded on first use. The last four networks are kept, so that clones

@@ -1,4 +1,4 @@
-"""Similarity search: embeddings become neighbors."""
+"""Similarity search: the nearest neighbors of embeddings."""
 
 from imgsim.index._search_result import SearchResult
 from imgsim.index._similarity_index import SimilarityIndex

@@ -19,8 +19,8 @@ _THUMBNAIL_PIXELS = 96
 class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     """Result of :meth:`SimilarityIndex.search`: the pair of distances and ids.
 
-    `distances, ids = result` unpacks it. Notebooks display it as a table of images, if
-    the ids are paths of images or if :meth:`with_images` has assigned the images.
+    `distances, ids = result` unpacks it. Notebooks display the result as a table of
+    images if the ids are paths of images, or if :meth:`with_images` was called.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         ids: list[NDArray[Any]],
         rows: list[NDArray[Any]],
     ) -> Self:
-        """Create the pair."""
+        """Create the pair of distances and ids."""
         result = super().__new__(cls, (distances, ids))
         result.rows = rows
         return result
@@ -82,7 +82,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         return self[0]
 
     def with_images(self, images: Any, query_images: Any = None) -> "SearchResult":
-        """Return the same result, displayed with these images.
+        """Return a copy of the result that is displayed with these images.
 
         Parameters
         ----------
@@ -95,13 +95,13 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         Returns
         -------
         result : SearchResult
-            A copy that holds the images.
+            A copy that contains the images.
 
         Raises
         ------
         ValueError
-            If there are fewer images than rows that were found, or the number of
-            `query_images` is not the number of queries.
+            If an image is missing for one of the neighbors, or the number of
+            `query_images` differs from the number of queries.
         """
         images = check_image_sources(images)
         n_rows = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
@@ -171,7 +171,7 @@ class _Thumbnail(NamedTuple):
 
 
 def _make_thumbnails(sources: list[Any]) -> list[_Thumbnail]:
-    """Return the thumbnail of each source, an empty one for None."""
+    """Return the thumbnail of each source, or an empty thumbnail for None."""
     thumbnails = [_Thumbnail()] * len(sources)
     known = [i for i, source in enumerate(sources) if source is not None]
     if not known:

@@ -58,7 +58,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Number of neighbors to return by default.
 
     radius : float, default=1.0
-        Largest distance in `radius_neighbors` by default.
+        Largest distance of a neighbor in `radius_neighbors` by default.
 
     metric : str or callable, default="cosine"
         Distance between embeddings. The default, "cosine", is 1 minus the cosine
@@ -79,14 +79,15 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     algorithm : {"auto", "exact", "pynndescent"}, default="auto"
         How neighbors are found. "exact" compares a query with all rows. "pynndescent"
         builds a graph of the rows once, and a search follows its edges; it misses some
-        neighbors. "auto" is exact unless the collection holds more than 600,000,000
+        neighbors. "auto" is exact unless the collection contains more than 600,000,000
         values and the metric is supported by the graph. An exact search takes about a
         third of a second for one query at that size.
 
     recall : float, default=0.95
-        Share of the true neighbors that a search of the graph should find, in (0, 1].
-        The search is made as wide as this recall requires on a sample of the rows.
-        `recall_` is the recall measured.
+        Fraction of the true neighbors that a search of the graph should find, in
+        (0, 1]. A wider search finds more neighbors and takes longer. `fit` measures the
+        recall on a sample of the rows, and chooses the narrowest search that reaches
+        it. `recall_` is the measured recall.
 
     query_expansion : int, default=0
         Number of nearest rows added to each query before the final search [1]_.
@@ -121,7 +122,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     embeddings_ : ndarray of shape (n_samples_fit_, n_features_in_)
         Indexed embeddings, read-only, float32 or float64. Rows of unreadable images
-        hold NaN. With `database_augmentation` these are the augmented embeddings.
+        contain NaN. With `database_augmentation` these are the augmented embeddings.
 
     readable_ : ndarray of shape (n_samples_fit_,), dtype bool
         Whether each row is an embedding. False for the NaN of an unreadable image.
@@ -133,8 +134,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Label of each row, if labels were passed to `fit`.
 
     effective_metric_ : str or callable
-        Metric used: "manhattan" for its other names "cityblock" and "l1", "euclidean"
-        for "l2", and otherwise `metric`.
+        Metric used: "manhattan" if `metric` is "cityblock" or "l1", "euclidean" if it
+        is "l2", and `metric` otherwise.
 
     effective_metric_params_ : dict
         Parameters of the metric: `metric_params`, and the variances that `fit` computes
@@ -144,8 +145,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         How neighbors are found: "exact" or "pynndescent".
 
     recall_ : float
-        Share of the true neighbors found when the graph was built, measured with rows
-        that were left out of it. 1.0 for an exact search.
+        Fraction of the true neighbors found when the graph was built, measured with
+        rows that were left out of the graph. 1.0 for an exact search.
 
     fingerprint_ : str or None
         Fingerprint of the embedder, if it was passed to `fit`.
@@ -159,12 +160,13 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     Notes
     -----
     An exact search takes `n_queries * n_samples_fit_ * n_features_in_` operations and
-    memory within scikit-learn's `working_memory`. It computes approximate scores of
-    all rows with a known error bound, and then the exact distances of those rows that
-    may be among the results. Neighbors and distances are those of double precision;
-    distances are rounded to the dtype of the rows.
+    memory within scikit-learn's `working_memory`. It computes approximate scores of all
+    rows with a known error bound, and then the exact distances of the rows that may be
+    among the results. Neighbors and distances are the same as if they were computed in
+    double precision throughout; the distances are then rounded to the dtype of the
+    rows.
 
-    Rows that hold NaN stand for unreadable images. They are never returned as
+    Rows that contain NaN stand for unreadable images. They are never returned as
     neighbors, and as queries they have no neighbors.
 
     Several threads may search one index at the same time. `fit`, `add` and `remove`
@@ -247,7 +249,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @property
     def embeddings_(self) -> NDArray[Any]:
-        """Indexed embeddings, read-only. Rows of unreadable images hold NaN."""
+        """Indexed embeddings, read-only. Rows of unreadable images contain NaN."""
         return self._searcher.store.embeddings
 
     @property
@@ -282,7 +284,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @property
     def recall_(self) -> float:
-        """Share of the true neighbors found when the graph was built."""
+        """Fraction of the true neighbors found when the graph was built."""
         graph = self._searcher.graph
         return 1.0 if graph is None else graph.recall
 
@@ -299,8 +301,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings, kept as float32 or float64. A row that holds NaN stands for an
-            unreadable image.
+            Embeddings, kept as float32 or float64. A row that contains NaN stands for
+            an unreadable image.
 
         y : array-like of shape (n_samples,), default=None
             Labels, used by `score` and `suggest_threshold`.
@@ -320,8 +322,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            If lengths differ, ids are not unique, a value is infinite, every row holds
-            NaN, or the metric does not fit the rows or the other parameters.
+            If lengths differ, ids are not unique, a value is infinite, every row
+            contains NaN, or the metric does not fit the rows or the other parameters.
         """
         rows, _ = check_rows_to_fit(self, X)
         metric = make_metric(self.metric, self.metric_params, rows)
@@ -360,12 +362,12 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             index are integers.
 
         y : array-like of shape (n_new,), default=None
-            Labels of the new rows. Required if the index has labels, and refused if it
-            has none.
+            Labels of the new rows. They are required if the index has labels, and must
+            be None if it does not.
 
         replace : bool, default=False
-            Whether to remove an indexed row that has the id of a new one. The new row
-            is appended like all new rows.
+            Whether to remove an indexed row that has the same id as a new row. The new
+            row is appended at the end, like all new rows.
 
         fingerprint : str, default=None
             Fingerprint of the embedder of `X`.
@@ -379,7 +381,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ------
         ValueError
             If an id is already in the index and `replace` is false, ids are not unique,
-            or the embeddings do not fit those of the index.
+            or the embeddings do not fit the embeddings of the index.
 
         Notes
         -----
@@ -387,8 +389,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         not contain yet are searched exactly. The graph is rebuilt once they exceed 25 %
         of the rows in the graph.
 
-        With `database_augmentation` the new rows are augmented by the indexed rows,
-        which do not change. Fit the index again with all rows to augment all of them.
+        With `database_augmentation`, the new rows are augmented with their nearest
+        indexed rows, and the indexed rows do not change. Fit the index again with all
+        rows to augment all of them.
         """
         searcher = self._get_searcher()
         rows = self._check_rows(X, fingerprint)
@@ -398,12 +401,14 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self
 
     def remove(self, ids: Sequence[Hashable]) -> Self:
-        """Remove rows from the index, so that later rows get smaller row numbers.
+        """Remove rows from the index by their ids.
+
+        The row numbers of all rows after a removed row decrease.
 
         Parameters
         ----------
         ids : sequence
-            Unique ids of the rows.
+            Unique ids of the rows to remove.
 
         Returns
         -------
@@ -431,7 +436,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         exclude_ids: Iterable[Any] | None = None,
         fingerprint: str | None = None,
     ) -> SearchResult:
-        """Find the images that are similar to each query, which may be none.
+        """Find the images that are similar to each query.
+
+        A query may have no similar images, in which case its result is empty.
 
         Parameters
         ----------
@@ -441,7 +448,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         n_neighbors : int, default=None
             Largest number of neighbors of each query. Fewer are returned if the index
-            holds fewer rows. None uses the value passed to the constructor.
+            contains fewer rows. None uses the value passed to the constructor.
 
         max_distance : float, default=None
             Largest distance of a neighbor. None sets no limit.
@@ -460,8 +467,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         distances : list of n_queries ndarray, each of shape (n_found,)
-            Distances of the neighbors of each query, in increasing order. Empty if no
-            row is near enough or the query is unreadable.
+            Distances of the neighbors of each query, in increasing order. The array is
+            empty if no row is near enough or the query is unreadable.
 
         ids : list of n_queries ndarray, each of shape (n_found,)
             Ids of these neighbors, in the same order. The pair is a
@@ -470,8 +477,14 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            If `n_neighbors` is less than 1, `max_distance` is negative, `where` has
-            another length, or the queries do not fit the embeddings of the index.
+            If `n_neighbors` is less than 1, `max_distance` is negative and the metric
+            is not "inner_product", `where` is not a boolean mask of the rows,
+            `exclude_ids` has a list for each query but the number of lists differs from
+            the number of queries, or the queries do not fit the embeddings of the
+            index.
+
+        TypeError
+            If `exclude_ids` is not a sequence of ids or of lists of ids.
         """
         searcher = self._get_searcher()
         k = self.n_neighbors if n_neighbors is None else n_neighbors
@@ -621,13 +634,14 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         graph : csr_matrix of shape (n_queries, n_samples_fit)
-            Row i has the neighbors of query i, the nearest first. The row of an
+            Row i contains the neighbors of query i, the nearest first. The row of an
             unreadable query is empty.
 
         Raises
         ------
         ValueError
-            If `mode` is not one of these, or for the reasons of `kneighbors`.
+            If `mode` is neither "connectivity" nor "distance", or `kneighbors` raises
+            an error for the other parameters.
         """
         _check_mode(mode)
         distances, indices = self.kneighbors(X, n_neighbors)
@@ -663,12 +677,13 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         graph : csr_matrix of shape (n_queries, n_samples_fit)
-            Row i has the neighbors of query i.
+            Row i contains the neighbors of query i.
 
         Raises
         ------
         ValueError
-            If `mode` is not one of these, or for the reasons of `radius_neighbors`.
+            If `mode` is neither "connectivity" nor "distance", or `radius_neighbors`
+            raises an error for the other parameters.
         """
         _check_mode(mode)
         distances, indices = self.radius_neighbors(X, radius, True, sort_results)
@@ -694,7 +709,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            For the reasons of `kneighbors`.
+            If the index has too few readable rows, or the queries do not fit the
+            embeddings of the index.
         """
         n_neighbors = self.n_neighbors + (self.mode == "distance")
         return self.kneighbors_graph(X, n_neighbors, self.mode)
@@ -713,7 +729,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         precision : float
-            Share of the neighbors that have the label of their query, in [0, 1].
+            Fraction of the neighbors that have the label of their query, in [0, 1].
             Unreadable queries are not counted.
 
         Raises
@@ -725,8 +741,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -----
         UserWarning
             If a query has a label that no indexed row has. This happens when images are
-            sorted by class and split by cross-validation. Shuffle them, for instance by
-            `sklearn.model_selection.StratifiedKFold(shuffle=True)`.
+            sorted by class and split by cross-validation. Shuffle them, for example
+            with `sklearn.model_selection.StratifiedKFold(shuffle=True)`.
         """
         searcher = self._get_searcher()
         labels = self._get_labels("score")
@@ -750,27 +766,29 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         precision : float, default=None
-            Share of the neighbors that should be relevant, in (0, 1]. Requires labels.
+            Fraction of the neighbors that should be relevant, in (0, 1]. Requires
+            labels.
 
         coverage : float, default=0.95
-            Share of the relevant neighbors that should be kept, in (0, 1], if
-            `precision` is None. A neighbor is relevant if it has the label of its
-            query. Without labels, the nearest other row of each row is taken to be
+            Fraction of the relevant neighbors that should be kept, in (0, 1]. Used only
+            if `precision` is None. A neighbor is relevant if it has the label of its
+            query. Without labels, the nearest other row of each row is assumed to be
             relevant.
 
         Returns
         -------
         max_distance : float
             Distance to pass to `search`. For `precision`, the largest distance up to
-            which this share of the `n_neighbors` nearest rows is relevant. For
-            `coverage`, the smallest distance that keeps this share of the relevant
+            which this fraction of the `n_neighbors` nearest rows is relevant. For
+            `coverage`, the smallest distance that keeps this fraction of the relevant
             neighbors.
 
         Raises
         ------
         ValueError
-            If `precision` is given and the index has no labels, or the precision is not
-            reached at any distance.
+            If `precision` or `coverage` is not in (0, 1], `precision` is given and the
+            index has no labels, the precision is not reached at any distance, no
+            neighbor is relevant, or the index has fewer than 2 readable rows.
 
         Notes
         -----
@@ -779,9 +797,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         Without labels, the threshold is a conformal test of novelty [1]_: a new image
         drawn from the distribution of the collection has no neighbor within the
-        threshold with probability `1 - coverage` at most. This takes
-        `1 / (1 - coverage)` rows or more; with fewer rows, the threshold is the largest
-        distance of a nearest row.
+        threshold with a probability of at most `1 - coverage`. This requires at least
+        `1 / (1 - coverage)` rows. With fewer rows, the threshold is the largest
+        distance between a row and its nearest other row.
 
         Nothing is guaranteed for images from another distribution. In a collection of
         near copies, the threshold is too small for images without copies. A threshold
@@ -801,7 +819,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         n_candidates = searcher.count_candidates(None)
         if n_candidates < 1:
             raise ValueError(
-                "the index has 1 readable row; suggest_threshold needs at least 2."
+                "the index has 1 readable row; suggest_threshold requires at least 2."
             )
         labels = self.y_ if precision is None else self._get_labels("precision")
         k = 1 if labels is None else min(self.n_neighbors, n_candidates)
@@ -825,13 +843,14 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            If the metric is a function, or ids or labels are not str, paths or numbers.
+            If the metric is a function, or if ids or labels are not strings, paths or
+            numbers.
 
         Notes
         -----
-        The file holds arrays and JSON in the format of safetensors, with a checksum for
-        each array. It does not hold removed rows, unless a graph still contains them
-        because it has not been rebuilt since.
+        The file contains arrays and JSON in the format of safetensors, with a checksum
+        for each array. Removed rows are not saved, unless the graph still contains them
+        because it has not been rebuilt since they were removed.
         """
         store = self._get_searcher().store
         content = IndexContent(
@@ -853,7 +872,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         mmap_mode: Literal["r"] | None = "r",
         verify: bool | None = None,
     ) -> Self:
-        """Read an index that `save` wrote. Nothing in the file is executed.
+        """Load an index from a file that `save` wrote.
+
+        No code in the file is executed.
 
         Parameters
         ----------
@@ -878,10 +899,14 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         IndexFileError
-            If the file is damaged, of another kind, or written by a newer version.
+            If the file is damaged, is not a saved index, or was written by a newer
+            version of imgsim.
 
         FileNotFoundError
             If the file does not exist.
+
+        ValueError
+            If `mmap_mode` is neither "r" nor None.
         """
         if mmap_mode not in ("r", None):
             raise ValueError(f"mmap_mode={mmap_mode!r} must be 'r' or None.")
@@ -900,7 +925,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return index
 
     def _get_searcher(self) -> Searcher:
-        """Return the engine, with the parameters as they are now."""
+        """Return the searcher, with the current parameters of the index."""
         check_is_fitted(self)
         self._searcher.parameters = self._search_parameters()
         return self._searcher
@@ -911,7 +936,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _get_labels(self, caller: str) -> NDArray[Any]:
         if self.y_ is None:
-            raise ValueError(f"{caller} needs labels of the rows: call fit(X, y).")
+            raise ValueError(f"{caller} requires labels of the rows: call fit(X, y).")
         return self.y_
 
     def _check_parameter_combination(self, metric: str | Callable[..., float]) -> None:
@@ -934,7 +959,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return None if X is None else self._check_rows(X, fingerprint)
 
     def _check_rows(self, X: ArrayLike, fingerprint: str | None) -> NDArray[Any]:
-        """Return rows or queries that fit the index, as an array of its dtype."""
+        """Validate rows or queries, and convert them to the dtype of the index."""
         if None not in (fingerprint, self.fingerprint_) and (
             fingerprint != self.fingerprint_
         ):
@@ -992,7 +1017,7 @@ def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
     if n_unknown:
         warn_caller(
             f"{n_unknown} of {len(labels)} queries have a label that no row of the "
-            f"index has, and count as failures. If the images are sorted by class, "
-            f"pass cv=StratifiedKFold(shuffle=True) to the search or validation.",
+            f"index has, so their precision is 0. If the images are sorted by class, "
+            f"pass cv=StratifiedKFold(shuffle=True) to cross-validation.",
             UserWarning,
         )
