@@ -1,13 +1,13 @@
-"""Devices: where networks and products of matrices are computed."""
+"""Devices on which networks and matrix products are computed."""
 
 
 def resolve_device(device: str) -> str:
-    """Return `device`, or for "auto" the first CUDA device if there is one.
+    """Return `device`; for "auto", the first CUDA device or else the CPU.
 
     Raises
     ------
     ValueError
-        If torch does not know the device, or cannot use it on this machine.
+        If the device is unknown to torch or cannot be used on this machine.
     """
     import torch
 
@@ -17,7 +17,7 @@ def resolve_device(device: str) -> str:
         kind = torch.device(device).type
     except RuntimeError as error:
         raise ValueError(
-            f"device={device!r} must be 'auto' or a device of torch, such as 'cpu', "
+            f"device={device!r} must be 'auto' or a torch device, such as 'cpu', "
             f"'cuda' or 'cuda:1'."
         ) from error
     if kind == "cuda" and not torch.cuda.is_available():

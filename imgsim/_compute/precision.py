@@ -17,7 +17,7 @@ _HALF_PRECISIONS = ("bfloat16", "float16")
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """Return `precision`, or for "auto" the fastest one of similar quality."""
+    """Return `precision`; for "auto", the fastest precision of similar quality."""
     if precision != "auto":
         return precision
     kind = device.partition(":")[0]
@@ -74,7 +74,7 @@ def round_keeping_sums(weight: "Tensor", dtype: "torch.dtype") -> "Tensor":
 
 
 def use_precision(precision: str, device_type: str) -> AbstractContextManager[None]:
-    """Return the context in which a network computes in this precision."""
+    """Return a context in which a network computes in this precision."""
     import torch
 
     if precision in _HALF_PRECISIONS:
@@ -91,7 +91,7 @@ def _disable_tf32() -> Callable[[], None]:
         tf32 = backends.cudnn.allow_tf32
         matmul = torch.get_float32_matmul_precision()
     except RuntimeError:
-        # torch refuses these if the program has used its newer settings.
+        # torch raises an error if the program has used its newer settings.
         return _disable_tf32_by_newer_settings()
     backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
@@ -119,5 +119,5 @@ def _disable_tf32_by_newer_settings() -> Callable[[], None]:
     return restore
 
 
-# CUDA may otherwise round factors in float32 to 10 bits (TF32).
+# By default, CUDA may round the factors of float32 products to 10 bits (TF32).
 _full_float32 = ProcessSettings(_disable_tf32)

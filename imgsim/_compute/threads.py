@@ -29,8 +29,9 @@ def count_threads(n_jobs: int | None = -1) -> int:
     Returns
     -------
     n_threads : int
-        For a negative `n_jobs` at most the value of the environment variable
-        `OMP_NUM_THREADS`, which joblib sets in its worker processes.
+        The number of threads. For a negative `n_jobs`, it is at most the value of the
+        environment variable `OMP_NUM_THREADS`, which joblib sets in its worker
+        processes.
     """
     n_threads: int = effective_n_jobs(n_jobs)
     share = os.environ.get("OMP_NUM_THREADS", "")
@@ -51,10 +52,10 @@ def map_in_threads(
     Parameters
     ----------
     work : callable
-        Called with one task. scikit-learn's configuration is that of the caller.
+        Called with one task, in the caller's configuration of scikit-learn.
 
     tasks : iterable
-        Read ahead by at most twice `n_threads`.
+        The tasks. At most `2 * n_threads` tasks are read ahead.
 
     n_threads : int
         Number of threads. With 1, the tasks run in the thread of the caller.
@@ -77,7 +78,7 @@ def map_in_threads(
         yield from _map_in_pool(_with_config(work), iter(tasks), n_threads)
         return
     controller = ThreadpoolController()
-    # The limit of OpenMP holds for one thread, the limit of BLAS for the process.
+    # A limit of OpenMP applies to one thread, a limit of BLAS to the whole process.
     n_openmp = _share_of(controller, "openmp", n_threads)
     limited = _limit_openmp(work, controller, n_openmp)
     n_blas = _share_of(controller, "blas", n_threads)
@@ -123,7 +124,7 @@ def _limit_openmp(
 
 
 def _share_of(controller: ThreadpoolController, user_api: str, n_threads: int) -> int:
-    """Return how many of the threads of a pool each of `n_threads` may use."""
+    """Return the number of threads of a pool that each of `n_threads` may use."""
     pools = controller.select(user_api=user_api).info()
     allowed: list[int] = [pool["num_threads"] for pool in pools]
     return max(1, min(allowed, default=count_threads()) // n_threads)

@@ -1,4 +1,4 @@
-"""Settings of torch that hold for the whole process, and are shared by its threads."""
+"""Temporary changes of torch settings that apply to all threads of the process."""
 
 import threading
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""Compiled loops over rows. This module imports numba, and is imported in functions.
+"""Compiled loops over rows; as it imports numba, it is imported only in functions.
 
-The loops release the interpreter lock, so that threads can share the work. They are
-compiled once for a machine: numba caches them beside the package or in the user's cache
-folder.
+The loops release the global interpreter lock, so that threads can share the work. They
+are compiled once per machine: numba caches them next to the package or in the user's
+cache folder.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from imgsim._distance.metric import ABSOLUTE, LARGEST, PRODUCT, SQUARED
 
-# Vector instructions need sums in any order. No value is NaN.
+# Vector instructions require that sums may be computed in any order. No value is NaN.
 _ANY_ORDER = {"reassoc", "nsz", "nnan"}
 
 BLOCK_LENGTH = 128  # scores tested by one vectorized count
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function at its first call, and cache it on the disk if possible."""
+    """Compile a function at its first call, and cache it on disk if possible."""
     return _compiled(function, {*_ANY_ORDER, "contract"})
 
 
@@ -83,7 +83,7 @@ def count_at_least(
     bias: NDArray[np.float32],
     minimum: np.float32,
 ) -> int:
-    """Count the scores that are at least `minimum`, by vector instructions."""
+    """Count the scores that are at least `minimum`, with vector instructions."""
     count = 0
     for j in range(len(scores)):
         count += scores[j] * scale[j] + bias[j] >= minimum
@@ -105,9 +105,10 @@ def keep_candidates(
     """Keep the rows of a block that may be among the nearest of each query.
 
     The score of query i and row `first_row + j` is `scores[i, j] * scale[j] + bias[j]`,
-    with an error of `error[i]` at most. `best` is a heap of the k largest lower bounds
+    with an error of at most `error[i]`. `best` is a heap of the k largest lower bounds
     of scores. A row whose upper bound reaches the smallest of them is a candidate.
-    `n_candidates` is set to -1 for a query with more candidates than there is room for.
+    `n_candidates` is set to -1 for a query with more candidates than the arrays can
+    hold.
     """
     n_queries, n_rows = scores.shape
     capacity = candidate_rows.shape[1]
@@ -187,7 +188,7 @@ def _compare_pair(
     row_scale: float,
     kind: int,
 ) -> float:
-    """Compare two transformed rows; `Metric.finish` makes a distance of the result."""
+    """Compare two transformed rows; `Metric.finish` computes the distance from it."""
     total = 0.0
     if kind == SQUARED:
         for f in range(len(row)):
@@ -228,7 +229,7 @@ def compare_pairs(
     row_of_pair: NDArray[np.int64],
     compared: NDArray[np.float64],
 ) -> None:
-    """Compare pairs of a query and a row in double precision, as `_compare_pair`."""
+    """Call `_compare_pair` for pairs of a query and a row, in double precision."""
     for p in range(len(row_of_pair)):
         i, j = query_of_pair[p], row_of_pair[p]
         compared[p] = _compare_pair(
@@ -248,7 +249,7 @@ def negative_manhattan(
     rows: NDArray[np.float32],
     scores: NDArray[np.float32],
 ) -> None:
-    """Write the negated Manhattan distances; the numbers of both must be even."""
+    """Write the negated Manhattan distances of even numbers of queries and rows."""
     n_queries, n_features = queries.shape
     for i in range(0, n_queries, 2):
         for j in range(0, len(rows), 2):

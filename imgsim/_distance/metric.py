@@ -1,4 +1,4 @@
-"""Metrics: distances between rows, and the terms that a search needs of each row."""
+"""Metrics: distances between rows, and the terms of each row that a search needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ MetricName = Literal[
     "yule",
 ]
 
-# Kinds of comparison of two rows, which the compiled loops tell apart by number.
+# How two rows are compared. The compiled loops identify each kind by its number.
 SQUARED, PRODUCT, ABSOLUTE, LARGEST, JACCARD = range(5)
 
 KIND_OF_METRIC = {
@@ -83,12 +83,13 @@ _FLOAT32_RANGE = (1e-12, 1e12)
 
 @dataclass(frozen=True)
 class RowTerms:
-    """Terms that a search needs of each row, in addition to its values.
+    """Terms of each row that a search needs in addition to the values of the row.
 
     The metric compares transformed rows, `(row - shift) * scale`. The score of a row
-    for a query, which is larger for nearer rows, is the product of the two times
-    `scale`, plus `bias`. The error of a score computed in low precision is bounded by a
-    multiple of `size`, which is infinite for rows outside the range of float32.
+    for a query is larger if the row is nearer. For a linear metric, it is the inner
+    product of the transformed query and the row, times `scale`, plus `bias`. The error
+    of a score computed in low precision is bounded by a multiple of `size`, which is
+    infinite for rows outside the range of float32.
     """
 
     shift: NDArray[np.float64]
@@ -106,7 +107,7 @@ class Metric:
 
     @property
     def kind(self) -> int | None:
-        """Return the kind of comparison, or None for other metrics of SciPy."""
+        """Return the kind of comparison, or None for a SciPy metric or a function."""
         return KIND_OF_METRIC.get(self.name) if isinstance(self.name, str) else None
 
     @property
@@ -116,7 +117,7 @@ class Metric:
 
     @property
     def is_linear(self) -> bool:
-        """Return whether inner products rank rows by distance."""
+        """Return whether the order of rows by distance follows from inner products."""
         return self.kind in (SQUARED, PRODUCT)
 
     def compute_terms(self, rows: NDArray[Any]) -> RowTerms:
@@ -137,7 +138,7 @@ class Metric:
             shift = rows.mean(axis=1, dtype=np.float64)
         if self.ignores_length:
             norm = _euclidean_norms(rows, shift)
-            norm[norm <= _ROUNDING * size] = 0  # a row of equal numbers
+            norm[norm <= _ROUNDING * size] = 0  # all values of the row are equal
             scale = np.divide(1, norm, out=np.zeros(n), where=norm > 0)
             size = size * scale
         elif self.kind == SQUARED:
@@ -204,8 +205,8 @@ class Metric:
         if self.kind is None:
             name, params = self.name, self.params
             if callable(name):
-                # Under another name, because cdist replaces functions that are called
-                # like its own metrics.
+                # The function is wrapped, because cdist replaces functions that have
+                # the name of one of its own metrics.
                 name, params = partial(_call, name, params), {}
             return np.asarray(
                 cdist(
@@ -218,7 +219,7 @@ class Metric:
         left = self.transform(queries, query_terms)
         right = self.transform(rows, row_terms)
         if self.kind == PRODUCT:
-            # A matrix product could give equal rows different results.
+            # In a matrix product, equal rows could have different results.
             return np.asarray(1 - np.einsum("if,jf->ij", left, right))
         if self.kind == JACCARD:
             return np.asarray(cdist(left > 0, right > 0, "jaccard"))
@@ -233,15 +234,19 @@ class Metric:
 def make_metric(
     name: str | Callable[..., float], params: dict[str, Any] | None, rows: NDArray[Any]
 ) -> Metric:
-    """Return the metric of this name, with the parameters that the rows determine."""
+    """Return a metric; parameters that are not given are computed from the rows."""
     if isinstance(name, str):
         name = METRIC_ALIASES.get(name, name)
     params = dict(params or {})
     if params and isinstance(name, str) and name in KIND_OF_METRIC:
-        raise ValueError(f"metric={name!r} takes no metric_params, got {params}.")
+        raise ValueError(
+            f"metric={name!r} does not accept metric_params, got "
+            f"{params}: pass metric_params=None."
+        )
     if name == "precomputed":
         raise ValueError(
-            "metric='precomputed' has no rows to search among: pass the distances to "
+            "metric='precomputed' is not supported, because an index requires "
+            "embeddings: pass the distances to "
             "sklearn.neighbors.NearestNeighbors(metric='precomputed')."
         )
     if name in ("seuclidean", "mahalanobis"):
@@ -256,7 +261,7 @@ def make_metric(
 def check_max_distance(
     max_distance: float | None, metric: str | Callable[..., float]
 ) -> float:
-    """Return the largest distance, infinity for None, or raise ValueError.
+    """Validate `max_distance`, and return it as a float, infinity for None.
 
     Only the metric "inner_product" has negative distances.
     """

@@ -17,11 +17,11 @@ _N_COLUMNS = 256
 
 
 def relative_error_bound(metric: Metric, n_features: int, precision: str) -> float:
-    """Return the bound of the error of a score, relative to the sizes of both rows.
+    """Return a bound on the error of a score, relative to the sizes of both rows.
 
-    A product is a sum of `n_features` terms, each of which is rounded. In bfloat16 both
-    factors and the sum are rounded once more. The first two terms of the expansion are
-    counted.
+    A product is a sum of `n_features` terms, each of which is rounded. In bfloat16,
+    both factors and the sum are rounded once more. The bound includes the first two
+    terms of the expansion in the rounding error.
     """
     float32_error = 2 * (n_features + 16) * _FLOAT32_UNIT
     if metric.is_linear and precision == "bfloat16":
@@ -36,9 +36,9 @@ def absolute_error_bound(
     row_size: float,
     row_bias: float,
 ) -> NDArray[np.float32]:
-    """Return the bound of the error of the scores of a block, for each query.
+    """Return a bound on the error of the scores of a block, for each query.
 
-    `row_size` and `row_bias` are the largest of the block.
+    `row_size` and `row_bias` are the largest values in the block.
     """
     if metric.is_linear:
         error = relative_error * query_size * row_size + 4 * _FLOAT32_UNIT * row_bias
@@ -82,7 +82,7 @@ def _torch_products(
 
     def score(rows: NDArray[Any]) -> NDArray[np.float32]:
         if not rows.flags.writeable:
-            rows = rows.copy()  # torch warns of read-only arrays
+            rows = rows.copy()  # torch warns about read-only arrays
         kind = query_tensor.device.type
         with use_precision("float32", kind), torch.autocast(kind, enabled=False):
             product = query_tensor @ torch.from_numpy(rows).to(device, dtype).T

@@ -38,8 +38,8 @@ from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 from imgsim.images._warn_of_failures import warn_of_failures
 
-# Increased with every change of imgsim that changes the embedding of an image by equal
-# parameters, so that a cache never mixes old and new embeddings.
+# Increased with every change after which equal parameters give different embeddings,
+# so that a cache never mixes old and new embeddings.
 ROW_VERSION = 1
 
 # Parts of a recipe with so small an effect that embeddings remain comparable.
@@ -391,7 +391,7 @@ class BaseImageEmbedder(
             return None
 
     def _ensure_setup(self) -> None:
-        """Validate the parameters and call `_setup`, if any of them has changed."""
+        """Validate the parameters and call `_setup` if any of them has changed."""
         values = self.get_params(deep=False).values()
         # A module is compared by its identity, a dict by its content.
         key = [(id(value), repr(value)) for value in values]

@@ -1,4 +1,4 @@
-"""Digests that identify equal image files and equal arrays of pixels."""
+"""Digests of image files and of arrays of pixels, which are equal for equal content."""
 
 import hashlib
 from typing import Any
@@ -11,12 +11,12 @@ __all__ = ["hash_file", "hash_pixels"]
 
 
 def hash_file(content: bytes) -> bytes:
-    """Return the digest of an encoded image, 20 bytes."""
+    """Return a digest of 20 bytes of an encoded image."""
     return _digest(b"file", content)
 
 
 def hash_pixels(rgb: PixelArray) -> bytes:
-    """Return the digest of the shape and the values of an array, 20 bytes."""
+    """Return a digest of 20 bytes of the shape and the values of an array."""
     return _digest(f"pixels {rgb.shape}".encode(), np.ascontiguousarray(rgb))
 
 

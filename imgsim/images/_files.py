@@ -49,8 +49,8 @@ def list_images(
 
     follow_symlinks : bool, default=False
         Whether to list folders that are symbolic links. Each target folder is listed
-        once. Symbolic links to files are always listed, even if the target is
-        missing; reading such a file raises an error.
+        once. Symbolic links to files are always listed, even if the target is missing.
+        Reading a link without a target raises an error.
 
     Returns
     -------

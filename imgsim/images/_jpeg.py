@@ -8,9 +8,9 @@ from PIL import Image
 from imgsim._typing import PixelArray
 from imgsim.images._rgb import orient_like, rgb_from_pillow
 
-# The JPEG decoder downscales an image if the shorter side keeps this many times the
-# number of pixels requested, and if the factor divides both sides. A factor of 2 takes
-# as long as decoding all pixels by torchvision.
+# The JPEG decoder downscales an image if the shorter side remains at least this many
+# times as long as requested, and if the factor divides both sides. A factor of 2 takes
+# as long as decoding all pixels with torchvision.
 _MARGIN = 2.5
 _FACTORS = (8, 4)
 

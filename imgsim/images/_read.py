@@ -34,7 +34,7 @@ ImageSource: TypeAlias = (
 Decoder: TypeAlias = Callable[[Image.Image, IO[bytes]], PixelArray]
 
 _N_TRIES = 5
-_MANY_PIXELS = 4_000_000  # need 30 MB while they are decoded
+_MANY_PIXELS = 4_000_000  # require 30 MB while they are decoded
 
 _shared_source_lock = threading.Lock()
 _large_image_lock = threading.Lock()
@@ -43,8 +43,8 @@ _large_image_lock = threading.Lock()
 def read_image(source: ImageSource) -> PixelArray:
     """Read an image as upright 8-bit RGB.
 
-    The EXIF orientation is applied, alpha is composited on white, and all modes are
-    converted by value. Only the first frame of an animation and the first page of a
+    The EXIF orientation is applied, alpha is composited on white, and every mode is
+    converted to RGB. Only the first frame of an animation and the first page of a
     document are read.
 
     Parameters

@@ -83,8 +83,8 @@ class ImageStream:
     Parameters
     ----------
     X : sequence of image sources
-        Images of any kind that :func:`read_image` accepts, also of mixed kinds; or a
-        4-D array or tensor, or a column of a DataFrame.
+        Images of one or several kinds that :func:`read_image` accepts. `X` may also be
+        a 4-D array or tensor of images, or a column of a DataFrame.
 
     transform : callable, default=None
         Function applied to each image, of shape (height, width, 3) and dtype uint8,
@@ -114,7 +114,8 @@ class ImageStream:
     Raises
     ------
     TypeError, ValueError
-        If `X` is a single image, is not a sequence of images, or is empty.
+        If `X` is a single image, is not a sequence of images, or is empty, or if
+        `batch_size`, `n_jobs` or `on_error` has an invalid value.
 
     See Also
     --------
@@ -212,7 +213,7 @@ class ImageStream:
 def transform_or_explain(
     transform: Callable[[PixelArray], Any], image: PixelArray, source: Any
 ) -> Any:
-    """Transform an image; an exception becomes an ImageReadError with its source."""
+    """Transform an image, and raise an ImageReadError with its source on failure."""
     try:
         return transform(image)
     except Exception as error:

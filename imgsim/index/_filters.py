@@ -1,4 +1,4 @@
-"""Filters of a search: the mask of allowed rows, and ids excluded from results."""
+"""Filters of a search: the rows that are allowed and the ids that are excluded."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -14,8 +14,8 @@ _LIST_TYPES = (list, set, frozenset, np.ndarray)
 class ExcludedSlots(NamedTuple):
     """Slots excluded from all results, and slots excluded from single results.
 
-    `by_query` has a list of slots for each query, or is None where the same ids are
-    excluded from all results.
+    `by_query` is a list of slots for each query, or None if the same ids are excluded
+    from all results.
     """
 
     everywhere: list[int]
@@ -30,7 +30,7 @@ class ExcludedSlots(NamedTuple):
 def find_excluded_slots(
     store: RowStore, exclude_ids: Iterable[Any] | None, n_queries: int
 ) -> ExcludedSlots:
-    """Look up excluded ids, the same for all queries or a list for each query."""
+    """Look up the ids that are excluded from all results, or from each result."""
     if exclude_ids is None:
         return ExcludedSlots([], None)
     if isinstance(exclude_ids, str | bytes) or not isinstance(exclude_ids, Iterable):
@@ -43,7 +43,8 @@ def find_excluded_slots(
             return ExcludedSlots(slots, None)
     if len(entries) != n_queries:
         raise ValueError(
-            f"exclude_ids holds {len(entries)} lists of ids for {n_queries} queries."
+            f"exclude_ids holds {len(entries)} lists of ids for {n_queries} queries: "
+            f"pass one list for each query."
         )
     return ExcludedSlots([], [_slots_of_known_ids(store, entry) for entry in entries])
 
@@ -71,7 +72,7 @@ def drop_excluded(
     excluded: Sequence[NDArray[np.int64]],
     n_neighbors: int,
 ) -> None:
-    """Unset the neighbors of each query that are excluded or too many, in place.
+    """Unset, in place, excluded neighbors and those beyond the first `n_neighbors`.
 
     Parameters
     ----------
@@ -98,6 +99,6 @@ def _slots_of_known_ids(store: RowStore, ids: Any) -> list[int]:
         return [slot for slot in store.find_slots(names) if slot is not None]
     except TypeError as error:
         raise TypeError(
-            f"exclude_ids must hold ids only, or a list, set or array of ids for each "
-            f"query only: {error}."
+            f"exclude_ids must contain either only ids, or only lists, sets or arrays "
+            f"of ids, one for each query: {error}."
         ) from error

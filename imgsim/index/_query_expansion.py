@@ -17,7 +17,7 @@ def add_neighbors(
     collection: Collection,
     expansion_power: float,
 ) -> NDArray[Any]:
-    """Add its neighbors to each vector, weighted by a power of their similarity.
+    """Add the neighbors of each vector to it, weighted by a power of their similarity.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def add_neighbors(
         The indexed rows.
 
     expansion_power : float
-        Power of the cosine similarity; negative similarities count as 0.
+        Power of the cosine similarity; negative similarities are treated as 0.
 
     Returns
     -------

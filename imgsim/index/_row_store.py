@@ -25,8 +25,8 @@ class GrowingArray:
 
     copy : bool, default=True
         Whether to copy `values` now, with spare capacity. False keeps the array itself
-        until the first append. The operating system assigns no memory to capacity that
-        has not been written.
+        until the first append. Spare capacity takes no memory until it is written,
+        because the operating system assigns memory at the first write.
     """
 
     def __init__(self, values: NDArray[Any], copy: bool = True) -> None:
@@ -41,7 +41,7 @@ class GrowingArray:
         return self._buffer[: self._n]
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Append rows. The dtype is widened where the new rows need it."""
+        """Append rows. The dtype is widened if the new rows require it."""
         if not len(rows):
             return
         n = self._n + len(rows)
@@ -65,9 +65,9 @@ class GrowingArray:
 class RowStore:
     """Rows of an index, each in a slot.
 
-    Removing a row leaves its slot empty. Row numbers count the rows that are present,
-    so that they change when an earlier row is removed. Slots keep their numbers until
-    `compact` closes the gaps.
+    Removing a row leaves its slot empty. Row numbers count only the rows that are
+    present, so a row number changes when an earlier row is removed. Slots keep their
+    numbers until `compact` closes the gaps.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ class RowStore:
         Distance between rows.
 
     values : ndarray of shape (n_rows, n_features)
-        The rows, float32 or float64. A row that holds NaN is unreadable.
+        The rows, float32 or float64. A row that contains NaN is unreadable.
 
     ids : ndarray of shape (n_rows,)
         Unique ids.
 
     labels : ndarray of shape (n_rows,) or None
-        Labels, if the rows have any.
+        Labels of the rows, or None.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class RowStore:
     def from_columns(
         cls, metric: Metric, columns: dict[str, NDArray[Any]], next_id: int | None
     ) -> Self:
-        """Return the store that has these columns, as `columns` returns them."""
+        """Return a store with these columns, in the form that `columns` returns."""
         store = cls.__new__(cls)
         store.metric = metric
         store._columns = {
@@ -142,7 +142,7 @@ class RowStore:
 
     @property
     def slot_rows(self) -> DistanceRows:
-        """Return the content of all slots, empty ones included."""
+        """Return the content of all slots, including empty slots."""
         names = ("values", "shift", "scale", "bias", "size")
         values, *terms = (self._columns[name].values for name in names)
         return DistanceRows(values, RowTerms(*terms))
@@ -215,9 +215,9 @@ class RowStore:
         return Collection(self.slot_rows, allowed, self.metric, device)
 
     def convert(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return contiguous rows in the dtype of the store, or raise ValueError."""
+        """Convert rows to contiguous rows in the dtype of the store."""
         with np.errstate(over="ignore"):
-            # The compiled loops would be compiled again for each other layout.
+            # The loops would be compiled again for any other memory layout.
             converted = rows.astype(self.dtype, order="C", copy=False)
         is_too_large = np.isinf(converted)
         if is_too_large.any():
@@ -231,13 +231,13 @@ class RowStore:
     def check_new_ids(
         self, ids: Sequence[Hashable] | None, n_rows: int
     ) -> NDArray[Any]:
-        """Return valid ids of new rows; None uses the next integers."""
+        """Validate ids of new rows; None uses the next integers."""
         if ids is None:
             return make_ids(self.next_id, n_rows)
         return check_ids(ids, n_rows)
 
     def check_new_labels(self, y: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
-        """Return valid labels of new rows, or raise ValueError."""
+        """Validate labels of new rows."""
         known = self._columns.get("labels")
         if (y is None) != (known is None):
             raise ValueError(
@@ -304,15 +304,15 @@ class RowStore:
         return self.n_rows == self.n_slots
 
     def _of_rows(self, name: str) -> NDArray[Any]:
-        """Return a column without empty slots, copied only if there are any."""
+        """Return a column without empty slots, copied only if there are empty slots."""
         column = self._columns[name].values
         return column if self._is_compact else column[self.present]
 
 
 def check_ids(ids: Sequence[Hashable], n_rows: int | None = None) -> NDArray[Any]:
-    """Return unique ids as an array of objects, or raise TypeError or ValueError.
+    """Validate ids, and return them as an array of objects.
 
-    Their number must be `n_rows`, unless that is None.
+    There must be `n_rows` ids, unless `n_rows` is None.
     """
     if isinstance(ids, str | bytes) or not hasattr(ids, "__len__"):
         raise TypeError(f"ids={ids!r} must be a sequence of ids.")
@@ -325,7 +325,7 @@ def check_ids(ids: Sequence[Hashable], n_rows: int | None = None) -> NDArray[Any
             raise TypeError(f"ids must be hashable, but ids[{i}] is {name!r}.")
         if name != name:
             raise ValueError(
-                f"ids must be equal to themselves, but ids[{i}] is {name!r}."
+                f"ids must not contain missing values, but ids[{i}] is {name!r}."
             )
         if name in first_position:
             raise ValueError(
@@ -370,7 +370,7 @@ def is_boolean(X: ArrayLike) -> bool:
 def check_boolean_values(
     rows: NDArray[Any], metric: str | Callable[..., float]
 ) -> None:
-    """Raise ValueError if a metric of boolean rows gets other numbers."""
+    """Raise ValueError if a boolean metric gets values other than 0 and 1."""
     if metric in BOOLEAN_METRICS:
         other = rows[~np.isnan(rows) & (rows != 0) & (rows != 1)]
         if len(other):

@@ -1,4 +1,4 @@
-"""The engine of `SimilarityIndex`: it finds neighbors, and adds and removes rows."""
+"""The engine of `SimilarityIndex`, which searches, adds and removes rows."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
@@ -22,7 +22,7 @@ from imgsim.index.graph._neighbor_graph import GRAPH_METRICS, NeighborGraph, bui
 # Number of values in the collection above which algorithm="auto" builds a graph.
 _MAX_EXACT_VALUES = 6e8
 _MAX_NEW_SHARE = 0.25  # of the rows in the graph
-# Queries that exclude more ids are searched one by one.
+# If a query excludes more ids, each query is searched separately.
 _MAX_EXCLUDED_TOGETHER = 256
 
 Neighbors = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -30,7 +30,7 @@ Neighbors = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class SearchParameters:
-    """Parameters of `SimilarityIndex` that its engine needs."""
+    """Parameters of `SimilarityIndex` that its searcher needs."""
 
     n_neighbors: int
     algorithm: Literal["auto", "exact", "pynndescent"]
@@ -45,9 +45,9 @@ class SearchParameters:
 class _Queries(NamedTuple):
     """Queries of a search.
 
-    `n_queries` counts all queries, `readable` has the positions of the readable ones,
-    and `rows` and `slots` belong to the readable ones. `slots` is None unless the
-    queries are the indexed rows.
+    `n_queries` is the number of all queries, and `readable` contains the positions of
+    the readable queries. `rows` and `slots` are the rows and slots of the readable
+    queries. `slots` is None unless the queries are the indexed rows.
     """
 
     n_queries: int
@@ -57,7 +57,7 @@ class _Queries(NamedTuple):
 
 
 class Searcher:
-    """Rows of an index, and the ways to find neighbors among them.
+    """Find neighbors among the rows of an index, and add and remove rows.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Searcher:
         Parameters of the index. They may be replaced between searches.
 
     graph : NeighborGraph, default=None
-        Graph of the slots. None searches exactly.
+        Graph of the slots. If None, the search is exact.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Searcher:
         labels: NDArray[Any] | None,
         parameters: SearchParameters,
     ) -> Self:
-        """Return a searcher for these rows, augmented if the parameters say so."""
+        """Return a searcher for rows, after database augmentation."""
         searcher = cls(RowStore(metric, rows, ids, labels), parameters)
         if parameters.database_augmentation:
             slots = np.flatnonzero(searcher.store.readable)
@@ -103,7 +103,7 @@ class Searcher:
         return searcher
 
     def count_candidates(self, X: NDArray[Any] | None) -> int:
-        """Return how many rows can be neighbors of a query."""
+        """Return the number of rows that can be neighbors of a query."""
         return int(np.count_nonzero(self.store.searchable)) - (X is None)
 
     def kneighbors(
@@ -160,7 +160,7 @@ class Searcher:
             Largest distance.
 
         sort_results : bool
-            Whether to sort the rows of each query by distance, else by row number.
+            Whether to sort the rows of each query by distance instead of by row number.
 
         Returns
         -------
@@ -183,11 +183,11 @@ class Searcher:
         )
 
     def _pairs_within(self, queries: _Queries, radius: float) -> Pairs:
-        """Return positions of queries, row numbers and distances."""
+        """Return pairs of the position of a query and a row number, with distances."""
         if not len(queries.readable):
             return Pairs.empty()
-        # Returned distances are rounded to the dtype of the rows. A radius that is a
-        # returned distance has to include its row.
+        # Returned distances are rounded to the dtype of the rows. A radius that
+        # equals a returned distance must include its row.
         dtype = self.store.dtype
         limit = dtype.type(radius)
         reach = float(np.nextafter(limit, dtype.type(np.inf)))
@@ -261,7 +261,7 @@ class Searcher:
         allowed: NDArray[np.bool_],
         excluded: ExcludedSlots,
     ) -> tuple[list[NDArray[Any]], list[NDArray[np.int64]]]:
-        """Search for each query alone, so that one long list does not slow all."""
+        """Search each query separately, so that a long list slows only its query."""
         distances, indices = [], []
         for i, slots in enumerate(excluded.by_query or ()):
             allowed_here = allowed.copy()
@@ -284,9 +284,9 @@ class Searcher:
         labels: NDArray[Any] | None,
         replace: bool,
     ) -> None:
-        """Append rows; nothing changes if ValueError is raised.
+        """Append rows; the index is unchanged if ValueError is raised.
 
-        Rows that have one of the ids are removed if `replace` is true.
+        If `replace` is true, indexed rows that have one of the ids are removed.
         """
         store = self.store
         replaced = [slot for slot in store.find_slots(ids.tolist()) if slot is not None]
@@ -304,15 +304,17 @@ class Searcher:
         self._maintain()
 
     def remove(self, ids: NDArray[Any]) -> None:
-        """Remove rows; nothing changes if KeyError or ValueError is raised."""
+        """Remove rows; the index is unchanged if KeyError or ValueError is raised."""
         names = ids.tolist()
         slots = self.store.find_slots(names)
         unknown = [
             name for name, slot in zip(names, slots, strict=True) if slot is None
         ]
         if unknown:
-            others = f" and {len(unknown) - 1} others" if unknown[1:] else ""
-            raise KeyError(f"the index has no row with id {unknown[0]!r}{others}.")
+            raise KeyError(
+                f"{len(unknown)} of the ids are not in the index, such as "
+                f"{unknown[0]!r}: pass ids that are in ids_."
+            )
         removed = [slot for slot in slots if slot is not None]
         self._check_readable_left(removed, np.empty((0, 1)))
         self.store.remove(removed)
@@ -323,7 +325,8 @@ class Searcher:
         left[removed] = False
         if not (left.any() or find_readable_rows(new_rows).any()):
             raise ValueError(
-                "this would leave no readable row in the index; one must remain."
+                "at least one readable row must remain in the index, but this call "
+                "would remove all readable rows: add others first."
             )
 
     def _maintain(self) -> None:
@@ -338,7 +341,7 @@ class Searcher:
             self._build_graph()
 
     def _build_graph(self) -> None:
-        """Build the graph, if the algorithm and the rows need one."""
+        """Build the graph, if the algorithm and the rows require it."""
         self.graph = None
         n_searchable = int(np.count_nonzero(self.store.searchable))
         if n_searchable > 2 and self._needs_graph():
@@ -370,12 +373,12 @@ class Searcher:
     def _collection(self, allowed: NDArray[np.bool_] | None = None) -> Collection:
         """Return the rows to search among, and the device for their products."""
         device = self.parameters.device
-        # Resolving another device imports torch.
+        # `resolve_device` imports torch, which a search on the CPU may not require.
         device = "cpu" if device == "cpu" else resolve_device(device)
         return self.store.collection(allowed, device)
 
     def _make_queries(self, X: NDArray[Any] | None) -> _Queries:
-        """Return the readable queries with their terms, expanded if need be."""
+        """Return the readable queries with their terms, after query expansion."""
         store, slots = self.store, None
         if X is None:
             slots = np.flatnonzero(store.searchable)
@@ -395,7 +398,7 @@ class Searcher:
         n_neighbors: int,
         slots: NDArray[np.int64] | None = None,
     ) -> NDArray[Any]:
-        """Return vectors with their neighbors added; `slots` if they are indexed."""
+        """Add to vectors their neighbors; `slots` are the slots of indexed vectors."""
         collection = self._collection()
         n_others = int(np.count_nonzero(collection.allowed)) - (slots is not None)
         if not n_others:
@@ -413,7 +416,7 @@ class Searcher:
         n_neighbors: int,
         slots: NDArray[np.int64] | None = None,
     ) -> Neighbors:
-        """Return distances and slots; `slots` of queries are not in their results."""
+        """Return distances and slots; the slot of a query is not in its own result."""
         find = find_nearest if self.graph is None else self.graph.find_nearest
         if slots is None:
             return find(queries, collection, n_neighbors)

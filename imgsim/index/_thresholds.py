@@ -1,4 +1,4 @@
-"""Thresholds: the distance beyond which no image counts as similar."""
+"""Thresholds: the distance beyond which images do not count as similar."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 def threshold_by_coverage(distances: NDArray[Any], coverage: float) -> float:
-    """Return the smallest of these distances that keeps a share of them.
+    """Return the smallest of the distances that is not exceeded by this fraction.
 
-    The distance of one future query is counted among the others, which makes the
-    threshold a conformal quantile.
+    One future distance is counted in addition to the given distances, so that the
+    threshold is a conformal quantile.
     """
     if not len(distances):
         raise ValueError(
@@ -24,7 +24,7 @@ def threshold_by_coverage(distances: NDArray[Any], coverage: float) -> float:
 def threshold_by_precision(
     distances: NDArray[Any], is_relevant: NDArray[np.bool_], precision: float
 ) -> float:
-    """Return the largest distance up to which a share of the neighbors is relevant."""
+    """Return the largest distance up to which this fraction is relevant."""
     order = np.argsort(distances, axis=None, kind="stable")
     limits = distances.ravel()[order]
     precisions = np.cumsum(is_relevant.ravel()[order]) / np.arange(1, len(order) + 1)
@@ -35,6 +35,6 @@ def threshold_by_precision(
         best = precisions[is_last].max()
         raise ValueError(
             f"precision={precision} is not reached at any distance; the highest "
-            f"precision is {best:.3f}."
+            f"precision is {best:.3f}: pass a smaller precision."
         )
     return float(limits[sufficient[-1]])

@@ -1,1 +1,1 @@
-"""A convolutional autoencoder: network, training, checkpoint."""
+"""A convolutional autoencoder: its network, its training and its checkpoints."""

@@ -32,7 +32,7 @@ class Augmentation(NamedTuple):
 
     @property
     def name(self) -> str | None:
-        """Value of `augment` that stands for this augmentation."""
+        """Value of the parameter `augment` for this augmentation."""
         return "+".join(name for name, used in self._asdict().items() if used) or None
 
 
@@ -73,8 +73,8 @@ class Corruption:
 def random_warp(x: "Tensor", generator: "Generator") -> "Tensor":
     """Rotate, scale, shear, shift and elastically deform each image a little.
 
-    Pixels from beyond the border are taken from the image reflected at its border. The
-    deformation uses smooth random displacements as proposed by Simard et al. [1]_.
+    Pixels beyond the border are taken from the reflection of the image at its border.
+    The deformation uses smooth random displacements as proposed by Simard et al. [1]_.
 
     References
     ----------

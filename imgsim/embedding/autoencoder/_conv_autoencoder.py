@@ -26,7 +26,7 @@ class Architecture:
 
     @property
     def bottleneck_side(self) -> int:
-        """Side of the smallest feature map: one halving per width, rounded up."""
+        """Side of the smallest feature map: halved once per width, rounded up."""
         return math.ceil(self.image_size / (1 << len(self.channels)))
 
     @property
@@ -51,7 +51,7 @@ def downsample(x: Tensor) -> Tensor:
 class ConvAutoencoder(nn.Module):
     """Convolutional autoencoder of residual blocks.
 
-    The encoder halves the resolution once for each width in `channels` and ends in a
+    The encoder halves the resolution once for each entry of `channels` and ends in a
     latent vector. The decoder does the reverse.
 
     An optional linear path runs beside the convolutional path in both directions. It is
@@ -59,7 +59,7 @@ class ConvAutoencoder(nn.Module):
     with zeros, so that training improves on a PCA from the first step.
 
     An embedding is the latent vector in other coordinates: `latent @ axes`. The axes
-    are found after training.
+    are computed after training.
     """
 
     pixel_mean: Tensor
@@ -129,7 +129,7 @@ class ConvAutoencoder(nn.Module):
         return x * self.pixel_std + self.pixel_mean
 
     def latent_parameters(self, x: Tensor) -> Tensor:
-        """Encode standardized pixels as what determines the latent vectors.
+        """Encode standardized pixels as the parameters of their latent vectors.
 
         Returns the latent vectors (n, latent_dim), or for a variational network their
         means and log variances (n, 2 * latent_dim).
@@ -216,9 +216,9 @@ def _make_decoder(architecture: Architecture) -> nn.Sequential:
 
 
 def _make_norm(n_channels: int) -> nn.Module:
-    """Return a norm within each image: embeddings must not depend on the batch."""
+    """Return a norm within each image; embeddings must not depend on the batch."""
     n_groups = math.gcd(min(_MAX_NORM_GROUPS, max(n_channels // 4, 1)), n_channels)
-    # Normalization would erase a single channel of one pixel.
+    # A channel of a single pixel would become 0 if it were normalized alone.
     return nn.GroupNorm(n_groups, n_channels) if n_channels > 1 else nn.Identity()
 
 

@@ -139,8 +139,8 @@ class TrainingRun:
     def run_epochs(self, checkpoint: TrainingCheckpoint | None) -> bool:
         """Run the remaining epochs and restore the weights of the best epoch.
 
-        Returns False if Ctrl-C interrupted the run. Before the end of the first epoch
-        there are no weights to restore, and KeyboardInterrupt is raised.
+        Returns False if Ctrl-C interrupted the run. If the first epoch was not
+        finished, there are no weights to restore, and KeyboardInterrupt is raised.
         """
         params, trainer = self._params, self.trainer
         is_finished = True
@@ -190,7 +190,7 @@ def read_training_images(params: SimpleNamespace, X: Any) -> TrainingImages:
     Raises
     ------
     ValueError
-        If parameters contradict each other. This is checked before any image is read.
+        If parameters are inconsistent. This is checked before any image is read.
     """
     architecture = _make_architecture(params)
     resolve_device(params.device)
@@ -239,7 +239,7 @@ def fit_one_epoch(
 ) -> tuple[TrainingResult, dict[str, Any]]:
     """Train once on each image; also return the state to continue from.
 
-    The weights are not part of that state, because they are those of the result.
+    The state does not contain the weights, because the result contains them.
     """
     run = TrainingRun(
         params, images, trained, state, validation_fraction=0.0, max_epochs=None
@@ -270,7 +270,7 @@ def _initial_network(
     actual = network.architecture
     if actual != replace(wanted, has_linear_path=actual.has_linear_path):
         raise ValueError(
-            f"the parameters require {wanted}, but the network that was trained before "
+            f"the parameters require {wanted}, but the network of the previous fit "
             f"is {actual} and cannot be trained further. Restore the parameters, or "
             f"set warm_start=False to fit a new network."
         )
@@ -292,7 +292,7 @@ def _make_architecture(params: SimpleNamespace) -> "Architecture":
     if len(channels) > max_length:
         raise ValueError(
             f"channels={params.channels!r} must have at most {max_length} entries for "
-            f"image_size={image_size}, because each of them halves the image."
+            f"image_size={image_size}, because each entry halves the side of the image."
         )
     return Architecture(
         image_size=image_size,
@@ -313,7 +313,7 @@ def _checkpoint_settings(
     return {
         **{name: getattr(params, name) for name in names},
         "precision": _training_precision(params.precision, device),
-        # Without a seed, one is drawn and saved in the checkpoint.
+        # If `random_state` is None, a seed is drawn and saved in the checkpoint.
         "random_state": None if seed is None else _draw_seed(deepcopy(seed)),
         "images": images.digest,
         "trained_weights": None if trained is None else hash_weights(trained.network),
@@ -336,7 +336,7 @@ def _draw_seed(random_state: int | RandomState | None) -> int:
 
 
 def _with_progress(trainer: Trainer, max_epochs: int, verbose: int) -> Iterator[int]:
-    """Yield the remaining epochs; show them and the losses in a progress bar."""
+    """Yield the remaining epochs; show a progress bar with the losses if `verbose`."""
     from tqdm.auto import tqdm
 
     epochs = range(trainer.n_epochs, max_epochs)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
 
 # Transformed images whose reconstruction error is at most this many times the error of
-# the original ones are taken to resemble the collection.
+# the original ones are considered to resemble the collection.
 _MAX_ERROR_RATIO = 1.25
 _MIN_IMAGES = 20
 _MAX_IMAGES = 1024
@@ -40,9 +40,9 @@ def initialize_network(
     """Return a new network and the augmentation to train it with.
 
     `init` and `augment` are the parameters of the embedder; `sample` is a sample of the
-    images. With `init="auto"`, a network that is trained on warped images gets no
-    linear path: undoing a warp is not linear, and principal components are a poor
-    starting point for it.
+    images. With `init="auto"`, a network that is trained on warped images does not have
+    a linear path: undoing a warp is not a linear operation, so principal components are
+    a poor initialization.
     """
     import torch
 

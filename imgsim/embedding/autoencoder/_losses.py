@@ -25,7 +25,7 @@ def reconstruction_loss(
 
     Pixels have shape (n, n_colors, height, width) and are in [0, 1]. Differences are
     divided by the standard deviation `std` of the pixels, so that an MSE of 1 is the
-    loss of the mean color. SSIM and L1 are weighted as by Zhao et al. [1]_.
+    loss of the mean color. SSIM and L1 are weighted as proposed by Zhao et al. [1]_.
 
     References
     ----------
@@ -105,9 +105,9 @@ def contractive_penalty(
     """Return the sensitivity of latent vectors to small changes of the pixels.
 
     This is the squared norm of the encoder's Jacobian [1]_, estimated by one random
-    step for each image, and divided by the variance of the latent vectors: otherwise
-    shrinking them would reduce the penalty. For a single image, which has no variance,
-    the penalty is 0.
+    step for each image, and divided by the variance of the latent vectors, because
+    otherwise shrinking them would reduce the penalty. For a single image, which has no
+    variance, the penalty is 0.
 
     References
     ----------

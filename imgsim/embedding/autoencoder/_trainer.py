@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from imgsim.embedding.autoencoder._conv_autoencoder import ConvAutoencoder
 
 _WARM_UP_FRACTION = 0.1
-_WARM_UP_EPOCHS = 1.0  # without a planned number of epochs
+_WARM_UP_EPOCHS = 1.0  # if the number of epochs is not known in advance
 _MAX_GRADIENT_NORM = 1.0
 _BETAS = (0.9, 0.99)
 
@@ -51,8 +51,8 @@ class Trainer:
         The network; it is moved to `device` and trained in place.
 
     params : SimpleNamespace
-        Parameters of the embedder. Used are `loss`, `penalty`, `penalty_weight`,
-        `mask_ratio`, `noise_std`, `learning_rate` and `weight_decay`.
+        Parameters of the embedder, of which `loss`, `penalty`, `penalty_weight`,
+        `mask_ratio`, `noise_std`, `learning_rate` and `weight_decay` are used.
 
     augmentation : Augmentation
         Whether images are mirrored and warped.
@@ -62,7 +62,7 @@ class Trainer:
         constant after the first epoch.
 
     device : str
-        Device of torch.
+        PyTorch device.
 
     precision : {"float32", "bfloat16"}
         Precision of the forward passes.
@@ -173,12 +173,12 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Return to a state; without weights in it, the network stays as it is."""
+        """Restore a state; the network is unchanged if the state has no weights."""
         if "network" in state:
             self.network.load_state_dict(state["network"])
-        # The parameter may have changed since the state was saved.
+        # `weight_decay` may have been changed since the state was saved.
         decays = [group["weight_decay"] for group in self._optimizer.param_groups]
-        # torch would modify the given tensors in later steps, hence the copy.
+        # Without the copy, torch would modify the given tensors in later steps.
         self._optimizer.load_state_dict(deepcopy(state["optimizer"]))
         for group, decay in zip(self._optimizer.param_groups, decays, strict=True):
             group["weight_decay"] = decay
@@ -272,7 +272,7 @@ class Trainer:
             group["lr"] = factor * self._params.learning_rate
 
     def _mean_loss(self, losses: "list[Tensor]", n_images: int) -> float:
-        """Return the sum of the losses per image; raise if it is not finite."""
+        """Return the mean loss per image, or raise ValueError if it is not finite."""
         import torch
 
         loss = float(torch.stack(losses).sum()) / n_images

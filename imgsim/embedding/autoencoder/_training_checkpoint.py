@@ -1,4 +1,4 @@
-"""The state of a training run on disk, from which an interrupted run resumes."""
+"""Checkpoint file of a training run, from which an interrupted run resumes."""
 
 import hashlib
 import os
@@ -19,8 +19,8 @@ CHECKPOINT_FORMAT_VERSION = 2
 class TrainingCheckpoint:
     """The checkpoint file of one training run.
 
-    The name of the file contains a digest of `settings`, so that runs with other
-    parameters or other images have other files in the same folder. Loading a file never
+    The name of the file contains a digest of `settings`, so that runs with different
+    parameters or images use different files in the same folder. Loading a file never
     executes code from it.
 
     Parameters
@@ -76,7 +76,7 @@ class TrainingCheckpoint:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the file in one step, so that it is complete at any time."""
+        """Replace the file in a single step, so that the file is always complete."""
         import torch
 
         with replace_file(self._path) as file:

@@ -19,10 +19,10 @@ _MAX_SAMPLE_SIZE = 128  # MiB
 
 
 def make_resizer(image_size: int, n_colors: int) -> Callable[[PixelArray], PixelArray]:
-    """Return a function that resizes an RGB image to a square, ignoring its ratio.
+    """Return a function that resizes an RGB image to a square.
 
-    The function returns shape (image_size, image_size, n_colors), and converts the
-    image to gray if `n_colors` is 1.
+    The aspect ratio is not preserved. The result has shape (image_size, image_size,
+    n_colors). The image is converted to gray if `n_colors` is 1.
     """
 
     def resize(rgb: PixelArray) -> PixelArray:
@@ -54,7 +54,7 @@ class TrainingImages:
         The images that could not be read.
 
     digest : str
-        Hash of all pixels in the order of the images.
+        Digest of all pixels in the order of the images.
 
     in_memory : bool
         Whether the pixels are held in memory.
@@ -82,7 +82,7 @@ class TrainingImages:
     def batches(self, indices: NDArray[np.int64]) -> Iterator[PixelArray]:
         """Yield batches (n, height, width, n_colors) of the readable images `indices`.
 
-        Indices count the readable images only.
+        Only the readable images are counted by `indices`.
         """
         if self._pixels is not None:
             for start in range(0, len(indices), self._batch_size):
@@ -94,7 +94,7 @@ class TrainingImages:
                 yield np.stack(batch.images)
 
     def sample(self, indices: NDArray[np.int64]) -> PixelArray:
-        """Return the first images of `indices`, as many as suffice for statistics."""
+        """Return the first images of `indices`, enough of them for statistics."""
         max_images = max(1, _MAX_SAMPLE_SIZE * _MEBIBYTE // self._n_bytes_per_image)
         max_images = min(_MAX_SAMPLE_IMAGES, max_images)
         return np.concatenate(list(self.batches(indices[:max_images])))

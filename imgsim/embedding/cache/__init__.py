@@ -1,1 +1,1 @@
-"""The cache of embeddings: a SQLite file, its rows, and the loader that uses them."""
+"""Cache of embeddings: the SQLite file, access to its rows, and the image loader."""

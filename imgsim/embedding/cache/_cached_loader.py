@@ -1,4 +1,4 @@
-"""Loading of an image in a decoding thread, from the cache if possible."""
+"""Loading of images in decoding threads, with cached embeddings if there are any."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

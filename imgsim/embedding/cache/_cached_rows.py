@@ -1,4 +1,4 @@
-"""The rows of one recipe in a cache, read and written while images are embedded."""
+"""Reading and writing of cached embeddings while images are embedded."""
 
 import json
 import os
@@ -21,15 +21,15 @@ from imgsim.images._read import read_content
 
 _SECONDS_BETWEEN_COMMITS = 2.0
 _BYTES_BETWEEN_COMMITS = 64 * 2**20
-# The times of a file have a resolution of up to two seconds. A file that was changed
-# more recently could change again without a change of its times.
+# The times of a file may have a resolution of two seconds. A file that was changed
+# more recently could change again while its times remain equal.
 _SETTLED_NS = 2_000_000_000
 
 
 class CacheLookup(NamedTuple):
     """The key of a source, its cached embedding, and its content if it was read.
 
-    Each of them is None if it is unknown.
+    Each field is None if it is unknown.
     """
 
     key: bytes | None
@@ -38,7 +38,7 @@ class CacheLookup(NamedTuple):
 
 
 class FileStatus(NamedTuple):
-    """The status of a file, which changes when the content of the file does."""
+    """The status of a file, which changes if the content of the file changes."""
 
     path: bytes
     size: int
@@ -60,14 +60,16 @@ class FileStatus(NamedTuple):
         return cls(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
 
     def is_settled(self) -> bool:
-        """Return whether a later change of the file would change its times."""
+        """Return whether any later change of the file would change its times."""
         return time.time_ns() - max(self.modified, self.changed) > _SETTLED_NS
 
 
 class CachedRows:
-    """The rows of one recipe in a cache file.
+    """The embeddings of one recipe in a cache file.
 
-    `find` and `get` may be called by several threads at once, all other methods by one.
+    A recipe describes everything that affects an embedding, except the image. `find`
+    and `get` may be called by several threads at the same time, but all other methods
+    only by one thread.
     """
 
     def __init__(self, path: str, recipe: Mapping[str, Any], n_features: int) -> None:
@@ -102,7 +104,7 @@ class CachedRows:
         return CacheLookup(key, self.get(key), content)
 
     def get(self, key: bytes) -> EmbeddingArray | None:
-        """Return the embedding of an image by the hash of its content, or None."""
+        """Return the embedding of an image by the digest of its content, or None."""
         with self._lock, translate_errors(self._path):
             if key in self._new_rows:
                 return self._new_rows[key]
@@ -118,13 +120,13 @@ class CachedRows:
             self._new_rows[key] = embedding.copy()
 
     def commit_if_due(self) -> None:
-        """Commit every two seconds, or earlier if many rows were added."""
+        """Commit if two seconds have passed or many embeddings were added."""
         is_late = time.monotonic() - self._committed_at > _SECONDS_BETWEEN_COMMITS
         if is_late or self._n_bytes * len(self._new_rows) > _BYTES_BETWEEN_COMMITS:
             self.commit()
 
     def commit(self) -> None:
-        """Write what was added; if this fails, warn and write nothing from then on."""
+        """Write new embeddings; after a failure, warn once and write nothing more."""
         with self._lock, translate_errors(self._path):
             try:
                 if self._is_writable:
@@ -208,8 +210,8 @@ class CachedRows:
     def _warn(self, error: sqlite3.OperationalError) -> None:
         warn_caller(
             f"embeddings are no longer written to cache={self._path!r}: {error}. All "
-            f"embeddings are computed and returned, and the rows that are in the cache "
-            f"will be used by the next run.",
+            f"embeddings are still computed and returned. The next run will use the "
+            f"embeddings that are already in the cache.",
             EmbeddingCacheWarning,
         )
 

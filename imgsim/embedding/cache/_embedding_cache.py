@@ -14,19 +14,20 @@ _SECONDS_PER_DAY = 86400
 
 
 class EmbeddingCache:
-    """Keep embeddings in a SQLite file, by the content of the images.
+    """Store embeddings in a SQLite file, by the content of the images.
 
     An embedder with the parameter `cache` looks up each image before it embeds it, and
-    adds the embeddings that it computes. A cached embedding is used only if nothing
-    has changed that affects it: the content of the image, the model, its weights, the
-    preprocessing, layer, pooling and precision, and the version of imgsim's embeddings.
-    The embedding of a renamed or copied file is found. The embedding of a modified file
-    is computed again.
+    adds the embeddings that it computes. A cached embedding is used only if everything
+    that affects it is unchanged: the content of the image, the model, its weights, the
+    preprocessing, the layer, the pooling and the precision. An update of imgsim that
+    changes embeddings also invalidates cached embeddings. The embedding of a renamed or
+    copied file is found. The embedding of a modified file is computed again.
 
     Parameters
     ----------
     path : str or path-like
-        The SQLite file. It is created on first use, in an existing folder.
+        Path of the SQLite file. The file is created at the first use. Its folder must
+        exist.
 
     See Also
     --------
@@ -46,7 +47,8 @@ class EmbeddingCache:
 
     An embedding of length `d` takes `4 d` bytes plus a few hundred bytes, and the
     status of a file takes about 150 bytes. A million embeddings of ResNet-50 (length
-    2048) take 8.8 GB, of MobileNetV2 (length 1280) 5.5 GB, and of length 384 2.1 GB.
+    2048) take 8.8 GB, embeddings of MobileNetV2 (length 1280) take 5.5 GB, and
+    embeddings of length 384 take 2.1 GB.
 
     A network is identified by its weights and its `repr`. A change of its code that
     affects neither is not detected.
@@ -133,7 +135,7 @@ class EmbeddingCache:
 
         max_bytes : int, default=None
             Size of the file in bytes. The oldest embeddings are removed until the file
-            is not larger.
+            is not larger than this.
 
         Returns
         -------
@@ -193,7 +195,7 @@ def _n_bytes_used(connection: sqlite3.Connection) -> int:
 
 
 def _remove(connection: sqlite3.Connection, condition: str, value: float) -> int:
-    """Remove rows, and the status of files without a row."""
+    """Remove embeddings, and the status of files that no longer have an embedding."""
     connection.execute("BEGIN IMMEDIATE")
     query = f"DELETE FROM rows WHERE {condition}"
     n_removed: int = connection.execute(query, (value,)).rowcount
@@ -205,6 +207,6 @@ def _remove(connection: sqlite3.Connection, condition: str, value: float) -> int
 
 
 def _shrink(connection: sqlite3.Connection) -> None:
-    # `execute` would run only one step, which frees one page.
+    # `execute` would run only one step, which frees only one page.
     connection.executescript("PRAGMA incremental_vacuum")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -40,7 +40,7 @@ _TABLES = (
 
 @contextmanager
 def open_cache_file(path: str) -> Iterator[sqlite3.Connection]:
-    """Open the file, or create it; SQLite's errors become EmbeddingCacheError."""
+    """Open or create the file; raise EmbeddingCacheError for errors of SQLite."""
     with translate_errors(path), closing(connect(path)) as connection:
         yield connection
 
@@ -70,7 +70,7 @@ def connect(path: str) -> sqlite3.Connection:
 
 @contextmanager
 def translate_errors(path: str) -> Iterator[None]:
-    """Raise EmbeddingCacheError with the name of the file for SQLite's errors."""
+    """Raise EmbeddingCacheError with the name of the file for errors of SQLite."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -97,7 +97,7 @@ def _initialize(connection: sqlite3.Connection, path: str) -> None:
     (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if n_tables == 0 and application == 0:
-        # A larger page would be half empty with an embedding of length 2048.
+        # With an embedding of length 2048, half of a larger page would be empty.
         connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("BEGIN IMMEDIATE")
@@ -105,13 +105,13 @@ def _initialize(connection: sqlite3.Connection, path: str) -> None:
         connection.execute("COMMIT")
     _check_file(connection, path)
     with suppress(sqlite3.OperationalError):
-        # Fails only while another process does the same.
+        # This fails only while another process does the same.
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
-    # Another process may have created them in the meantime.
+    # Another process may have created the tables in the meantime.
     (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if n_tables == 0:
         for table in _TABLES:

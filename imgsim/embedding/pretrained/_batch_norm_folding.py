@@ -1,4 +1,4 @@
-"""Folding of batch norms into the convolutions before them."""
+"""Folding of batch norms into the convolutions that precede them."""
 
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,10 @@ _TOLERANCE = 1e-4
 def fold_batch_norms(module: "nn.Module", example: "Tensor") -> "nn.Module":
     """Return the network with fewer layers and, up to rounding, the same output.
 
-    A forward pass of `example` shows which convolution is followed by which batch
-    norm. The folded network is compared with the original on `example`. If they
-    differ, because the network uses a convolution in another way, too, the original is
-    returned.
+    A forward pass of `example` shows which convolution is followed by which batch norm.
+    The folded network is compared with the original on `example`. If the outputs
+    differ, because the network also uses a convolution in another way, the original
+    network is returned.
     """
     import torch
     from torch import nn
@@ -45,7 +45,7 @@ def _find_pairs(module: "nn.Module", example: "Tensor") -> list[tuple[str, str]]
     from torch.nn.utils.parametrize import is_parametrized
 
     names = {part: name for name, part in module.named_modules()}
-    # The output is kept, too, so that its id is not reused.
+    # The output itself is also kept, so that its id is not reused.
     conv_of_output: dict[int, tuple[nn.Module, Tensor]] = {}
     n_calls: dict[nn.Module, int] = {}
     pairs = []
@@ -84,7 +84,7 @@ def _fold(module: "nn.Module", conv_name: str, norm_name: str) -> None:
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
     _replace(module, conv_name, fuse_conv_bn_eval(conv, norm))
-    # A norm of timm contains an activation, which is kept.
+    # Batch norms of timm may contain dropout and an activation, which are kept.
     rest = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
     _replace(module, norm_name, nn.Sequential(*rest))
 

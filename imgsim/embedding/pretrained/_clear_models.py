@@ -1,4 +1,4 @@
-"""Removal of the networks that are kept in memory."""
+"""Function that frees the memory of the networks that are kept."""
 
 
 def clear_models() -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# glibc returns blocks of more than 32 MiB to the system, and has to clear new ones for
-# every layer, which takes longer than the computation itself.
+# glibc returns blocks of more than 32 MiB to the system. New blocks must then be
+# cleared for every layer, which takes longer than the computation itself.
 _MAX_BYTES_PER_MAP = 24 * 2**20
 
 
@@ -58,9 +58,10 @@ class CpuPasses(ForwardPasses):
     """Small passes that run side by side, each on its own core.
 
     Each pass uses one thread, because threads that share a pass wait for each other
-    after every layer, especially if threads that decode images use the cores, too. A
-    batch with fewer images than cores divides the cores among its passes. A compiled
-    network runs one pass after another on all cores, as it was compiled for.
+    after every layer, especially if threads that decode images also use the cores. If a
+    batch has fewer images than there are cores, the cores are divided among its passes.
+    A compiled network runs one pass after another on all cores, because it was compiled
+    for this number of threads.
     """
 
     def __init__(self, network: Network, pass_size: int) -> None:
@@ -104,7 +105,7 @@ class CpuPasses(ForwardPasses):
 
 
 class DevicePasses(ForwardPasses):
-    """Passes of whole batches on a GPU, asynchronous to the CPU.
+    """Passes of whole batches on a GPU, while the CPU continues.
 
     If the memory of the GPU is not sufficient, the size of a pass is halved for the
     rest of the run.
@@ -144,7 +145,8 @@ class DevicePasses(ForwardPasses):
             except torch.cuda.OutOfMemoryError:
                 if min(self._pass_size, len(pixels)) == 1:
                     raise
-            # After the `except` block, in which the exception keeps the memory in use.
+            # This is not in the `except` block, because the exception keeps the memory
+            # in use until the end of the block.
             self._halve_pass_size(len(pixels))
 
     def _halve_pass_size(self, n_images: int) -> None:
@@ -155,8 +157,8 @@ class DevicePasses(ForwardPasses):
         if not self._has_warned:
             warn_caller(
                 f"{n_tried} images do not fit in the memory of {self._network.device}; "
-                f"forward passes are halved until they fit. Set a smaller batch_size "
-                f"to avoid this.",
+                f"the size of forward passes is halved until they fit. Set a smaller "
+                f"batch_size to avoid this warning.",
                 RuntimeWarning,
             )
         self._has_warned = True

@@ -13,7 +13,8 @@ def find_stages(module: "nn.Module", layer: Any) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If the network does not list its stages, or has no stage of an index or name.
+        If the network does not list its stages, or does not have a stage of this index
+        or name.
     """
     names = _stage_names(module)
     if not names:

@@ -33,7 +33,7 @@ class Network(ABC):
     compile: bool
 
     def __call__(self, pixels: "Tensor") -> "Tensor":
-        """Return the output for pixels, (n_images, height, width, 3) uint8."""
+        """Return the output for uint8 pixels (n_images, height, width, 3)."""
         import torch
 
         forward = compile_network(self) if self.compile else self.forward
@@ -41,17 +41,17 @@ class Network(ABC):
             return forward(pixels)
 
     def forward(self, pixels: "Tensor") -> "Tensor":
-        """Compute what a call returns, in the current mode and precision of torch."""
+        """Compute the output, in the current mode and precision of torch."""
         scale, shift = self._scale_and_shift
         return self._output(pixels.permute(0, 3, 1, 2).float().mul_(scale).add_(shift))
 
     @abstractmethod
     def _output(self, x: "Tensor") -> "Tensor":
-        """Compute the float32 output for pixels, (n_images, 3, height, width)."""
+        """Compute the float32 output for pixels (n_images, 3, height, width)."""
 
     @cached_property
     def _scale_and_shift(self) -> "tuple[Tensor, Tensor]":
-        """Factor and summand that scale pixels from [0, 255] to the network's input."""
+        """Factor and offset that scale pixels in [0, 255] to the network's input."""
         import torch
 
         mean, std = (
@@ -130,7 +130,7 @@ class MapNetwork(Network):
 
 @lru_cache(maxsize=4)
 def compile_network(network: Network) -> "Callable[[Tensor], Tensor]":
-    """Compile a network for batches of one shape. The last four are kept."""
+    """Compile a network for batches of one shape; the last four results are kept."""
     import torch
 
     compiled: Callable[[Tensor], Tensor]

@@ -31,9 +31,10 @@ def last_features(
 ) -> "tuple[Tensor, Tensor | None]":
     """Run the network and return its last feature map or tokens, as float32.
 
-    A feature map of shape (n_images, n_features, height, width) is returned with None,
-    patch tokens of shape (n_images, n_tokens, n_features) with the tokens before them.
-    `advice` tells in the error message what to do if the network computes neither.
+    A feature map has shape (n_images, n_features, height, width), and is returned with
+    None. Patch tokens have shape (n_images, n_tokens, n_features), and are returned
+    with the tokens before them, such as the class token. `advice` is the part of the
+    error message that says what to do if the network computes neither.
     """
     features: Any = getattr(module, "forward_features", module)(pixels)
     n_axes = getattr(features, "ndim", 0)
@@ -108,7 +109,7 @@ def _pool_map(maps: "Tensor", pooling: Pooling, gem_p: float) -> "Tensor":
 def _pool_tokens(
     tokens: "Tensor", prefix: "Tensor | None", pooling: Pooling, gem_p: float
 ) -> "Tensor":
-    """Pool patch tokens of shape (n_images, n_tokens, n_features), or select prefix."""
+    """Pool patch tokens (n_images, n_tokens, n_features), or return the class token."""
     if pooling == "cls":
         if prefix is None or prefix.shape[1] == 0:
             raise ValueError(
@@ -152,7 +153,7 @@ def _n_prefix_tokens(module: "nn.Module") -> int:
 
 
 def _apply_head_norm(module: "nn.Module", pooled: "Tensor") -> "Tensor":
-    """Apply the norm that some models have between pooling and classifier."""
+    """Apply the norm that some models have between the pooling and the classifier."""
     head: Any = getattr(module, "head", None)
     if type(head).__name__ in ("NormMlpClassifierHead", "ClNormMlpClassifierHead"):
         is_map_norm = type(head.norm).__name__.endswith("2d")

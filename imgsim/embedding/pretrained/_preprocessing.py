@@ -16,7 +16,7 @@ OVERRIDES = ("image_size", "crop_mode", "crop_pct", "mean", "std", "interpolatio
 def override_preprocessing(
     config: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the preprocessing of a model with the parameters that are not None."""
+    """Return the preprocessing of a model, changed by parameters that are not None."""
     # A configuration that was read from JSON contains lists.
     result = {
         name: tuple(value) if isinstance(value, list) else value

@@ -11,8 +11,8 @@ from imgsim._typing import PixelArray
 from imgsim.embedding.pretrained._timm_backbone import evaluation_transform
 from imgsim.images._read import read_image, read_image_fast
 
-# An image whose sides have a larger ratio is cropped before it is resized, if the
-# center crop removes its ends anyway. Resizing all of it could take gigabytes.
+# An image with a larger ratio of its sides is cropped before it is resized, if its ends
+# will be removed by the center crop. Resizing the whole image could take gigabytes.
 _MAX_ASPECT_RATIO = 16
 
 

@@ -23,7 +23,8 @@ from imgsim.exceptions import WeightsUnavailableError
 if TYPE_CHECKING:
     from torch import nn
 
-# Keyword arguments of timm.create_model that `model_kwargs` must not contain, and why.
+# Keyword arguments of timm.create_model that are not allowed in `model_kwargs`, and the
+# reason.
 _FORBIDDEN_KWARGS = {
     "checkpoint_path": "it is a parameter of ImageEmbedder",
     "features_only": "set layer instead",
@@ -48,7 +49,7 @@ class Backbone(NamedTuple):
 class BackboneSpec:
     """Everything that determines a backbone: its name, weights, device and precision.
 
-    `model_kwargs` may contain values that are not hashable, and are compared as text.
+    `model_kwargs` may contain values that are not hashable, so it is compared as text.
     """
 
     model: str
@@ -61,7 +62,7 @@ class BackboneSpec:
     local_files: tuple[Any, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Set the fields that are compared in place of others."""
+        """Set the fields that are derived from the others, for comparison."""
         text = repr(sorted(self.model_kwargs.items()))
         object.__setattr__(self, "kwargs_as_text", text)
         object.__setattr__(self, "local_files", _list_local_files(self.model))
@@ -73,8 +74,8 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     The last four backbones are kept, so that estimators with the same parameters share
     one. Untrained weights are drawn from a fixed seed.
     """
-    # Two threads would load a network twice, and draw untrained weights from the same
-    # stream of random numbers.
+    # Without the lock, two threads would load a network twice, and would draw untrained
+    # weights from the same stream of random numbers.
     with _lock:
         return _load_backbone(spec)
 
@@ -88,7 +89,7 @@ def _load_backbone(spec: BackboneSpec) -> Backbone:
 
 
 def clear_backbones() -> None:
-    """Remove the backbones that are kept from memory."""
+    """Remove from memory all backbones that are kept."""
     _load_backbone.cache_clear()
 
 
@@ -112,7 +113,8 @@ def make_backbone(
     """Turn a network into a backbone. The module is modified in place.
 
     `digest` is the result of `hash_network` for the unmodified module. `sides` are the
-    height and width of an image that the network accepts, by default timm's.
+    height and width of an image that the network accepts. None uses the input size in
+    timm's configuration.
     """
     import torch
 
@@ -215,7 +217,7 @@ def _create_model(spec: BackboneSpec) -> "nn.Module":
         )
     except TypeError as error:
         if ":" in name and "img_size" in spec.model_kwargs:
-            # The architecture is known to timm only. This one accepts any image size.
+            # Only timm knows the architecture. This one accepts images of any size.
             kwargs = {k: v for k, v in spec.model_kwargs.items() if k != "img_size"}
             return _create_model(replace(spec, model_kwargs=kwargs))
         raise ValueError(
@@ -229,7 +231,7 @@ def _create_model(spec: BackboneSpec) -> "nn.Module":
 
 
 def _list_local_files(model: str) -> tuple[Any, ...]:
-    """Return name, size and time of each file of a "local-dir:" model."""
+    """Return the name, size and modification time of each file of a local model."""
     scheme, _, path = model.partition(":")
     if scheme != "local-dir" or not os.path.isdir(path):
         return ()

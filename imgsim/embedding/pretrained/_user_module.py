@@ -24,7 +24,8 @@ def copy_backbone(
 ) -> Backbone:
     """Return a backbone from a copy of a module.
 
-    The copy is kept, and replaced if the module has changed since.
+    The copy is kept for the next call, and is replaced if the module has changed since
+    it was copied.
     """
     sides = None if image_size is None else check_image_size(image_size)
     with _lock:
@@ -49,5 +50,5 @@ def check_unused(**parameters: Any) -> None:
 
 
 def clear_copies() -> None:
-    """Remove the copies from memory."""
+    """Remove from memory the copies of all modules."""
     _copies.clear()

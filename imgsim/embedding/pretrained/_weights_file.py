@@ -23,7 +23,7 @@ class WeightsFile(NamedTuple):
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> Self:
-        """Look up the size and the time of the file at `path`."""
+        """Look up the size and the modification time of the file at `path`."""
         if not os.path.isfile(path):
             raise FileNotFoundError(f"checkpoint_path={str(path)!r} is not a file.")
         status = os.stat(path)
@@ -36,7 +36,7 @@ def load_weights(module: "nn.Module", path: str, *, model: str) -> None:
     mismatches = _find_mismatches(module, state)
     convert = getattr(inspect.getmodule(type(module)), "checkpoint_filter_fn", None)
     if mismatches and convert is not None:
-        # timm's conversion of published weights, and of weights for another image size.
+        # timm converts published weights, and weights for another image size.
         state = convert(state, module)
         mismatches = _find_mismatches(module, state)
     if mismatches:
@@ -49,11 +49,11 @@ def load_weights(module: "nn.Module", path: str, *, model: str) -> None:
 
 
 def hash_weights(module: "nn.Module") -> str:
-    """Return a digest of all weights, independent of where they were loaded from."""
+    """Return a digest of all weights, independent of their source."""
     import torch
 
     digest = hashlib.blake2b(digest_size=16)
-    # Buffers that are not in the state dict may affect embeddings, too.
+    # Buffers that are not in the state dict may also affect embeddings.
     tensors = dict([*module.named_parameters(), *module.named_buffers()])
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -95,7 +95,7 @@ def _read_state(path: str) -> "dict[str, Tensor]":
             state = load_file(path)
         else:
             with warnings.catch_warnings():
-                # torch warns of old pickles, and rejects unsafe ones as handled below.
+                # torch warns about old pickles. Unsafe pickles raise an error below.
                 warnings.simplefilter("ignore")
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -84,7 +84,7 @@ def brute_force_within(
 def _distance_blocks(
     queries: DistanceRows, collection: Collection
 ) -> Iterator[tuple[slice, int, NDArray[np.float64]]]:
-    """Yield a slice of queries, the first of some rows, and all their distances.
+    """Yield a slice of queries, the first row of a block, and all their distances.
 
     Distances to rows that are not allowed are infinite.
     """
@@ -107,7 +107,7 @@ def _smallest(distances: NDArray[np.float64], k: int) -> NDArray[np.int64]:
         return np.argsort(distances, axis=1, kind="stable")[:, :k]
     columns = np.argpartition(distances, k - 1, axis=1)[:, :k]
     largest_kept = np.take_along_axis(distances, columns, axis=1).max(axis=1)
-    # Among entries equal to the k-th smallest, argpartition keeps arbitrary ones.
+    # Of the entries equal to the k-th smallest, argpartition keeps arbitrary entries.
     n_candidates = (distances <= largest_kept[:, np.newaxis]).sum(axis=1)
     for i in np.flatnonzero(n_candidates > k):
         columns[i] = np.argsort(distances[i], kind="stable")[:k]

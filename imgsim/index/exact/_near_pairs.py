@@ -57,10 +57,10 @@ def find_near_pairs(rows: DistanceRows, metric: Metric, max_distance: float) -> 
             n_pairs += len(pairs.distances)
             if n_pairs > max_pairs:
                 raise ValueError(
-                    f"max_distance={max_distance} joins {n_pairs:,} pairs or more "
+                    f"max_distance={max_distance} selects at least {n_pairs:,} pairs "
                     f"among {len(rows):,} distinct rows, but only {max_pairs:,} pairs "
                     f"fit into working_memory={memory} MiB: pass a smaller "
-                    f"max_distance, or raise the limit by "
+                    f"max_distance, or raise the limit with "
                     f"sklearn.set_config(working_memory=...)."
                 )
     return concatenate_pairs(parts)

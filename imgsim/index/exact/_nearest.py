@@ -1,4 +1,4 @@
-"""Exact nearest rows: by a fast scan where that pays, else by brute force."""
+"""Exact nearest rows: by a scan if it is faster, otherwise by brute force."""
 
 import sys
 
@@ -14,7 +14,8 @@ from imgsim.index.exact._scan import Pairs, scan_nearest, scan_within
 # less time than loading the compiled loops.
 _MAX_BRUTE_FORCE_OPERATIONS = 3e8
 _MAX_BRUTE_FORCE_VALUES = 4e6
-# Number of operations above which bfloat16 pays, if torch is loaded and if it is not.
+# Number of operations above which bfloat16 is faster, if torch is already imported and
+# if it is not.
 _MIN_BFLOAT16_OPERATIONS = {True: 2e9, False: 5e10}
 
 
@@ -81,7 +82,7 @@ def find_within(
         Largest distance.
 
     n_operations : float, default=None
-        Number of operations of the whole search, if this call is a part of it.
+        Number of operations of the whole search, if this call is a part of a search.
 
     Returns
     -------
@@ -101,7 +102,8 @@ def _prefers_brute_force(
 ) -> bool:
     """Return whether a scan is impossible, or slower than brute force.
 
-    It is impossible for slow metrics and rows outside the range of single precision.
+    A scan is impossible for slow metrics and for rows outside the range of single
+    precision.
     """
     metric, rows = collection.metric, collection.rows
     sizes = (queries.terms.size, rows.terms.size[collection.allowed])

@@ -1,4 +1,4 @@
-"""Exact search by a fast scan: all rows are scored, and some are compared exactly.
+"""Exact search by a scan: all rows are scored, and few are compared exactly.
 
 Scores are computed in single precision or in bfloat16, with a known error bound. Each
 row that may be a result according to its score is compared in double precision.
@@ -39,7 +39,7 @@ class Pairs(NamedTuple):
 
     @classmethod
     def empty(cls) -> Self:
-        """Return no pairs."""
+        """Return an empty set of pairs."""
         none = np.empty(0, dtype=np.int64)
         return cls(none, none, np.empty(0))
 
@@ -83,8 +83,8 @@ def scan_nearest(
         there are too few rows.
 
     is_certain : ndarray of shape (n_queries,), dtype bool
-        False for a query with more candidates than are compared, for which the
-        precision is too low.
+        Whether the result of each query is certain. It is not if the precision is too
+        low, so that the query has more candidates than can be compared.
     """
     capacity = min(4 * n_neighbors + 256, len(collection.rows))
 
@@ -194,7 +194,7 @@ def compute_distances(
 
 @dataclass(frozen=True)
 class ScoreBlock:
-    """Scores of a block of rows, `scores * scale + bias`, and a bound of their errors.
+    """Scores of a block of rows, `scores * scale + bias`, and a bound on their errors.
 
     `scores` has a row for each query, and `error` an entry for each query.
     """
@@ -227,7 +227,7 @@ class Candidates:
         return view
 
     def update(self, block: ScoreBlock) -> None:
-        """Add the candidates of a block of rows, and drop those that it rules out."""
+        """Add the candidates of a block, and drop candidates that it rules out."""
         from imgsim._distance.kernels import keep_candidates
 
         keep_candidates(
@@ -318,9 +318,9 @@ def nearest_of_pairs(
 
 
 def _count_threads(collection: Collection, precision: str) -> int:
-    """Return into how many threads to divide the queries.
+    """Return the number of threads among which the queries are divided.
 
-    1 where BLAS or the device divides the work itself.
+    The number is 1 if BLAS or the device divides the work itself.
     """
     divides_itself = collection.metric.kind in (SQUARED, PRODUCT, JACCARD)
     divides_itself &= precision == "float32" or collection.device != "cpu"

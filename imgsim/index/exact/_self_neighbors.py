@@ -21,7 +21,7 @@ from imgsim.index.exact._scan import (
 )
 
 _N_ROWS = 1024  # in a block
-_N_BYTES = 12  # for each candidate
+_N_BYTES = 12  # of memory for each candidate
 
 
 def find_self_neighbors(collection: Collection, n_neighbors: int) -> NDArray[np.int64]:

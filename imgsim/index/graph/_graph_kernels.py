@@ -1,4 +1,4 @@
-"""Compiled loops that build and search a neighbor graph; imported in functions."""
+"""Compiled loops that build and search a graph; imported only in functions."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ def choose_links(
     first: int,
     links: NDArray[np.int32],
 ) -> None:
-    """Choose the links of some rows, of which the first is row `first`.
+    """Choose the links of consecutive rows, starting at row `first`.
 
     The neighbors of a row are visited from the nearest to the farthest. A neighbor is
     not linked if it is nearer to a linked neighbor than to the row, because a search
-    reaches it over that neighbor. Half of the links of each row stay free, -1, for
-    reverse links.
+    reaches it through the linked neighbor. Half of the links of each row stay at -1, to
+    be used for reverse links.
     """
     n_rows, n_links = links.shape
     for r in range(n_rows):
@@ -50,7 +50,7 @@ def choose_links(
 
 @compiled
 def add_reverse_links(links: NDArray[np.int32]) -> None:
-    """Add the reverse of each link, as long as the other row has a free place."""
+    """Add the reverse of each link, if the other row has a free place for it."""
     n_rows, n_links = links.shape
     n_filled = (links >= 0).sum(axis=1)
     n_forward = n_filled.copy()
@@ -134,19 +134,19 @@ def search_graph(
 ) -> None:
     """Follow the links to the rows with the largest scores: a beam search.
 
-    The search for query i starts at `entries[i]` and writes the best rows that it meets
-    to `nearest[i]`, -1 where there are none. It ends when the links of the `beam_width`
-    best rows have been followed.
+    The search for query i starts at `entries[i]`, and writes the best rows that it
+    visits to `nearest[i]`, or -1 if there are too few. It ends when the links of the
+    `beam_width` best rows have been followed.
     """
     n_queries, n_kept = nearest.shape
-    last_query = np.full(len(rows), -1, dtype=np.int32)  # that has met each row
+    last_query = np.full(len(rows), -1, dtype=np.int32)  # that visited each row
     best = np.empty(n_kept, dtype=np.float32)
     is_open = np.empty(n_kept, dtype=np.bool_)
     capacity = max(links.shape[1], entries.shape[1])
     new_rows = np.empty(capacity, dtype=np.int64)
     scores = np.empty(capacity, dtype=np.float32)
     for i in range(n_queries):
-        n_met, position, row = 0, 0, -1
+        n_visited, position, row = 0, 0, -1
         while True:
             if row < 0:
                 n_new = _collect_new(entries[i], last_query, i, new_rows)
@@ -155,14 +155,14 @@ def search_graph(
             _score_all(queries[i], rows, new_rows[:n_new], scores)
             for u in range(n_new):
                 score = scores[u] * scale[new_rows[u]] + bias[new_rows[u]]
-                if n_met < n_kept or score > best[n_met - 1]:
-                    n_met, inserted = _insert(
-                        best, nearest[i], is_open, n_met, score, new_rows[u]
+                if n_visited < n_kept or score > best[n_visited - 1]:
+                    n_visited, inserted = _insert(
+                        best, nearest[i], is_open, n_visited, score, new_rows[u]
                     )
                     position = min(position, inserted)
-            while position < min(n_met, beam_width) and not is_open[position]:
+            while position < min(n_visited, beam_width) and not is_open[position]:
                 position += 1
-            if position >= min(n_met, beam_width):
+            if position >= min(n_visited, beam_width):
                 break
             is_open[position] = False
             row = nearest[i, position]
@@ -175,7 +175,7 @@ def _collect_new(
     query: int,
     new_rows: NDArray[np.int64],
 ) -> int:
-    """Write the rows that this query has not met before, and return their number."""
+    """Write the rows that this query has not visited, and return their number."""
     n = 0
     for row in rows:
         if row < 0:

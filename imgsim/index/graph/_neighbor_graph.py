@@ -28,8 +28,8 @@ _N_LINKS = 32
 _N_ENTRIES_PER_QUERY = 4
 _N_AXES = 32
 _N_SAMPLED = 512
-_N_SCORES = 2**20  # of entries, at once
-_WIDTHS = (
+_N_SCORES = 2**20  # of the entries, computed at once
+_WIDTH_FACTORS = (
     0.3,
     0.4,
     0.5,
@@ -49,22 +49,23 @@ _WIDTHS = (
     19.2,
     51.2,
 )
-_MAX_ALLOWED_RATIO = 4  # of all rows to allowed ones, above which search is exact
+_MAX_ALLOWED_RATIO = 4  # of all to allowed rows, above which the search is exact
 # Number of operations up to which comparing all rows is faster than compiling
 # pynndescent.
 _MAX_EXACT_OPERATIONS = 4e12
-_MIN_WIDTH = 64  # with fewer features, a pair takes as long as with this number
-_build_lock = Lock()  # some threading layers of numba cannot be entered twice
+# With fewer features, comparing a pair takes as long as with this number.
+_MIN_N_FEATURES = 64
+_build_lock = Lock()  # some threading layers of numba allow only one thread
 
 
 @dataclass(frozen=True)
 class NeighborGraph:
-    """A graph of rows, on which a beam search reaches the nearest rows of a query.
+    """A graph of rows, in which a beam search finds the nearest rows of a query.
 
     Parameters
     ----------
     links : ndarray of shape (n_rows, n_links), dtype int32
-        Rows linked from each row, -1 where there are no more.
+        Rows linked from each row, padded with -1.
 
     entries : ndarray of shape (n_entries,), dtype int64
         Rows at which a search may start.
@@ -76,14 +77,14 @@ class NeighborGraph:
         Principal axes of the rows, followed by their mean.
 
     width : int
-        Width of the beam: a search follows the links of so many of the nearest rows.
+        Width of the beam: the number of nearest rows whose links a search follows.
 
     n_neighbors : int
-        Number of neighbors that `width` was chosen for. The beam is wider for more
-        neighbors.
+        Number of neighbors for which `width` was chosen. To find more neighbors, the
+        beam is made wider.
 
     recall : float
-        Share of the true neighbors of a sample that were found.
+        Fraction of the true neighbors of a sample of rows that were found.
     """
 
     links: NDArray[np.int32]
@@ -101,9 +102,10 @@ class NeighborGraph:
     def find_nearest(
         self, queries: DistanceRows, collection: Collection, n_neighbors: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return nearly all nearest rows, in the form of the exact `find_nearest`.
+        """Return the nearest rows of each query, of which some may be missed.
 
-        The graph contains the first rows of the collection. The others are searched
+        The result has the same form as the result of the exact `find_nearest`. The
+        graph contains the first rows of the collection. The other rows are searched
         exactly.
         """
         allowed = collection.allowed[: len(self)]
@@ -137,7 +139,7 @@ class NeighborGraph:
         n_searched: int,
         n_neighbors: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the nearest allowed rows that a beam for `n_searched` rows meets."""
+        """Return the nearest allowed rows visited by a search for `n_searched` rows."""
         from imgsim.index.graph._graph_kernels import search_graph
 
         rows, metric = collection.rows, collection.metric
@@ -190,7 +192,7 @@ def build_graph(
     recall: float,
     random_state: np.random.RandomState,
 ) -> NeighborGraph:
-    """Build a graph on which a search finds at least this share of the nearest rows.
+    """Build a graph in which a search finds at least this fraction of the nearest rows.
 
     Parameters
     ----------
@@ -201,7 +203,7 @@ def build_graph(
         Number of neighbors for which the recall is measured.
 
     recall : float
-        Share of the true neighbors to find.
+        Fraction of the true neighbors to find.
 
     random_state : RandomState
         Controls the sample, the entries and the random numbers of pynndescent.
@@ -233,7 +235,7 @@ def build_graph(
 def _principal_axes(
     rows: DistanceRows, collection: Collection
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the coordinates of rows on principal axes, and these with the mean."""
+    """Return the coordinates of rows on principal axes, and the axes and the mean."""
     transformed = collection.metric.transform(rows.values, rows.terms)
     n_axes = min(_N_AXES, *transformed.shape)
     pca = PCA(n_axes, svd_solver="randomized", random_state=0)
@@ -246,10 +248,10 @@ def _principal_axes(
 def _find_neighbors(
     collection: Collection, random_state: np.random.RandomState
 ) -> NDArray[np.int32]:
-    """Return nearly all nearest other rows of each row."""
+    """Return the nearest other rows of each row, of which some may be missed."""
     rows, metric = collection.rows, collection.metric
     k = min(_N_NEIGHBORS, int(np.count_nonzero(collection.allowed)) - 1)
-    n_operations = len(rows) ** 2 * max(rows.values.shape[1], _MIN_WIDTH)
+    n_operations = len(rows) ** 2 * max(rows.values.shape[1], _MIN_N_FEATURES)
     if n_operations < _MAX_EXACT_OPERATIONS and fits_memory(len(rows), k):
         return find_self_neighbors(collection, k).astype(np.int32)
     from pynndescent import NNDescent
@@ -301,8 +303,8 @@ def _choose_width(
 ) -> tuple[int, float]:
     """Return the smallest width that reaches the recall, and the recall measured.
 
-    The sampled rows are used as queries. They are neither in the graph nor among the
-    results, like new queries.
+    The sampled rows are used as queries. Like new queries, they are neither in the
+    graph nor among the results.
     """
     others = Collection(
         collection.rows, collection.allowed & ~is_sampled, collection.metric
@@ -310,11 +312,11 @@ def _choose_width(
     queries = collection.rows[sample]
     k = min(n_neighbors, int(np.count_nonzero(others.allowed)))
     true = np.sort(find_nearest(queries, others, k)[1], axis=1)
-    for width in dict.fromkeys(int(np.ceil(k * multiple)) for multiple in _WIDTHS):
+    for width in dict.fromkeys(int(np.ceil(k * factor)) for factor in _WIDTH_FACTORS):
         _, found = replace(graph, width=width)._search(queries, others, k, k)
         recalls = [np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]
         measured = float(np.mean(recalls))
-        # The standard error is subtracted, so that chance does not choose the width.
+        # The standard error is subtracted so that the width is not chosen by chance.
         if measured - np.std(recalls) / np.sqrt(len(recalls)) >= recall:
             break
     return width, measured

@@ -1,1 +1,1 @@
-"""An index in a file: arrays and JSON, with checksums; nothing is executed."""
+"""Files of indexes: arrays and JSON with checksums, without executable code."""

@@ -3,7 +3,7 @@
 The file is a valid safetensors file: the length of the header (8 bytes, little-endian),
 the header (JSON, padded with spaces so that the data begin at a multiple of 64 bytes),
 and the arrays, little-endian and without gaps. Arrays of the widest dtype come first,
-which aligns all of them. The `__metadata__` of the header holds these strings:
+so that all arrays are aligned. The `__metadata__` of the header contains these strings:
 
 - "sha256", the SHA-256 of the header without these 64 digits,
 - "kind" and "version" of the content,
@@ -28,7 +28,7 @@ from imgsim._atomic_file import check_target, replace_file
 from imgsim.exceptions import IndexFileError
 
 _HEADER_PREFIX = b'{"__metadata__":{"sha256":"'
-_NO_CHECKSUM = "0" * 64  # takes the place of a checksum that is not known yet
+_NO_CHECKSUM = "0" * 64  # placeholder for a checksum that is not known yet
 _ALIGNMENT = 64
 _BLOCK_SIZE = 2**24  # bytes written or hashed at once
 _MAX_HEADER_SIZE = 100_000_000  # as in safetensors
@@ -46,7 +46,7 @@ _Arrays = dict[str, NDArray[Any]]
 
 
 class _ArrayEntry(NamedTuple):
-    """Description of one array in the header; offsets are bytes after the header."""
+    """Description of an array in the header; offsets are in bytes after the header."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -63,7 +63,7 @@ class _Header(NamedTuple):
 
 
 class _InvalidFileError(Exception):
-    """What is wrong with a file, without its path, and what to do about it."""
+    """A problem with a file, and the remedy. The caller adds the path of the file."""
 
     def __init__(
         self, problem: str, remedy: str = "Save it again, or restore a copy"
@@ -94,8 +94,8 @@ def write_arrays(
         not copied.
 
     metadata : object
-        A JSON value. Reading it back returns tuples as lists and keys as str. The
-        header, which holds it, has at most 100 MB.
+        A JSON value. When it is read, tuples have become lists, and keys have become
+        strings. The header, which contains the metadata, has at most 100 MB.
 
     kind : str
         Kind of the content.
@@ -137,7 +137,7 @@ def read_arrays(
 ) -> tuple[_Arrays, Any]:
     """Read or map the arrays and the metadata of a file that `write_arrays` wrote.
 
-    Nothing in the file is executed.
+    No code in the file is executed.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def read_arrays(
     Raises
     ------
     IndexFileError
-        If the file is damaged, or does not hold this kind and one of these versions.
+        If the file is damaged, or its kind or version is another one.
 
     OSError
         If the file cannot be read.
@@ -250,8 +250,8 @@ def _encode_header(
     length = math.ceil((8 + len(text)) / _ALIGNMENT) * _ALIGNMENT - 8
     if length > _MAX_HEADER_SIZE:
         raise ValueError(
-            f"metadata takes a header of {length} bytes, which must be at most "
-            f"{_MAX_HEADER_SIZE}: store long values in arrays."
+            f"metadata requires a header of {length} bytes, but a header must have at "
+            f"most {_MAX_HEADER_SIZE} bytes: store long values in arrays."
         )
     return length.to_bytes(8, "little") + _with_checksum(text.ljust(length))
 
@@ -264,7 +264,7 @@ def _with_checksum(header: bytes) -> bytes:
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[memoryview]:
-    """Yield the bytes in C order, little-endian, copied only if they have to be."""
+    """Yield the bytes in C order, little-endian, copied only if necessary."""
     flat: Any = array.reshape(-1) if array.flags.c_contiguous else array.flat
     step = _BLOCK_SIZE // array.itemsize
     dtype = array.dtype.newbyteorder("<")
@@ -285,12 +285,14 @@ def _read_header(file: BinaryIO, size: int) -> bytes:
     length = int.from_bytes(file.read(8), "little")
     if file.read(len(_HEADER_PREFIX)) != _HEADER_PREFIX:
         raise _InvalidFileError(
-            f"it is not a file of imgsim, or damaged ({size} bytes)"
+            f"it is not a file of imgsim, or it is damaged ({size} bytes)"
         )
     if length > _MAX_HEADER_SIZE or (8 + length) % _ALIGNMENT:
         raise _InvalidFileError(f"its header cannot have {length} bytes")
     if size < 8 + length:
-        raise _InvalidFileError(f"truncated: expected {8 + length} bytes, found {size}")
+        raise _InvalidFileError(
+            f"it is truncated: expected {8 + length} bytes, found {size}"
+        )
     file.seek(8)
     return file.read(length)
 
@@ -389,11 +391,13 @@ def _check_offsets(entries: dict[str, _ArrayEntry]) -> None:
 def _check_size(found: int, expected: int) -> None:
     if found != expected:
         problem = "truncated" if found < expected else "too long"
-        raise _InvalidFileError(f"{problem}: expected {expected} bytes, found {found}")
+        raise _InvalidFileError(
+            f"it is {problem}: expected {expected} bytes, found {found}"
+        )
 
 
 def _map_arrays(file: BinaryIO, begin: int, entries: dict[str, _ArrayEntry]) -> _Arrays:
-    # joblib would pass an np.memmap by file name, and the file may be another by then.
+    # joblib would pass an np.memmap by its file name, and the file may be replaced.
     memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return {
         name: np.ndarray(
@@ -410,7 +414,7 @@ def _load_arrays(
     for name, entry in entries.items():
         arrays[name] = array = np.empty(entry.shape, entry.dtype)
         file.seek(begin + entry.start)
-        # Typeshed gives BinaryIO no readinto, which every binary file has.
+        # Typeshed does not declare `BinaryIO.readinto`, which all binary files have.
         n_read = cast(Any, file).readinto(array.reshape(-1).view(np.uint8))
         _check_size(n_read, array.nbytes)
     return arrays

@@ -1,9 +1,9 @@
-"""An index as a file of arrays and JSON.
+"""Saving and loading of an index as a file of arrays and JSON.
 
-`INDEX_FORMAT_VERSION` must be raised when code that reads the previous version could
-not read the file or would misread it: for a new array or field that it would miss, or
-for a new meaning of an old one. It is not raised for what such code may ignore. Each
-release reads the files of all earlier releases.
+`INDEX_FORMAT_VERSION` must be increased when code that reads the previous version could
+not read the file or would misread it, for example because of a new array that this code
+requires or a new meaning of an existing field. It is not increased for a new field that
+such code can ignore. Each release reads the files of all earlier releases.
 """
 
 import json
@@ -55,9 +55,9 @@ _Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class IndexContent:
-    """Everything that a file of an index holds.
+    """The content of a file of an index.
 
-    `parameters` are those of the constructor of `SimilarityIndex`.
+    `parameters` are the constructor parameters of `SimilarityIndex`.
     """
 
     parameters: dict[str, Any]
@@ -123,13 +123,14 @@ def load_index(
 def refuse_invalid_content(path: str | os.PathLike[str]) -> Iterator[None]:
     """Raise IndexFileError for errors caused by the content of a file.
 
-    Its checksums are correct, so that another program wrote this content.
+    The checksums of the file are correct, so this content was not written by
+    `save_index`.
     """
     try:
         yield
     except _INVALID_CONTENT_ERRORS as error:
         raise IndexFileError(
-            f"path={os.fspath(path)!r} does not hold a complete index ({error!r}): "
+            f"path={os.fspath(path)!r} does not contain a valid index ({error!r}): "
             f"save it again, or restore a copy."
         ) from error
 
@@ -165,7 +166,7 @@ def _decode_graph(
 
 
 def _json_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters as JSON values, None for those that JSON does not have.
+    """Return the parameters as JSON values, None if JSON cannot represent a value.
 
     The values of `metric_params` are stored as arrays.
     """
@@ -189,9 +190,9 @@ def _pack(name: str, column: NDArray[Any]) -> _Arrays:
         if not isinstance(value, str | int | float | PurePath | None):
             raise ValueError(
                 f"{name.removeprefix('rows.')} holds {value!r}, but only str, paths "
-                f"and numbers can be saved: convert it, for instance by str()."
+                f"and numbers can be saved: convert it, for example with str()."
             )
-    # Only paths are unknown to JSON; a list stands for a path.
+    # Of these values, only paths are unknown to JSON. They are stored as lists.
     text = json.dumps([column.dtype.kind, values], default=lambda path: [str(path)])
     return {f"{name}.json": np.frombuffer(text.encode(), dtype=np.uint8)}
 
@@ -221,11 +222,14 @@ def _unpack_column(array: NDArray[Any], form: str) -> NDArray[Any]:
 
 
 def _check_metadata(metadata: dict[str, Any]) -> None:
-    """Raise ValueError unless the metadata have the types that a search relies on."""
+    """Raise ValueError unless the metadata have the types that a search requires."""
     metric, fingerprint = metadata["metric"], metadata["fingerprint"]
     parameter = metadata["parameters"]["metric"]
     _require(metric in {*KIND_OF_METRIC, *SCIPY_METRICS}, "the metric is unknown")
-    _require(metric == METRIC_ALIASES.get(parameter, parameter), "two metrics")
+    _require(
+        metric == METRIC_ALIASES.get(parameter, parameter),
+        "the metric differs from the parameter",
+    )
     _require(
         fingerprint is None or type(fingerprint) is str, "fingerprint is not a str"
     )
@@ -239,7 +243,7 @@ def _check_metadata(metadata: dict[str, Any]) -> None:
     _require(all(type(name) is str for name in names), "a feature name is not a str")
     for name, value in (metadata["graph"] or {}).items():
         is_number = type(value) in (int, float) and value >= 0
-        _require(is_number, f"graph: {name} is not a number, at least 0")
+        _require(is_number, f"graph: {name} is not a number of at least 0")
 
 
 def _check_columns(columns: _Arrays, n_features: int) -> None:
@@ -265,7 +269,7 @@ def _check_graph(
     axes: NDArray[Any],
     values: NDArray[Any],
 ) -> None:
-    """Raise ValueError unless every link and entry of a graph is the slot of a row."""
+    """Raise ValueError unless all links and entries of a graph are slots of rows."""
     n_rows, n_features = values.shape
     _require(links.dtype == np.int32 and links.ndim == 2, "links has a wrong type")
     _require(
