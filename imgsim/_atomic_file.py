@@ -25,7 +25,7 @@ def check_target(target: str | os.PathLike[str]) -> None:
     name = os.fspath(target)
     folder = os.path.dirname(name) or os.curdir
     if not os.path.isdir(folder):
-        raise FileNotFoundError(errno.ENOENT, "no such folder, make it first", folder)
+        raise FileNotFoundError(errno.ENOENT, "no such folder, create it first", folder)
     if os.path.exists(name) and not os.path.isfile(name):
         code = errno.EISDIR if os.path.isdir(name) else errno.EINVAL
         raise OSError(code, "not a regular file, pass another path", name)
@@ -43,12 +43,12 @@ def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Parameters
     ----------
     target : str or PathLike
-        Path of the file. It may exist; its permissions are kept then.
+        Path of the file. If the file exists, its permissions are kept.
 
     Yields
     ------
     file : binary file
-        Open for writing, and empty.
+        Empty file, open for writing.
     """
     path = os.path.realpath(target)
     folder, name = os.path.split(path)
@@ -57,7 +57,7 @@ def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     opened = open(temporary, "xb")  # noqa: SIM115  # a file that exists is not ours
     try:
         with opened as file:
-            # Fails without an old file, and where files have no permissions.
+            # Fails if there is no old file, or if the file system has no permissions.
             with suppress(OSError):
                 shutil.copymode(path, temporary)
             yield file

@@ -1,7 +1,7 @@
-"""scikit-learn's base classes, with types: scikit-learn itself ships none.
+"""scikit-learn's base classes, with the type annotations that scikit-learn lacks.
 
-Without these declarations a type checker takes every estimator for Any, and a
-misspelled method or parameter in a caller's code passes unnoticed.
+Without these declarations, a type checker treats every estimator as Any, and does not
+report a misspelled method or parameter in a caller's code.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     class BaseEstimator:
-        """Declares what `sklearn.base.BaseEstimator` gives to an estimator."""
+        """Declares the methods of `sklearn.base.BaseEstimator`."""
 
         def get_params(self, deep: bool = True) -> dict[str, Any]:
             """Return the parameters of the constructor."""
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         def __getstate__(self) -> dict[str, Any]: ...
 
     class TransformerMixin:
-        """Declares what `sklearn.base.TransformerMixin` gives to a transformer."""
+        """Declares the methods of `sklearn.base.TransformerMixin`."""
 
         def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
             """Fit, then transform the same input."""
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
             """Choose the container that `transform` returns."""
 
     class ClusterMixin:
-        """Declares what `sklearn.base.ClusterMixin` gives to a clusterer."""
+        """Declares the methods of `sklearn.base.ClusterMixin`."""
 
         def fit_predict(
             self, X: ArrayLike, y: Any = None, **kwargs: Any
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
             """Fit, and return the labels."""
 
     class ClassNamePrefixFeaturesOutMixin:
-        """Declares what the mixin of the same name gives to a transformer."""
+        """Declares the method of the mixin of the same name in `sklearn.base`."""
 
         def get_feature_names_out(
             self, input_features: "ArrayLike | None" = None

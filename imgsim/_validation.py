@@ -1,4 +1,4 @@
-"""Validation of parameters and arrays; scikit-learn's private names stay in here."""
+"""Validation of parameters and arrays, with private functions of scikit-learn."""
 
 import os
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     if isinstance(first, str | os.PathLike):
         raise TypeError(
-            f"X must be an array of numbers; got paths such as {str(first)!r}: put an "
+            f"X must be an array of numbers; got paths such as {str(first)!r}; put an "
             f"embedder before {type(estimator).__name__} in a pipeline, for example "
             f"make_pipeline(ImageEmbedder(), {type(estimator).__name__}())."
         )
@@ -84,18 +84,19 @@ def floats_for(X: Any) -> tuple[type, ...]:
 
 
 def check_rows_to_fit(estimator: Any, X: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return X and a mask of the rows without NaN, of which there must be one."""
+    """Return X and a mask of the rows without NaN. At least one row is required."""
     rows = check_rows(estimator, X, reset=True)
     readable = find_readable_rows(rows)
     if not readable.any():
         raise ValueError(
-            f"every row of X contains NaN: none of {len(rows)} images could be read."
+            f"every row of X contains NaN: none of the {len(rows)} images could be "
+            f"read."
         )
     return rows, readable
 
 
 def find_readable_rows(X: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which rows contain no NaN; NaN stands for an unreadable image."""
+    """Return which rows do not contain NaN, which stands for an unreadable image."""
     readable: NDArray[np.bool_] = ~np.isnan(X).any(axis=1)
     return readable
 
@@ -103,7 +104,7 @@ def find_readable_rows(X: NDArray[Any]) -> NDArray[np.bool_]:
 def spread_labels(
     labels: NDArray[Any], readable: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Return labels for all rows: -1 for rows that are not readable."""
+    """Return labels for all rows, with -1 for rows that are not readable."""
     spread = np.full(len(readable), -1, dtype=np.int64)
     spread[readable] = labels
     return spread

@@ -19,7 +19,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClusterSummary:
-    """What `ImageClusterer` reports about its clusters.
+    """Properties of the clusters that `ImageClusterer` reports.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class ClusterSummary:
 
 
 def _nearest_clusters(centers: NDArray[Any], metric: ClusterMetric) -> Labels:
-    """Return the cluster with the nearest center for each, -1 if there is only one."""
+    """Return for each cluster the one with the nearest center, -1 if there is none."""
     if len(centers) < 2:
         return np.full(len(centers), -1)
     index = SimilarityIndex(1, metric=metric, algorithm="exact").fit(centers)
@@ -108,8 +108,8 @@ def renumber_by_size(labels: Labels) -> tuple[Labels, Labels, Labels]:
         Number of rows in each cluster, in decreasing order.
 
     number_of : ndarray of shape (largest label + 2,), dtype int64
-        New number of each old label, -1 for a label without rows. The last element,
-        which the label -1 selects, is that of noise.
+        New number of each old label, -1 for a label without rows. The last element
+        is -1 as well, so that indexing with the label -1 gives noise.
     """
     counts = np.bincount(labels[labels >= 0])
     if not len(counts):

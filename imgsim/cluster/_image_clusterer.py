@@ -75,9 +75,10 @@ class ImageClusterer(
         Number of clusters. With "auto", `leiden`, `dbscan` and `hdbscan` find the
         number. For the other algorithms, and for `leiden` if `k_range` is given, the
         candidates in `k_range` are compared by `criterion`, see :func:`select_k`. With
-        an int, `leiden` searches for the resolution that yields this number, or the
-        nearest one; `dbscan` and `hdbscan` keep that many of the largest clusters, and
-        the images of the other clusters become noise.
+        an int, `leiden` searches for the resolution that yields this number of
+        clusters, or a number as close to it as possible; `dbscan` and `hdbscan` keep
+        only that many clusters, the largest ones, and the images of the other clusters
+        become noise.
 
     algorithm : {"kmeans", "minibatch_kmeans", "bisecting_kmeans", "spectral", \
 "agglomerative", "dbscan", "hdbscan", "gaussian_mixture", "leiden"}, default="kmeans"
@@ -93,21 +94,23 @@ class ImageClusterer(
         support Euclidean distances.
 
     n_components : int, "auto" or None, default=None
-        Number of principal components that are clustered. Distances in a thousand
-        dimensions are all much alike, so that fewer dimensions often give better
-        clusters. "auto" takes at most 128 components; 32 suit `dbscan`, and `hdbscan`,
-        which is slow with more. None takes all dimensions of X. Silhouettes, medoids
-        and distances always refer to X.
+        Number of principal components to which embeddings are reduced before they are
+        clustered. In a thousand dimensions, all distances are similar, so that fewer
+        dimensions often give better clusters. "auto" keeps at most 128 components. For
+        `dbscan` and `hdbscan`, try 32; `hdbscan` is slow with more components. None
+        keeps all dimensions of X. Silhouettes, medoids and distances are always
+        computed from all dimensions.
 
     algorithm_params : dict, default=None
         Parameters of the algorithm, such as `{"n_init": 10}` for `kmeans`. In addition
-        to scikit-learn's parameters there are `n_neighbors` of the graph of `spectral`
-        and `leiden`, 20 by default; `resolution` of `leiden`, 1 by default, where a
-        larger value yields more clusters; and `eps="auto"` of `dbscan` [2]_, its
-        default, the knee of the sorted distances to the `min_samples`-th nearest row.
+        to the parameters of scikit-learn's estimators, `spectral` and `leiden` have
+        `n_neighbors`, the number of neighbors in the graph (20 by default); `leiden`
+        has `resolution` (1 by default), for which larger values yield more clusters;
+        and `dbscan` accepts `eps="auto"` [2]_, which is its default and means the knee
+        of the sorted distances to the `min_samples`-th nearest row.
 
     k_range : sequence of int, default=None
-        Candidates for the number of clusters if `n_clusters="auto"`. None takes 2 to
+        Candidates for the number of clusters if `n_clusters="auto"`. None means 2 to
         10.
 
     criterion : {"silhouette", "calinski_harabasz", "davies_bouldin", "inertia", \
@@ -150,8 +153,8 @@ class ImageClusterer(
         Number of images in no cluster, unreadable images included.
 
     estimator_ : object
-        Fitted estimator of scikit-learn or scikit-network. It does not number the
-        clusters by size, as `labels_` does.
+        Fitted estimator of scikit-learn or scikit-network. Unlike `labels_`, it does
+        not number the clusters by size.
 
     selection_ : KSelection or None
         Comparison of the numbers of clusters; None if the number was given or found by
@@ -170,15 +173,16 @@ class ImageClusterer(
     For `kmeans`, `minibatch_kmeans`, `bisecting_kmeans` and `gaussian_mixture`, the
     fitted estimator predicts the clusters of unseen images, and predicts `labels_` for
     the images it was fitted on. `dbscan` predicts the cluster of the nearest core
-    sample within `eps`; a border image between two clusters may be predicted in the
-    other one. The remaining algorithms take a vote of the 15 nearest rows, noise
-    included, weighted by the inverse distance; an image seen in `fit` keeps its label
-    unless an equal row has another label.
+    sample within `eps`; for an image at the border of two clusters, this may differ
+    from `labels_`. For the remaining algorithms, the 15 nearest rows, including noise,
+    vote with weights that are inversely proportional to their distances; an image seen
+    in `fit` keeps its label unless an equal row has another label.
 
     For the Euclidean metric and more than 20,000 rows, silhouettes and medoids are
     computed from the distances to 20,000 rows, drawn at random from every cluster.
-    `agglomerative` only merges neighbors in the graph of shared neighbors if the
-    distances of all pairs of rows would exceed scikit-learn's `working_memory`.
+    If the distances of all pairs of rows would exceed scikit-learn's `working_memory`,
+    `agglomerative` only merges clusters that are connected in the graph of shared
+    nearest neighbors.
 
     References
     ----------
@@ -251,8 +255,8 @@ class ImageClusterer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings, kept as float32 or float64. A row that holds NaN gets the label
-            -1 and does not influence the other rows.
+            Embeddings, kept as float32 or float64. A row that contains NaN gets the
+            label -1 and does not influence the other rows.
 
         y : Ignored
             Present for API consistency.
@@ -276,12 +280,13 @@ class ImageClusterer(
         Warns
         -----
         WeakClustersWarning
-            If no cluster is found, if more clusters are requested than rows are
-            distinct, if another number of clusters is found than requested, or if
-            silhouettes do not show a clear number of clusters.
+            If no cluster is found, if nearly all images are in one cluster, if more
+            clusters are requested than there are distinct rows, if the number of
+            clusters found differs from the number requested, or if silhouettes do not
+            show a clear number of clusters.
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)  # so that a failed fit leaves no results of another
+            delattr(self, name)  # a failed fit leaves no results of an earlier one
         X, readable = check_rows_to_fit(self, X)
         rows, seed = X[readable], as_seed(self.random_state)
         space = FeatureSpace(self.metric, self.n_components, seed).fit(rows)
@@ -332,7 +337,8 @@ class ImageClusterer(
         if self.k_range is not None and not algorithm.takes_n_clusters:
             raise ValueError(
                 f"k_range={self.k_range!r} must be None for "
-                f"algorithm={self.algorithm!r}, which finds the number of clusters."
+                f"algorithm={self.algorithm!r}, which finds the number of clusters "
+                f"itself."
             )
         if not isinstance(self.n_clusters, str):
             return False
@@ -376,7 +382,7 @@ class ImageClusterer(
         -------
         labels : ndarray of shape (n_samples,), dtype int64
             Cluster of each image; -1 for noise, for images beyond `max_distance`, and
-            for rows that hold NaN.
+            for rows that contain NaN.
 
         Raises
         ------
@@ -411,7 +417,7 @@ class ImageClusterer(
         -------
         distances : ndarray of shape (n_samples, n_clusters_), dtype of `X`
             Euclidean distances, or 1 minus the cosine of embedding and center. NaN for
-            a row that holds NaN.
+            a row that contains NaN.
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
@@ -472,7 +478,7 @@ class ImageClusterer(
         return self.n_clusters_
 
     def __sklearn_tags__(self) -> Tags:
-        """Declare that rows may hold NaN."""
+        """Declare that rows may contain NaN."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
@@ -521,7 +527,7 @@ def _warn_of_another_number(labels: Labels, n_clusters: int) -> None:
         warn_caller(
             f"n_clusters={n_clusters}, but {n_found} clusters were found: the "
             f"algorithm cannot form the requested number from these rows with these "
-            f"algorithm_params.",
+            f"algorithm_params. Change n_clusters or algorithm_params.",
             WeakClustersWarning,
         )
 
@@ -538,6 +544,6 @@ def _warn_of_one_cluster(task: ClusteringTask, labels: Labels) -> None:
         remedy = "a larger resolution"
     warn_caller(
         f"one cluster holds {largest} of {len(labels)} rows, so that hardly any rows "
-        f"were separated. Try {remedy}; or the rows have no cluster structure.",
+        f"were separated. Try {remedy}, unless the rows have no cluster structure.",
         WeakClustersWarning,
     )

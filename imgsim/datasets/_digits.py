@@ -1,4 +1,4 @@
-"""Handwritten digits as grayscale images."""
+"""Loader of handwritten digits as grayscale images."""
 
 import numpy as np
 from PIL import Image

@@ -1,4 +1,4 @@
-"""Crops of two color photographs, and near copies of each crop."""
+"""Loader of crops of two color photographs, with near copies of each crop."""
 
 import io
 from collections.abc import Callable
@@ -18,9 +18,9 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
     """Load crops of the sample photographs of scikit-learn, and near copies of them.
 
     Each of the two photographs, a temple in China and a dahlia, is divided into square
-    crops that do not overlap. Each crop is followed by near copies such as occur in
-    photo collections: recompressed, at half the size, cropped, brighter, rotated by
-    five degrees, mirrored, in gray.
+    crops that do not overlap. Each crop is followed by near copies of the kinds that
+    occur in photo collections: recompressed, at half the size, cropped, brighter,
+    rotated by five degrees, mirrored, and in gray.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Displays draw results as figures with matplotlib, as in scikit-learn."""
+"""Displays, which draw results with matplotlib, and a gallery for the browser."""
 
 from imgsim.cluster.selection._selection_display import SelectionDisplay
 from imgsim.display._cluster_display import ClusterDisplay

@@ -10,10 +10,11 @@ from imgsim._validation import floats_for
 
 
 def check_length(name: str, images: Sized, n_expected: int, of_what: str) -> None:
-    """Raise ValueError unless there is exactly one image for each item of something."""
+    """Raise ValueError unless there is one image for each of the expected items."""
     if len(images) != n_expected:
         raise ValueError(
-            f"{name} holds {len(images)} images for {n_expected} {of_what}."
+            f"{name} has length {len(images)}, but the number of {of_what} is "
+            f"{n_expected}; both must be equal."
         )
 
 

@@ -1,4 +1,4 @@
-"""The most typical images of each cluster."""
+"""Display of the most typical images of each cluster."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -79,8 +79,9 @@ class ClusterDisplay:
         ----------
         estimator : ImageClusterer or Pipeline
             Fitted clusterer, or pipeline that ends in an
-            :class:`~imgsim.ImageClusterer`. Any other scikit-learn clusterer is
-            accepted that has `predict`, and `transform` to distances from the clusters.
+            :class:`~imgsim.ImageClusterer`. Any other scikit-learn clusterer
+            with `predict` is accepted if its `transform` returns distances from the
+            cluster centers.
 
         X : array-like of shape (n_samples, n_features), or sequence of image sources
             Input of the estimator: embeddings, or images if its first step is an
@@ -108,10 +109,11 @@ class ClusterDisplay:
         """
         if images is None and not isinstance(estimator, Pipeline):
             raise ValueError(
-                "images=None needs a Pipeline; pass one image per row of X."
+                "images=None is only allowed if the estimator is a Pipeline; pass one "
+                "image for each row of X."
             )
         images = X if images is None else images
-        if isinstance(estimator, Pipeline):  # embed once for the two calls below
+        if isinstance(estimator, Pipeline):  # so that images are embedded only once
             X, estimator = estimator[:-1].transform(X), estimator[-1]
         if not hasattr(estimator, "predict") or not hasattr(estimator, "transform"):
             raise TypeError(
@@ -237,7 +239,7 @@ class ClusterDisplay:
 def _distances_to_cluster(
     distances: NDArray[Any], labels: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Return the distance of each row to its cluster, or to the nearest without one."""
+    """Return the distance of each row to its cluster; for noise, to the nearest one."""
     # The initial value is the distance if there are no clusters at all.
     to_cluster: NDArray[Any] = distances.min(axis=1, initial=np.inf)
     members = np.flatnonzero(labels >= 0)

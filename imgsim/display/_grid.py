@@ -1,4 +1,4 @@
-"""Thumbnails and captions in a grid on given axes."""
+"""Drawing of thumbnails and captions in a grid."""
 
 import textwrap
 from collections.abc import Sequence

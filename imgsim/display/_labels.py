@@ -1,4 +1,4 @@
-"""Labels of images and their names, as displays take them."""
+"""Validation and names of the labels that displays accept."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
@@ -33,7 +33,7 @@ def as_label_column(labels: ArrayLike) -> NDArray[Any]:
 
 
 def name_label(label: int, names: LabelNames | None) -> str:
-    """Return the name of an integer label, which contains its number if it has none."""
+    """Return the name of an integer label; without a name, "cluster" and its number."""
     listed = () if names is None else names
     given = listed if isinstance(listed, Mapping) else dict(enumerate(listed))
     return str(given.get(label, NOISE if label < 0 else f"cluster {label}"))

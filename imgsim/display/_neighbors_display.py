@@ -1,4 +1,4 @@
-"""Queries with their nearest neighbors."""
+"""Display of queries with their nearest neighbors."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -28,7 +28,7 @@ class NeighborsDisplay:
 
     The query is on the left. Each neighbor is drawn with its rank and distance. Images
     that are among the nearest, but farther than `max_distance`, follow at the end of
-    the row. They are faded, and their caption compares the two distances. Create the
+    the row. They are faded, and their caption shows both distances. Create the
     display with :meth:`from_index` or :meth:`from_estimator`.
 
     Parameters
@@ -153,7 +153,8 @@ class NeighborsDisplay:
         check_is_fitted(index)
         if X is not None and query_images is None:
             raise ValueError(
-                "query_images=None needs X=None; pass one image per row of X."
+                "query_images=None is only allowed if X=None; pass one image for each "
+                "row of X."
             )
         images = check_image_sources(images)
         check_length("images", images, index.n_samples_fit_, "rows of the index")

@@ -1,4 +1,4 @@
-"""Images and their reconstructions by an autoencoder."""
+"""Display of images and their reconstructions by an autoencoder."""
 
 from collections.abc import Callable, Sequence
 from math import ceil
@@ -121,7 +121,7 @@ class ReconstructionDisplay:
         Raises
         ------
         ValueError
-            If `n_images` is less than 1, if `select` is not one of its values, or if
+            If `n_images` is less than 1, if `select` is not one of these values, or if
             `select` is "best" or "worst" and no image can be read.
 
         ImageReadError
@@ -252,7 +252,7 @@ def _extremes(
 def _prepare_images(
     sources: Sequence[Any], prepare: Callable[[PixelArray], PixelArray]
 ) -> list[Any]:
-    """Return images as the autoencoder receives them. Unreadable ones stay sources."""
+    """Return images as the autoencoder receives them, unreadable sources as given."""
     images = list(sources)
     for batch in ImageStream(sources, transform=prepare):
         for row, image in zip(batch.rows, batch.images, strict=True):
@@ -263,7 +263,7 @@ def _prepare_images(
 def _reconstruct(
     sources: Sequence[Any], errors: NDArray[np.float64], estimator: AutoencoderEmbedder
 ) -> list[Any]:
-    """Return reconstructions of images. Unreadable ones stay sources."""
+    """Return reconstructions of images, unreadable sources as given."""
     images = list(sources)
     readable = np.flatnonzero(~np.isnan(errors)).tolist()
     if readable:

@@ -1,4 +1,4 @@
-"""Silhouette plot of a clustering."""
+"""Display of the silhouettes of a clustering."""
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -78,7 +78,7 @@ class SilhouetteDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any = None) -> Self:
-        """Use the silhouettes of a fitted clusterer, or compute those of other images.
+        """Use the silhouettes of a fitted clusterer, or compute them for other images.
 
         Parameters
         ----------
@@ -174,7 +174,8 @@ default=None
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None creates a figure, which is higher for more clusters.
+            Axes to draw on. None creates a figure, whose height depends on the
+            number of clusters.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Texts that matplotlib can draw: names of images, shortened to fit."""
+"""Preparation of texts for matplotlib: names of images, shortened to fit."""
 
 import os
 from functools import lru_cache
@@ -18,7 +18,7 @@ def source_name(source: Any) -> str:
 def shortened(text: str, n_characters: int) -> str:
     """Replace the middle of a text that is too long by an ellipsis.
 
-    The beginning and the end of a file name tell more than its middle.
+    The beginning and the end of a file name are the most informative parts.
     """
     if len(text) <= n_characters:
         return text
@@ -27,7 +27,7 @@ def shortened(text: str, n_characters: int) -> str:
 
 
 def drawable(text: str, weight: str = "normal") -> str:
-    """Replace characters that the default font lacks, and matplotlib warns about."""
+    """Replace characters that are not in the default font, to avoid warnings."""
     from matplotlib.font_manager import FontProperties, findfont
 
     font = findfont(FontProperties(weight=weight))

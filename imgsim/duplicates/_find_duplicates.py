@@ -72,7 +72,7 @@ def find_duplicates(
         keeping the first image.
 
     images : sequence of length n_samples, default=None
-        The images of which `X` contains the embeddings, as passed to the embedder.
+        The images whose embeddings `X` contains, as passed to the embedder.
         Images with equal content are exact copies, and their distance is 0 even if
         their embeddings differ.
 

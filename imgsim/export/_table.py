@@ -78,8 +78,8 @@ class Table(dict[str, NDArray[Any]]):
     def __str__(self) -> str:
         """Return the columns side by side, with four significant digits.
 
-        Of an array with more than six values in a cell, the first four and the last
-        are shown.
+        If a cell contains an array of more than six values, only the first four and the
+        last of them are shown.
         """
         columns = [
             [_escape(name), *map(_abbreviate, column)] for name, column in self.items()

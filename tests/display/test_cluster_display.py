@@ -201,11 +201,15 @@ def test_invalid_parameters_raise_an_error(pictures):
 
     with pytest.raises(ValueError, match="n_images=0"):
         ClusterDisplay.from_predictions(pictures, labels, n_images=0)
-    with pytest.raises(ValueError, match="images holds 12 images for 3 labels"):
+    with pytest.raises(
+        ValueError, match="images has length 12, but the number of labels is 3"
+    ):
         ClusterDisplay.from_predictions(pictures, labels[:3])
     with pytest.raises(ValueError, match="labels must be integers"):
         ClusterDisplay.from_predictions(pictures, ["zebra"] * 12)
-    with pytest.raises(ValueError, match="images=None needs a Pipeline"):
+    with pytest.raises(
+        ValueError, match="images=None is only allowed if the estimator is a"
+    ):
         ClusterDisplay.from_estimator(KMeans(2), np.eye(12))
     with pytest.raises(TypeError, match="use from_predictions"):
         ClusterDisplay.from_estimator(

@@ -199,8 +199,16 @@ def test_from_estimator_needs_a_pipeline_with_an_index(pictures):
 @pytest.mark.parametrize(
     ("images", "queries", "message"),
     [
-        (slice(4), slice(1), "images holds 4 images for 5 rows of the index"),
-        (slice(5), slice(2), "query_images holds 2 images for 1 rows of X"),
+        (
+            slice(4),
+            slice(1),
+            "images has length 4, but the number of rows of the index is 5",
+        ),
+        (
+            slice(5),
+            slice(2),
+            "query_images has length 2, but the number of rows of X is 1",
+        ),
     ],
 )
 def test_lengths_must_agree(images, queries, message, index, pictures):
@@ -253,7 +261,7 @@ def test_numbers_are_never_shortened(inches, index, pictures):
 
 def test_missing_images_of_queries_are_refused(index, pictures):
     """The message names the parameter."""
-    with pytest.raises(ValueError, match="query_images=None needs X=None"):
+    with pytest.raises(ValueError, match="query_images=None is only allowed if X=None"):
         NeighborsDisplay.from_index(index, [[0.0]], images=pictures[:5])
 
 

@@ -120,5 +120,7 @@ def test_invalid_parameters_raise_an_error(embedder, pictures):
     with pytest.raises(ValueError, match="n_columns=0 must be at least 1"):
         display.plot(n_columns=0)
     display.errors = [0.1]
-    with pytest.raises(ValueError, match="originals holds 10 images for 1 errors"):
+    with pytest.raises(
+        ValueError, match="originals has length 10, but the number of errors is 1"
+    ):
         display.plot()

@@ -1,4 +1,4 @@
-"""The radius of DBSCAN if the user sets none."""
+"""Choice of the radius `eps` of DBSCAN from the distances to near neighbors."""
 
 from typing import Any
 

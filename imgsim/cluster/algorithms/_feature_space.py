@@ -1,4 +1,4 @@
-"""The space in which rows are clustered: scaled for the metric, and reduced."""
+"""The space in which rows are clustered: scaled, and projected if requested."""
 
 from typing import Any, Literal, Self
 
@@ -10,7 +10,7 @@ from sklearn.preprocessing import normalize
 ClusterMetric = Literal["cosine", "euclidean"]
 
 AUTO_COMPONENTS = 128
-_USUAL_EXPONENT = 16  # of 2; beyond it, squares overflow or underflow in float32
+_USUAL_EXPONENT = 16  # of 2; squares of larger or smaller numbers may leave float32
 
 
 def to_euclidean(rows: NDArray[Any], metric: ClusterMetric) -> NDArray[Any]:
@@ -19,7 +19,7 @@ def to_euclidean(rows: NDArray[Any], metric: ClusterMetric) -> NDArray[Any]:
 
 
 def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return rows scaled to unit length, however long or short the given ones are."""
+    """Return rows scaled to unit length, without overflow or underflow."""
     if not len(rows):
         return rows
     exponents = np.frexp(np.abs(rows).max(axis=1))[1]
@@ -31,7 +31,10 @@ def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 class FeatureSpace:
-    """Unit length for the cosine metric, and principal components if requested.
+    """Transformation of rows into the space in which they are clustered.
+
+    Rows are scaled to unit length for the cosine metric, and are projected onto
+    principal components if requested.
 
     Parameters
     ----------
@@ -40,7 +43,7 @@ class FeatureSpace:
         after they are projected.
 
     n_components : int, "auto" or None
-        Number of principal components; "auto" takes at most 128.
+        Number of principal components; "auto" keeps at most 128.
 
     seed : int
         Seed of the randomized singular value decomposition.
@@ -61,7 +64,7 @@ class FeatureSpace:
         """Compute the principal components; rows that are all equal have none."""
         n_components = self._count_components(rows)
         scaled = to_euclidean(rows, self.metric)
-        # Rows of one direction differ by rounding, which has no principal components.
+        # Rows with the same direction differ only by rounding errors.
         if n_components and not np.allclose(scaled, scaled[0], rtol=1e-6, atol=0):
             self.pca = PCA(n_components, random_state=self.seed).fit(scaled)
         return self

@@ -23,10 +23,10 @@ class ClusterPredictor(Protocol):
 
 
 class EstimatorPredictor:
-    """The fitted estimator's own `predict`, with renumbered clusters.
+    """Prediction by the fitted estimator, with renumbered clusters.
 
-    An estimator may predict a cluster that had no row when it was fitted. Such a row is
-    assigned to the cluster with the nearest center instead.
+    An estimator may predict a cluster that had no row when it was fitted. The row is
+    then assigned to the cluster with the nearest center.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class EstimatorPredictor:
         The rows that were clustered.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Their clusters by new number.
+        Cluster of each of these rows, by its new number.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class EstimatorPredictor:
 
 
 class CoreSamplePredictor:
-    """The cluster of the nearest core sample within the radius of DBSCAN.
+    """Prediction of the cluster of the nearest core sample within `eps` of DBSCAN.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class CoreSamplePredictor:
         The rows that were clustered.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Their clusters, -1 for noise.
+        Cluster of each of these rows, -1 for noise.
 
     metric : {"cosine", "euclidean"}
         Distance between rows.
@@ -110,7 +110,7 @@ class CoreSamplePredictor:
 
 
 class NeighborVotePredictor:
-    """A vote of the 15 nearest rows, each weighted by its inverse distance.
+    """Prediction by a vote of the 15 nearest rows, weighted by inverse distance.
 
     Noise takes part in the vote. If there are rows at distance 0, only these vote, so
     that each clustered row keeps its label.
@@ -121,7 +121,7 @@ class NeighborVotePredictor:
         The rows that were clustered.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Their clusters, -1 for noise.
+        Cluster of each of these rows, -1 for noise.
 
     seed : int
         Seed of the approximate search in large collections.
@@ -162,10 +162,10 @@ def make_predictor(
         The fitted estimator.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Clusters by number, -1 for noise.
+        Cluster of each row, by its new number; -1 for noise.
 
     number_of : ndarray, dtype int64
-        Number of each cluster of the estimator; the last element is that of noise.
+        New number of each cluster of the estimator, -1 for a cluster without rows.
 
     Returns
     -------
@@ -201,7 +201,7 @@ def check_distance_limits(
     Raises
     ------
     ValueError
-        If a limit is negative or not a number, or their shape is another.
+        If a limit is negative or not a number, or `max_distance` has another shape.
     """
     if max_distance is None:
         return None

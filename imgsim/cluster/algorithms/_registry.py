@@ -1,4 +1,4 @@
-"""The clustering algorithms: scikit-learn's estimators and Leiden, called alike."""
+"""Clustering algorithms with one interface: scikit-learn's estimators and Leiden."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -97,10 +97,10 @@ class ClusteringTask:
         Parameters
         ----------
         n_clusters : int or None
-            Number of clusters; None for an algorithm that finds it.
+            Number of clusters; None if the algorithm finds it.
 
         features : ndarray of shape (n_others, n_components), default=None
-            Rows to cluster instead of those of the task.
+            Rows to cluster instead of the features of the task.
 
         Returns
         -------
@@ -130,8 +130,8 @@ class Algorithm:
     Parameters
     ----------
     fit : callable
-        Takes a task and a number of clusters, which is None for an algorithm that finds
-        it. Returns the fitted estimator and the labels, -1 for noise.
+        Takes a task and a number of clusters, which is None if the algorithm finds it.
+        Returns the fitted estimator and the labels, -1 for noise.
 
     params : set of str
         Names of the parameters that the user may set.
@@ -248,7 +248,8 @@ def _fit_hdbscan(task: ClusteringTask, n_clusters: int | None) -> tuple[Any, Lab
             f"algorithm='hdbscan' needs at least {name}={least} readable rows, got "
             f"n_samples={n_rows}. Set a smaller {name} in algorithm_params."
         )
-    # Euclidean distances of unit rows rank pairs as cosine does, without all pairs.
+    # For rows of unit length, Euclidean distances rank pairs as cosine distances do.
+    # For cosine distances, HDBSCAN would compute the distances of all pairs.
     return _fit_predict(HDBSCAN(**{"copy": True, **task.params}), task.features)
 
 

@@ -28,7 +28,7 @@ BlockSums = Iterator[tuple[slice, Floats]]
 _TILE_ROWS = 512  # a tile of 512 x 512 distances fits the cache of a core
 _UNIT_BLOCK_ROWS = 128  # a block of rows of unit length
 _SAMPLE_ROWS = 128  # rows whose pairs decide on the precision
-_FEATURES_AT_A_TIME = 1024  # added up in single precision without a break
+_FEATURES_AT_A_TIME = 1024  # whose terms are summed in one pass in single precision
 _MOST_CLOSE = 1 / 8  # share of a tile's pairs that is worth computing pair by pair
 _COSINE_ROUNDING = 64 * np.finfo(np.float64).eps
 
@@ -78,7 +78,7 @@ class Labelings:
 
 @dataclass(frozen=True)
 class ClusterCohesion:
-    """How near rows are to the members of their own cluster, see `measure_cohesion`."""
+    """Silhouettes and mean distances within clusters, see `measure_cohesion`."""
 
     silhouettes: Floats
     mean_distances: Floats
@@ -97,7 +97,7 @@ def measure_cohesion(
     Parameters
     ----------
     rows : ndarray of shape (n_samples, n_features), float32 or float64
-        Embeddings. A row may hold NaN if it is in no cluster.
+        Embeddings. A row may contain NaN if it is in no cluster.
 
     labels : ndarray of shape (n_samples,), dtype int64
         Clusters from 0 without gaps; -1 for a row in no cluster.
@@ -333,7 +333,7 @@ class _BlockDistances:
         self.kind = SQUARED if metric == "euclidean" else ABSOLUTE
         some = columns[:: len(columns) // 1000 + 1]
         self.center = X[some].mean(axis=0, dtype=np.float64)
-        # A distance is rounded too much below this share of the norms, by dtype.
+        # By dtype: distances below this share of the norms have large rounding errors.
         self.least_share = {"f": 1 / 16, "d": 1e-9}
         if self.kind == ABSOLUTE and X.dtype == np.float32:
             self.center[:] = 0  # differences of the given rows are exact enough
@@ -346,7 +346,8 @@ class _BlockDistances:
     def _suits_float32(self, columns: Ints) -> bool:
         """Compare a sample of distances in single and in double precision.
 
-        Terms that are nearly equal are all rounded in the same direction.
+        Single precision does not suffice if the terms of a sum are nearly equal,
+        because they are then all rounded in the same direction.
         """
         some = columns[:: len(columns) // _SAMPLE_ROWS + 1]
         to_itself = np.diag_indices(len(some))
@@ -387,7 +388,7 @@ class _BlockDistances:
     def _compute_raw(
         self, left: _ScaledRows, right: _ScaledRows, to_itself: tuple[Ints, ...]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Return distances, or their squares, and where they are rounded too much."""
+        """Return distances, or their squares, and where rounding errors are large."""
         if self.kind == SQUARED:
             raw = left.values @ right.values.T
             raw *= -2

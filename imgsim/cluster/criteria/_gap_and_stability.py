@@ -1,4 +1,4 @@
-"""Criteria that cluster other rows: the gap statistic, and stability by resampling."""
+"""Criteria by repeated clustering: the gap statistic, and stability of subsamples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,10 +30,10 @@ def gap_statistic(
         The rows that were clustered.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Their clusters.
+        Cluster of each row.
 
     cluster : callable
-        Takes rows and returns labels of as many clusters.
+        Takes rows, and returns their labels for the same number of clusters.
 
     draw_reference : callable
         Returns a new set of rows without clusters each time.
@@ -96,10 +96,10 @@ def stability(
         The rows that were clustered.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Their clusters.
+        Cluster of each row.
 
     cluster : callable
-        Takes rows and returns labels of as many clusters.
+        Takes rows, and returns their labels for the same number of clusters.
 
     rng : Generator
         Draws the subsamples.

@@ -22,7 +22,7 @@ from imgsim.cluster.criteria._cluster_distances import (
 
 SilhouetteMetric = Literal["euclidean", "cosine", "manhattan"]
 
-_LEAST_SAMPLED = 2  # members of each cluster, so that they have a variance
+_LEAST_SAMPLED = 2  # rows of each cluster, so that a variance can be computed
 
 _CONSTRAINTS: dict[str, Any] = {
     "X": ["array-like"],
@@ -45,12 +45,12 @@ def silhouette_samples_many(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings, float32 or float64. A row may hold NaN if its label is -1 in every
-        labeling.
+        Embeddings, float32 or float64. A row may contain NaN if its label is -1 in
+        every labeling.
 
     labelings : array-like of shape (n_labelings, n_samples)
-        Cluster labels, integers. Rows with the label -1 are in no cluster and are left
-        out.
+        Cluster labels, integers. Rows with the label -1 are in no cluster and are
+        ignored.
 
     metric : {"euclidean", "cosine", "manhattan"}, default="euclidean"
         Distance between rows. Euclidean is the default as in scikit-learn's silhouette
@@ -66,8 +66,8 @@ def silhouette_samples_many(
     ------
     ValueError
         If a labeling has another length than `X`, fewer than two clusters, or only
-        clusters of one row; if labels are not integers; if a row that holds NaN is in
-        a cluster.
+        clusters of one row; if labels are not integers; if a row that contains NaN
+        is in a cluster.
 
     See Also
     --------
@@ -124,17 +124,17 @@ def silhouette_score_many(
     sample_size: int | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the mean silhouette for each of several labelings, and its error.
+    """Compute mean silhouettes and their standard errors for several labelings.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings, float32 or float64. A row may hold NaN if its label is -1 in every
-        labeling.
+        Embeddings, float32 or float64. A row may contain NaN if its label is -1 in
+        every labeling.
 
     labelings : array-like of shape (n_labelings, n_samples)
-        Cluster labels, integers. Rows with the label -1 are in no cluster and are left
-        out.
+        Cluster labels, integers. Rows with the label -1 are in no cluster and are
+        ignored.
 
     metric : {"euclidean", "cosine", "manhattan"}, default="euclidean"
         Distance between rows. Euclidean is the default as in scikit-learn's silhouette
@@ -142,9 +142,10 @@ def silhouette_score_many(
         with its default metric. For cosine, a row of zeros has distance 1 from others.
 
     sample_size : int, default=None
-        Number of rows whose silhouettes are computed, the same rows for all labelings,
-        each compared with all rows. At least two rows of each cluster are added, or its
-        only one. None takes all rows, and so does a size that is at least their number.
+        Number of rows whose silhouettes are computed. The same rows are sampled for all
+        labelings, and each is compared with all rows. Rows are added if a cluster has
+        fewer than two rows in the sample. None, or a number that is not smaller than
+        the number of rows, means all rows.
 
     random_state : int, RandomState instance or None, default=None
         Controls which rows are sampled.
@@ -156,24 +157,25 @@ def silhouette_score_many(
         sample, the mean of the clusters' means, weighted by the sizes of the clusters.
 
     standard_errors : ndarray of shape (n_labelings,), dtype float64
-        Standard deviation of `scores` over other images of the same clusters:
-        `sqrt(sum((n_g / n) ** 2 * variance_g / m_g))` over clusters of `n_g` rows, of
-        which `m_g` have a silhouette, with the variance `variance_g`. The only row of a
-        cluster contributes nothing.
+        Estimated standard deviation of `scores` if other images of the same clusters
+        were drawn: `sqrt(sum((n_g / n) ** 2 * variance_g / m_g))`. The sum is over
+        clusters, `n` is the number of rows in clusters, `n_g` is the size of a cluster,
+        and `variance_g` is the variance of the `m_g` silhouettes computed for it. A
+        cluster with a single row contributes 0.
 
     Raises
     ------
     ValueError
         If a labeling has another length than `X`, fewer than two clusters, or only
-        clusters of one row; if labels are not integers; if a row that holds NaN is in
-        a cluster.
+        clusters of one row; if labels are not integers; if a row that contains NaN
+        is in a cluster.
 
     See Also
     --------
-    silhouette_samples_many : The silhouette of each row, how it is computed, and its
-        cost.
-    sklearn.metrics.silhouette_score : Mean silhouette for a single labeling; a sample
-        is only compared with itself.
+    silhouette_samples_many : Compute the silhouette of each row. Its notes describe
+        the computation and its cost.
+    sklearn.metrics.silhouette_score : Mean silhouette for a single labeling. Rows of a
+        sample are only compared with each other.
 
     Notes
     -----
@@ -222,8 +224,8 @@ def _checked(X: ArrayLike, labelings: ArrayLike) -> tuple[NDArray[Any], Labeling
     n_unreadable = int((~find_readable_rows(rows) & (labels != -1).any(axis=0)).sum())
     if n_unreadable:
         raise ValueError(
-            f"{n_unreadable} rows of X hold NaN but are in clusters. Label them -1 in "
-            f"every labeling."
+            f"{n_unreadable} rows of X contain NaN but are in clusters. Label them -1 "
+            f"in every labeling."
         )
     codes, starts = np.full(labels.shape, -1), [0]
     for i, line in enumerate(labels):
@@ -231,7 +233,7 @@ def _checked(X: ArrayLike, labelings: ArrayLike) -> tuple[NDArray[Any], Labeling
         if not 2 <= len(names) < len(inside):
             raise ValueError(
                 f"labelings[{i}] has {len(names)} clusters. Silhouettes need at least "
-                f"2, and fewer than the {len(inside)} rows in clusters."
+                f"2 clusters, and fewer than the {len(inside)} rows in clusters."
             )
         codes[i, line != -1] = inside + starts[-1]
         starts.append(starts[-1] + len(names))
@@ -252,14 +254,14 @@ def _checked_labels(labelings: ArrayLike, n_rows: int) -> NDArray[Any]:
             f"{labels.shape}. Pass a single labeling as a list that contains it."
         )
     if labels.dtype.kind not in "iu":
-        raise ValueError(f"labelings must hold integers, got dtype={labels.dtype}.")
+        raise ValueError(f"labelings must be integers; got dtype {labels.dtype}.")
     return labels
 
 
 def _silhouettes(
     X: NDArray[Any], labelings: Labelings, metric: str, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the silhouettes of some rows among all, one line for each labeling."""
+    """Return the silhouettes of some rows, one line for each labeling."""
     silhouettes = np.empty((len(labelings.codes), len(rows)))
     columns = labelings.clustered
     sizes = labelings.sizes(columns)

@@ -1,1 +1,1 @@
-"""The choice of the number of clusters."""
+"""Selection of the number of clusters by criteria such as the silhouette."""

@@ -15,7 +15,8 @@ Criterion = Literal[
 ]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
-# Mean silhouettes: too small to trust, large, and a difference that hardly counts.
+# Mean silhouettes below _WEAK are not trusted, and those above _STRONG are. Differences
+# of up to _SIMILAR are ignored.
 _WEAK, _STRONG, _SIMILAR = 0.1, 0.5, 0.02
 
 
@@ -58,7 +59,7 @@ def find_best_k(table: Table, criterion: str) -> int:
         enough = values[:-1] >= values[1:] - errors[1:]
         return int(known[enough.argmax() if enough.any() else values.argmax()])
     if criterion == "stability":
-        # Pairs of clusters that are found together are stable, too; take the finest.
+        # Merging stable clusters gives stable clusters, too, so the largest k wins.
         return int(known[len(values) - 1 - values[::-1].argmax()])
     return int(known[values.argmax()])
 
@@ -95,8 +96,9 @@ def warn_if_weak(
     if similar:
         warn_caller(
             f"there is no clear maximum: the mean silhouette of k={k[position]}, "
-            f"{best:.3f}, is hardly above that of {similar}. There may be no clusters, "
-            f"or clusters of clusters. Look at plot() and at the images.",
+            f"{best:.3f}, is hardly larger than for {similar}. There may be no "
+            f"clusters, or clusters that consist of smaller clusters. Look at "
+            f"plot() and at the images.",
             WeakClustersWarning,
         )
     elif position == len(k) - 1 and len(k) > 2:
@@ -110,9 +112,10 @@ def warn_if_weak(
 def _similar_candidates(table: Table, position: int) -> str:
     """Name the candidates that are about as good as the best, "" if there are none.
 
-    These are candidates within the standard error and within 0.02, except for the
-    neighbors of the best in the table; or half of all candidates, if the best is below
-    0.5 and less than a tenth above their median.
+    Candidates are similar if they differ from the best by at most the standard error
+    and at most 0.02; the candidates next to the best in the table are not considered.
+    If there are none, half of all candidates are named if the best silhouette is below
+    0.5 and less than a tenth above the median of all candidates.
     """
     silhouettes, errors = table["silhouette"], table["silhouette_se"]
     with np.errstate(invalid="ignore"):
@@ -126,5 +129,5 @@ def _similar_candidates(table: Table, position: int) -> str:
     median = np.nanmedian(silhouettes)
     least = min(1.1 * median, _STRONG)
     if np.isfinite(silhouettes).sum() > 2 and silhouettes[position] < least:
-        return f"half of the candidates, {median:.3f}"
+        return f"half of the candidates (median {median:.3f})"
     return ""

@@ -25,7 +25,7 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate for the number of clusters, and the clusters it gives.
+    """A candidate for the number of clusters, and the clusters that were found.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Candidate:
 
     @property
     def has_scores(self) -> bool:
-        """Whether there are clusters that can be compared with each other."""
+        """Whether the clusters can be scored by the criteria."""
         return not self.reason
 
 
@@ -63,7 +63,8 @@ def check_k_range(k_range: Sequence[int]) -> list[int]:
     integral = all(isinstance(k, Integral) for k in values)
     if not values or not integral or min(values) < 1:
         raise ValueError(
-            f"k_range={k_range!r} must hold integers of at least 1, and at least one."
+            f"k_range={k_range!r} must contain at least one candidate, and only "
+            f"integers of at least 1."
         )
     return sorted({int(k) for k in values})
 
@@ -74,7 +75,7 @@ def cluster_candidates(
     """Cluster the rows with each number of clusters, several at a time in threads."""
     check_algorithm_params(task.algorithm, task.params)
     ks = list(ks)
-    # For cosine, rows that differ in length only may be equal as features.
+    # For cosine, rows that differ only in length are equal after scaling.
     n_distinct = min(
         count_distinct(rows, max(ks)) for rows in (task.rows, task.features)
     )

@@ -1,4 +1,4 @@
-"""The result of select_k."""
+"""The result of `select_k`: the best number of clusters, and all candidates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class KSelection:
     Parameters
     ----------
     best_k : int
-        The number of clusters that the criterion selects.
+        The selected number of clusters.
 
     criterion : str
         The criterion that selected `best_k`.
@@ -44,12 +44,12 @@ class KSelection:
           candidate that failed are NaN.
 
     labelings : dict of int to ndarray of shape (n_samples,), dtype int64
-        Cluster labels for each k that could be clustered, numbered by the estimator; -1
-        for noise and for rows that hold NaN.
+        Cluster labels for each k that could be clustered, as numbered by the estimator;
+        -1 for noise and for rows that contain NaN.
 
     best_estimator : object
-        The estimator fitted with `best_k`. For the cosine metric it was fitted on rows
-        scaled to unit length, and with `n_components` on principal components.
+        The estimator fitted with `best_k`. For the cosine metric, it was fitted on rows
+        scaled to unit length; with `n_components`, on principal components.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Scores of every candidate by every criterion, as a table."""
+"""Scores of all candidates by all criteria, as a table."""
 
 from dataclasses import replace
 from functools import partial
@@ -67,7 +67,7 @@ def score_candidates(
 def _score_by_resampling(
     task: ClusteringTask, criterion: str, candidate: Candidate
 ) -> tuple[Candidate, Score]:
-    """Cluster other rows with the same k; the candidate fails if that fails."""
+    """Score a candidate by clustering other rows, and note why if that fails."""
     # Only the gap statistic is defined for a single cluster.
     is_single = criterion == "gap" and candidate.k == 1
     has_clusters = is_single and candidate.estimator is not None
@@ -112,7 +112,7 @@ def _variance_criteria(
 
 def _gap(task: ClusteringTask, candidate: Candidate) -> Score:
     draw = reference_box(task.features)
-    # Every k is compared with the same references.
+    # Equal seeds draw the same references for every k.
     rng = np.random.default_rng(task.seed)
     return gap_statistic(
         task.features,

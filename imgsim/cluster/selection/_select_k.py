@@ -1,4 +1,4 @@
-"""The choice of the number of clusters."""
+"""Comparison of numbers of clusters, and selection of the best one."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -77,7 +77,7 @@ def select_k(
     random_state: RandomState = None,
     verbose: int = 0,
 ) -> KSelection:
-    """Compare numbers of clusters, and select one.
+    """Compare numbers of clusters, and select the best one.
 
     The embeddings are clustered once with each candidate. Every clustering is scored by
     every criterion, and `criterion` selects the number of clusters.
@@ -85,8 +85,8 @@ def select_k(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Embeddings, kept as float32 or float64. A row that holds NaN gets the label -1
-        and does not influence the other rows.
+        Embeddings, kept as float32 or float64. A row that contains NaN gets the label
+        -1 and does not influence the other rows.
 
     k_range : sequence of int, default=range(2, 11)
         Candidates for the number of clusters, at least 1 each. A candidate that fails
@@ -112,24 +112,27 @@ def select_k(
           similar cluster;
         - "inertia": the knee of the sum of squared distances to the cluster means;
         - "gap": the smallest k whose gap statistic is not clearly below that of the
-          next k [2]_; clusters ten more times for each k;
-        - "stability": the best agreement with clusters of subsamples [3]_; clusters ten
-          more times for each k.
+          next k [2]_; each k is clustered ten more times;
+        - "stability": the best agreement with clusters of subsamples [3]_; each k is
+          clustered ten more times.
 
-        If candidates are equally good, the smallest k is selected; by "stability", the
-        largest.
+        If several candidates are equally good, the smallest k is selected; with
+        "stability", the largest k.
 
     n_components : int, "auto" or None, default=None
-        Number of principal components that are clustered. "auto" takes at most 128, and
-        None takes all dimensions. The criteria always refer to X.
+        Number of principal components to which embeddings are reduced before they are
+        clustered. "auto" keeps at most 128 components, and None keeps all dimensions.
+        "gap" and "stability" are computed from the components, and the other criteria
+        from all dimensions of X.
 
     algorithm_params : dict, default=None
         Parameters of the algorithm, such as `{"n_init": 10}`.
 
     sample_size : int, "auto" or None, default="auto"
         Number of rows whose silhouettes are computed, each compared with all other
-        rows. Every cluster is represented. None takes all rows. "auto" takes all of up
-        to 20,000 rows and otherwise 5,000; for cosine always all, at little cost.
+        rows. Every cluster is represented. None means all rows. "auto" means all rows
+        for the cosine metric, where they cost little, and for up to 20,000 rows;
+        otherwise, it means 5,000 rows.
 
     n_jobs : int, default=None
         Number of candidates clustered at the same time, in threads. None means 1
@@ -150,25 +153,28 @@ def select_k(
     Raises
     ------
     ValueError
-        If a candidate is not an integer of at least 1, or if all candidates fail, for
-        example because all rows are equal.
+        If a candidate is not an integer of at least 1; if all candidates fail, for
+        example because all rows are equal; if `n_components` is too large; if the
+        algorithm does not have a parameter in `algorithm_params`.
 
     Warns
     -----
     WeakClustersWarning
-        If the mean silhouette of the selected k is below 0.1, or if other candidates
-        are equally good.
+        If the mean silhouette of the selected k is below 0.1. For
+        `criterion="silhouette"`, also if other candidates are about as good, or if the
+        largest candidate is selected.
 
     See Also
     --------
-    imgsim.ImageClusterer : With `n_clusters="auto"` it selects the number of clusters
-        in the same way.
+    imgsim.ImageClusterer : Cluster images; `n_clusters="auto"` selects the number of
+        clusters in the same way.
 
     Notes
     -----
     The silhouettes of all candidates come from one pass over the distances of all pairs
-    of rows, in bounded memory. It takes `n_samples ** 2 * n_features / 2` operations
-    for Euclidean distances, and `n_samples * n_features` for each cluster for cosine.
+    of rows, in bounded memory. The pass takes `n_samples ** 2 * n_features / 2`
+    operations for Euclidean distances. For cosine distances, it takes `n_samples *
+    n_features` operations for each cluster of each candidate.
 
     References
     ----------
@@ -197,7 +203,7 @@ def select_k(
     rows = check_array(X, dtype=floats_for(X), ensure_all_finite="allow-nan")
     readable = find_readable_rows(rows)
     if not readable.any():
-        raise ValueError(f"every row of X holds NaN (n_samples={len(rows)}).")
+        raise ValueError(f"every row of X contains NaN (n_samples={len(rows)}).")
     rows, seed = rows[readable], as_seed(random_state)
     features = FeatureSpace(metric, n_components, seed).fit(rows).transform(rows)
     params = algorithm_params or {}
@@ -207,7 +213,7 @@ def select_k(
 
 
 def as_seed(random_state: RandomState) -> int:
-    """Return an int as it is; otherwise draw a seed."""
+    """Return an int unchanged; otherwise, draw a seed from the random state."""
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
@@ -221,7 +227,7 @@ def select_candidate(
     n_jobs: int | None,
     sample_size: SampleSize = "auto",
 ) -> KSelection:
-    """Score candidates that were clustered, and select one.
+    """Score the candidates, and select the best one.
 
     Parameters
     ----------
@@ -246,7 +252,7 @@ def select_candidate(
     Returns
     -------
     selection : KSelection
-        Its labelings have a label for every row of the collection.
+        The result, with a label for every row of the collection in each labeling.
     """
     table = score_candidates(task, candidates, criterion, sample_size, n_jobs)
     best = find_best_k(table, criterion)

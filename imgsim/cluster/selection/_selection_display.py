@@ -1,4 +1,4 @@
-"""A figure of criteria against the number of clusters."""
+"""Plot of criteria against the number of clusters."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -43,7 +43,7 @@ class SelectionDisplay:
         The selected number of clusters.
 
     criterion : str
-        Column of the criterion that selected it.
+        The criterion that selected `best_k`, a column of the table.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class SelectionDisplay:
         Returns
         -------
         display : SelectionDisplay
-            Drawn by :meth:`plot`.
+            Display, to be drawn with :meth:`plot`.
         """
         return cls(
             table=selection.table,
@@ -159,7 +159,8 @@ class SelectionDisplay:
         known = [name for name in _NAME_OF if name in self.table]
         if not names or not set(names) <= set(known):
             raise ValueError(
-                f"criteria={criteria!r} must be criteria in the table: {known}."
+                f"criteria={criteria!r} must name at least one criterion, and only "
+                f"criteria in the table: {known}."
             )
         return names
 

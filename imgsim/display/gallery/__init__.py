@@ -1,1 +1,1 @@
-"""A page for the browser: data, templates, styles and scripts in one HTML file."""
+"""A gallery page for the browser: its data, and templates of HTML, CSS and scripts."""

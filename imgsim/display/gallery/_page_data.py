@@ -1,4 +1,4 @@
-"""The data of a gallery page about each image, as plain lists for JSON."""
+"""Data of a gallery page about its images, as plain lists for JSON."""
 
 import math
 import os
@@ -78,7 +78,7 @@ def make_clusters(
     """Return the clusters in the order of their labels, and noise last."""
     if labels is None:
         if names is not None:
-            raise ValueError("label_names needs labels; pass labels, too.")
+            raise ValueError("label_names is given without labels; pass both.")
         return None
     column = as_label_column(labels)
     check_length("images", range(n_images), len(column), "labels")
@@ -144,8 +144,8 @@ def center_distances(
 ) -> list[float | None] | None:
     """Return the distance of each image to the mean of its cluster.
 
-    Metrics of sets and metrics of SciPy have no meaningful mean. The result is None
-    then.
+    The result is None for metrics of sets and metrics of SciPy, which have no
+    meaningful mean.
     """
     if X is None:
         return None
@@ -170,7 +170,7 @@ def center_distances(
 def scale_positions(
     positions: ArrayLike | None, n_images: int
 ) -> list[list[float] | None] | None:
-    """Fit positions into the unit square, in proportion. NaN becomes None."""
+    """Scale positions to the unit square, both axes alike. NaN becomes None."""
     if positions is None:
         return None
     points = np.asarray(positions, dtype=np.float64)

@@ -75,7 +75,7 @@ def write_gallery(
     thumbnail_size: int = 128,
     title: str = "Images",
 ) -> Path:
-    """Write a page of images with their neighbors, clusters, a map and search results.
+    """Write an HTML page of images with neighbors, clusters, a map and search results.
 
     The page is a single file that any browser opens without a network. A click on an
     image shows its neighbors, which can be clicked in turn. Images can be filtered by
@@ -104,7 +104,7 @@ def write_gallery(
         means noise.
 
     label_names : mapping of int to str or sequence of str, default=None
-        Names of integer labels. None numbers the clusters.
+        Names of integer labels. None means "cluster 0", "cluster 1" and so on.
 
     positions : array-like of shape (n_images, 2), default=None
         Position of each image on a map, such as `positions` of an
@@ -129,8 +129,8 @@ def write_gallery(
 
     thumbnails : {"embed", "link"}, default="embed"
         Whether the page contains thumbnails, or links to the image files relative to
-        its folder. Links require that all images are given as paths. The images are
-        not read then.
+        its folder. Links require that all images are given as paths, and the images
+        are not read.
 
     thumbnail_size : int, default=128
         Longer side of a thumbnail in pixels, 16 to 1024.
@@ -174,7 +174,8 @@ def write_gallery(
     Each image is read once. A thumbnail of 128 pixels takes about 5 KB, and the page is
     assembled in memory. Images can be sorted by their distance to the mean of their
     cluster, if X and labels are given and the metric has a mean. While an image is
-    open, its neighbors come first instead, as only their distances are known.
+    open, images are sorted by their distance to it: its neighbors come first, and the
+    distances of other images are not known.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A map of a collection of images in two dimensions."""
+"""Display of a map of a collection of images in two dimensions."""
 
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
@@ -74,9 +74,9 @@ class EmbeddingMapDisplay:
     Notes
     -----
     A map in two dimensions cannot preserve all distances. t-SNE and UMAP preserve
-    neighborhoods, but the size of a cluster and its distance from other clusters mean
-    little. PCA preserves the directions in which the collection varies most, and images
-    that differ only in other directions overlap.
+    neighborhoods, but the size of a cluster and its distance from other clusters are
+    not meaningful. PCA preserves the directions in which the collection varies most,
+    and images that differ only in other directions overlap.
 
     If there are more than 49 clusters, the smallest ones share one color and marker.
     Both axes have the same scale.
@@ -233,7 +233,7 @@ default="tsne"
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings. A row that holds NaN gets no position.
+            Embeddings. A row that contains NaN gets no position.
 
         labels : array-like of shape (n_samples,), dtype int or str, default=None
             Cluster or class of each image, as a number or a name. A negative number
@@ -256,8 +256,8 @@ default="tsne"
 default="tsne"
             How positions are computed: t-SNE of at most 50 principal components [1]_;
             the first two principal components; or UMAP [2]_ (`pip install
-            umap-learn`). An array contains positions that were computed otherwise, NaN
-            for an image without a position.
+            umap-learn`). An array contains the positions themselves, and NaN for an
+            image without a position.
 
         metric : {"cosine", "euclidean"}, default="cosine"
             Distance between embeddings. For cosine, embeddings are first scaled to unit
@@ -279,15 +279,16 @@ default="tsne"
         ------
         ValueError
             If arguments differ in length or number of features, if a parameter has an
-            invalid value, if every row holds NaN, or if labels are neither integers nor
-            strings.
+            invalid value, if every row contains NaN, or if labels are neither integers
+            nor strings.
 
         ModuleNotFoundError
             If `method="umap"` and umap-learn is not installed.
 
         Notes
         -----
-        t-SNE projects queries together with X, which moves the other images a little.
+        t-SNE projects queries together with X, so that queries change the positions of
+        the other images a little.
         PCA and UMAP are fitted on X alone. Fewer than four embeddings are projected by
         PCA, whatever the method. Embeddings that are all equal have the same position.
 
@@ -404,8 +405,11 @@ def _check_labels(
 ) -> None:
     if labels is None:
         if label_names is not None:
-            raise ValueError("label_names needs labels; pass labels, too.")
+            raise ValueError("label_names is given without labels; pass both.")
         return
     n_labels = len(number_labels(labels, label_names).numbers)
     if n_labels != n_rows:
-        raise ValueError(f"labels holds {n_labels} labels for {n_rows} rows of X.")
+        raise ValueError(
+            f"labels has length {n_labels}, but the number of rows of X is {n_rows}; "
+            f"both must be equal."
+        )

@@ -155,7 +155,7 @@ def _fill_cells(
         cells[order], axis=0, return_index=True, return_counts=True
     )
     rows = order[chosen]
-    # Of too many cells, those that contain the most images are kept.
+    # If there are too many cells, those with the most images are kept.
     kept = np.sort(np.lexsort((-counts, rank[rows]))[:max_cells])
     return rows[kept], centers[rows[kept]]
 
@@ -165,8 +165,8 @@ def place_names(
 ) -> list[tuple[float, float] | None]:
     """Return the center of each name, at its anchor or a little above or below.
 
-    Earlier names have priority. A name that would cover another one, or reach out of
-    the area, is None.
+    Earlier names have priority. The result is None for a name that would cover another
+    one or extend beyond the area.
     """
     taken: list[Box] = []
     centers: list[tuple[float, float] | None] = []

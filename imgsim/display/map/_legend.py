@@ -1,4 +1,4 @@
-"""The legend of a map, as large as there is room for it."""
+"""The legend of a map, in the largest font that fits."""
 
 from collections.abc import Sequence
 from math import ceil

@@ -18,10 +18,10 @@ ProjectionMetric = Literal["cosine", "euclidean"]
 METHODS: tuple[ProjectionMethod, ...] = get_args(ProjectionMethod)
 METRICS: tuple[ProjectionMetric, ...] = get_args(ProjectionMetric)
 
-# t-SNE is slow on a thousand dimensions, and noise hides the neighbors. Its authors
-# reduce to 30 or 50 principal components.
+# In a thousand dimensions, t-SNE is slow, and noise affects which rows are neighbors.
+# Its authors reduce the rows to 30 or 50 principal components.
 _N_COMPONENTS = 50
-_MIN_ROWS = 4  # each row has three neighbors then, which is a perplexity of 1
+_MIN_ROWS = 4  # the smallest number for a perplexity of 1, a third of the others
 _UMAP_NEIGHBORS = 15
 
 
@@ -38,7 +38,8 @@ def check_positions(
         raise ValueError(f"{name} must have 2 columns, x and y; got {checked.shape}.")
     if n_expected is not None and len(checked) != n_expected:
         raise ValueError(
-            f"{name} holds {len(checked)} positions for {n_expected} rows of X."
+            f"{name} has {len(checked)} positions, but the number of rows of X is "
+            f"{n_expected}; both must be equal."
         )
     return checked
 
@@ -53,21 +54,23 @@ def project(
     seed: int,
     caller: str,
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return positions of rows, and of queries. A row that holds NaN gets NaN."""
+    """Return positions of rows and of queries, NaN for rows that contain NaN."""
     readable = find_readable_rows(X)
     if not readable.any():
         raise ValueError(
-            f"every row of X holds NaN: none of the {len(X)} images could be read."
+            f"every row of X contains NaN: none of the {len(X)} images could be read."
         )
     query_rows = X[:0] if queries is None else queries
     if query_rows.shape[1] != X.shape[1]:
         raise ValueError(
-            f"queries have {query_rows.shape[1]} features, and X has {X.shape[1]}."
+            f"queries has {query_rows.shape[1]} features and X has {X.shape[1]}; both "
+            f"must be equal."
         )
     readable_queries = find_readable_rows(query_rows)
     rows = to_euclidean(X[readable], metric)
     others = to_euclidean(query_rows[readable_queries], metric)
-    # One thread rounds alike on every machine. More are not faster for small maps.
+    # With one thread, the order of sums, and so their rounding, does not depend on the
+    # number of processors. More threads are not faster for small maps.
     with ThreadpoolController().limit(limits=1):
         positions, query_positions = _project_rows(
             rows, others, method, perplexity, seed, caller

@@ -1,4 +1,4 @@
-"""The content of a map, and how its parts are drawn together."""
+"""The content of a map, and the drawing of all its parts."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -44,7 +44,7 @@ _TITLE_CHARACTER_WIDTH = 0.6  # in font sizes
 
 
 class Scene(NamedTuple):
-    """What a map draws: images with a position, followed by queries with a position."""
+    """Content of a map: the images that have a position, then such queries."""
 
     positions: Positions
     sources: NDArray[Any]
@@ -109,7 +109,7 @@ class Scene(NamedTuple):
 
     @property
     def colors(self) -> NDArray[Any]:
-        """Color of each frame: of the group for images, of text for queries."""
+        """Color of each frame: the color of the group, or of text for queries."""
         matplotlib = import_optional("matplotlib", caller="EmbeddingMapDisplay.plot")
         color = matplotlib.rcParams["text.color"]
         colors = np.full(len(self.positions), color, dtype=object)

@@ -29,7 +29,7 @@ class HeatScale(NamedTuple):
 
 
 def paint(image: PixelArray, amounts: ArrayLike, scale: HeatScale) -> PixelArray:
-    """Blend a heat map over an image in gray. Larger amounts are more opaque.
+    """Blend a heat map over a gray version of an image, larger amounts more opaque.
 
     Parameters
     ----------

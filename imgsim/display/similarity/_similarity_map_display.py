@@ -1,4 +1,4 @@
-"""Pairs of images, with the contribution of each location to their similarity."""
+"""Display of pairs of images, with the locations that make them similar."""
 
 import reprlib
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _HEADER = 1.2 * LINE_HEIGHT
 _GUTTER = 0.35  # cells between pairs
 _BAR = (1 + GAP / 2, 1.4)  # left and right end, in columns
 _BAR_HEIGHT = 0.08
-# Relative to the norm of an embedding. Summation in another order changes it by less.
+# Relative to the norm of an embedding. Rounding errors of sums are smaller.
 _LARGEST_GAP = 1e-3
 
 
@@ -54,7 +54,7 @@ class _Pair(NamedTuple):
 
 
 class SimilarityMapDisplay:
-    """Pairs of images, bright where they are similar to the network.
+    """Pairs of images with the contribution of each location to their similarity.
 
     The cosine similarity of two pooled embeddings is a sum over the locations of either
     feature map [1]_. The contribution of each location is painted over the images,
@@ -321,7 +321,7 @@ class SimilarityMapDisplay:
 
 
 def _check_is_sum_over_locations(embedder: Any) -> None:
-    """Raise an error for parameters with which the cosine is not such a sum."""
+    """Raise an error unless the cosine similarity is a sum over locations."""
     if not isinstance(embedder, ImageEmbedder):
         raise TypeError(
             f"embedder must be an ImageEmbedder; got {type(embedder).__name__}. If it "
@@ -375,8 +375,8 @@ def _compare(
 def _read(
     embedder: ImageEmbedder, sources: Sequence[Any]
 ) -> tuple[dict[int, PixelArray], list[ImageFailure]]:
-    """Read images as the embedder reads them, but for the resize and crop."""
-    embedder.fit()  # the preprocessing is known then
+    """Read images as the embedder does, but without resizing and cropping."""
+    embedder.fit()  # sets the preprocessing
     stream = ImageStream(
         sources,
         loader=make_loader(embedder.preprocessing_, embedder.decoder),
@@ -399,7 +399,7 @@ def _check_embeddings_are_pooled(
     finite = np.flatnonzero(np.isfinite(maps).all(axis=(1, 2, 3)))
     if not len(finite):
         return
-    # Not `clone`, which would copy the network of an embedder made from a module.
+    # `clone` would copy the network if `model` is a module.
     overrides = {"normalize": None, "compile": False, "cache": None, "verbose": 0}
     plain = type(embedder)(**{**embedder.get_params(deep=False), **overrides})
     embeddings = np.asarray(plain.transform([images[i] for i in finite.tolist()]))

@@ -359,8 +359,8 @@ def test_labelings_without_silhouettes_are_rejected(function, labels, words):
         ),
         ([[0, 0, 1]], r"n_samples=4\), got \(1, 3\)"),
         ([], r"n_samples=4\), got \(0,\)"),
-        ([[0, 0, 1, 1.5]], "must hold integers, got dtype=float64"),
-        ([["a", "a", "b", "b"]], "must hold integers"),
+        ([[0, 0, 1, 1.5]], "must be integers; got dtype float64"),
+        ([["a", "a", "b", "b"]], "must be integers"),
     ],
 )
 def test_other_shapes_and_dtypes_of_labelings_are_rejected(labelings, words):
@@ -374,7 +374,7 @@ def test_rows_that_hold_nan_must_be_in_no_cluster():
     X = np.eye(4)
     X[1:3, 0] = np.nan
 
-    with pytest.raises(ValueError, match=r"2 rows of X hold NaN .* Label them -1"):
+    with pytest.raises(ValueError, match=r"2 rows of X contain NaN .* Label them -1"):
         silhouette_samples_many(X, [[0, -1, 1, 1], [0, 0, 1, 1]])
 
 

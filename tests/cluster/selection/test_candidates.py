@@ -89,7 +89,7 @@ def test_candidates_are_sorted_without_duplicates(k_range, expected):
 )
 def test_other_candidates_are_rejected(k_range):
     """The message has the value and the bound."""
-    with pytest.raises(ValueError, match=r"k_range=.* must hold integers of at least"):
+    with pytest.raises(ValueError, match=r"k_range=.* must contain at least"):
         check_k_range(k_range)
 
 

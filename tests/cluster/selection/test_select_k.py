@@ -391,7 +391,7 @@ def test_clusters_of_clusters_have_no_clear_maximum(choose_k):
     centers = (12 * corners[:, np.newaxis] + 4 * corners).reshape(-1, 2)
     X = np.repeat(centers, 10, axis=0) + rng.normal(scale=0.6, size=(90, 2))
 
-    with pytest.warns(WeakClustersWarning, match=r"of k=3, .* above that of k=9\."):
+    with pytest.warns(WeakClustersWarning, match=r"of k=3, .* larger than for k=9\."):
         choose_k(X, metric="euclidean", algorithm_params={"n_init": 5}, random_state=0)
 
 
@@ -502,7 +502,7 @@ def test_unreadable_rows_do_not_influence_others(blobs):
 
 def test_a_collection_without_readable_images_is_rejected():
     """The message has the number of rows."""
-    with pytest.raises(ValueError, match=r"every row of X holds NaN .*n_samples=4"):
+    with pytest.raises(ValueError, match=r"every row of X contains NaN .*n_samples=4"):
         select_k(np.full((4, 3), np.nan))
 
 

@@ -438,13 +438,16 @@ def test_a_replaced_page_keeps_its_permissions(mode, pictures, tmp_path):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"X": np.ones((3, 2))}, "images holds 12 images for 3 rows of X"),
-        ({"labels": [0, 1]}, "images holds 12 images for 2 labels"),
+        (
+            {"X": np.ones((3, 2))},
+            "images has length 12, but the number of rows of X is 3",
+        ),
+        ({"labels": [0, 1]}, "images has length 12, but the number of labels is 2"),
         (
             {"labels": np.ones(12)},
             "labels must be integers or strings; got dtype float",
         ),
-        ({"label_names": ["a"]}, "label_names needs labels; pass labels"),
+        ({"label_names": ["a"]}, "label_names is given without labels"),
         ({"X": np.ones(12)}, "Expected 2D array, got 1D array"),
         (
             {"X": np.eye(12), "queries": np.ones(12), "query_images": ["a.jpg"]},
@@ -454,7 +457,10 @@ def test_a_replaced_page_keeps_its_permissions(mode, pictures, tmp_path):
         ({"max_distance": 0.5}, "max_distance=0.5 needs X or index"),
         ({"labels": ["a"] * 12, "label_names": ["b"]}, "label_names is for integer"),
         ({"positions": np.ones((12, 3))}, r"must have shape \(n_images, 2\)"),
-        ({"positions": np.ones((3, 2))}, "images holds 12 images for 3 positions"),
+        (
+            {"positions": np.ones((3, 2))},
+            "images has length 12, but the number of positions is 3",
+        ),
         ({"queries": np.ones((1, 2))}, "queries and query_images must be given tog"),
         ({"query_images": ["a.jpg"]}, "queries and query_images must be given tog"),
         (
@@ -463,7 +469,7 @@ def test_a_replaced_page_keeps_its_permissions(mode, pictures, tmp_path):
         ),
         (
             {"X": np.ones((12, 2)), "queries": [[1, 2]], "query_images": ["a"] * 2},
-            "query_images holds 2 images for 1 queries",
+            "query_images has length 2, but the number of queries is 1",
         ),
         ({"index": SimilarityIndex().fit(np.ones((3, 2)))}, "3 rows of the index"),
         (
@@ -496,7 +502,7 @@ def test_the_path_must_be_an_html_file_in_a_folder(pictures, tmp_path):
 
     with pytest.raises(ValueError, match=r"must end in '.html' or '.htm'"):
         write_gallery(tmp_path / "page.txt", pictures)
-    with pytest.raises(FileNotFoundError, match="make it first"):
+    with pytest.raises(FileNotFoundError, match="create it first"):
         write_gallery(tmp_path / "missing/page.html", pictures)
     with pytest.raises(OSError, match="not a regular file"):
         write_gallery(tmp_path / "folder.html", pictures)

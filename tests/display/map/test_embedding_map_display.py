@@ -427,17 +427,25 @@ def test_invalid_parameters_raise_an_error(blobs, pictures):
         ValueError, match=r"perplexity=0.5 must be a number, at least 1"
     ):
         make(X, perplexity=0.5)
-    with pytest.raises(ValueError, match="labels holds 3 labels for 60 rows of X"):
+    with pytest.raises(
+        ValueError, match="labels has length 3, but the number of rows of X is 60"
+    ):
         make(X, y[:3])
-    with pytest.raises(ValueError, match="images holds 12 images for 60 rows of X"):
+    with pytest.raises(
+        ValueError, match="images has length 12, but the number of rows of X is 60"
+    ):
         make(X, y, images=pictures)
-    with pytest.raises(ValueError, match="query_images holds 12 images for 0 queries"):
+    with pytest.raises(
+        ValueError, match="query_images has length 12, but the number of queries is 0"
+    ):
         make(X, method="pca", query_images=pictures)
     with pytest.raises(ValueError, match=r"method must have 2 columns.*\(60, 8\)"):
         make(X, method=X)
     with pytest.raises(ValueError, match=r"queries must have 2 columns.*\(60, 8\)"):
         make(X, method=X[:, :2], queries=X)
-    with pytest.raises(ValueError, match="method holds 5 positions for 60 rows"):
+    with pytest.raises(
+        ValueError, match="method has 5 positions, but the number of rows of X is 60"
+    ):
         make(X, method=X[:5, :2])
     with pytest.raises(ValueError, match="none of the 60 images could be read"):
         make(np.full_like(X, np.nan))

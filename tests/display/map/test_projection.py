@@ -138,7 +138,7 @@ def test_invalid_embeddings_are_refused(blobs):
     """The message names the argument."""
     X, _ = blobs
 
-    with pytest.raises(ValueError, match="queries have 3 features, and X has 8"):
+    with pytest.raises(ValueError, match="queries has 3 features and X has 8"):
         _positions(X, queries=X[:, :3])
     with pytest.raises(ValueError, match="Input X contains infinity"):
         _positions(np.where(X[0, 0] == X, np.inf, X))

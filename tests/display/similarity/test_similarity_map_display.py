@@ -284,7 +284,9 @@ def test_draws_on_given_axes():
 
 def test_invalid_parameters_raise_an_error(picture):
     """The message names the parameter, its value and the allowed values."""
-    with pytest.raises(ValueError, match="Y holds 2 images for 1 images in X"):
+    with pytest.raises(
+        ValueError, match="Y has length 2, but the number of images in X is 1"
+    ):
         SimilarityMapDisplay.from_estimator(_embedder(), [picture], [picture] * 2)
     with pytest.raises(TypeError, match="X must be a sequence of images"):
         SimilarityMapDisplay.from_estimator(_embedder(), "one.jpg", "other.jpg")
@@ -292,7 +294,9 @@ def test_invalid_parameters_raise_an_error(picture):
         _display().plot(n_columns=0)
     display = _display(2)
     display.similarities = [0.5]
-    with pytest.raises(ValueError, match="images holds 2 images for 1 similarities"):
+    with pytest.raises(
+        ValueError, match="images has length 2, but the number of similarities is 1"
+    ):
         display.plot()
 
 

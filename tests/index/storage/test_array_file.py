@@ -480,7 +480,7 @@ def test_missing_files_and_folders_raise_the_errors_of_open(tmp_path):
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path):
     """The error is raised before any array is written."""
-    with pytest.raises(FileNotFoundError, match=r"make it first: .*none"):
+    with pytest.raises(FileNotFoundError, match=r"create it first: .*none"):
         _write(tmp_path / "none" / "a")
     with pytest.raises(IsADirectoryError, match="not a regular file"):
         _write(tmp_path)
