@@ -672,7 +672,10 @@ def test_boolean_metrics_refuse_numbers(metric, rows):
     ("parameters", "message"),
     [
         ({"metric": "precomputed"}, r"sklearn.neighbors.NearestNeighbors\(metric="),
-        ({"metric": "cosine", "metric_params": {"p": 3}}, "does not accept metric_params"),
+        (
+            {"metric": "cosine", "metric_params": {"p": 3}},
+            "does not accept metric_params",
+        ),
         ({"metric": "manhattan", "query_expansion": 2}, "requires metric='cosine'"),
         (
             {"metric": "euclidean", "database_augmentation": 2},
