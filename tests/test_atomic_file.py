@@ -217,7 +217,7 @@ def test_two_writers_do_not_mix_their_content(target):
 
 def test_a_target_in_a_missing_folder_is_refused(tmp_path):
     """The error is raised before the content is computed."""
-    with pytest.raises(FileNotFoundError, match=r"make it first: .*none"):
+    with pytest.raises(FileNotFoundError, match=r"create it first: .*none"):
         check_target(tmp_path / "none" / "target")
 
 
