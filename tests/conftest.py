@@ -16,9 +16,9 @@ mpl.use("agg")
 
 @pytest.fixture(params=EMBEDDERS.values(), ids=EMBEDDERS)
 def make_embedder(request):
-    """Return a function that makes an embedder from parameters that all have.
+    """Return a function that makes an embedder; it takes parameters of all embedders.
 
-    An embedder that has to be fitted is already fitted, to images of its own.
+    An embedder that has to be fitted is already fitted to other images.
     """
     return request.param
 

@@ -1,4 +1,4 @@
-"""Embedders to test with, small and offline, and how to compare their outputs."""
+"""Small embedders for tests, which work offline, and a comparison of embeddings."""
 
 from copy import deepcopy
 from functools import cache
@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 
 from imgsim import AutoencoderEmbedder, ColorHistogramEmbedder, ImageEmbedder
 
-# What the embedders promise for other batches, threads or processes, relative to the
-# largest number. Their sums are then computed in another order, with other rounding.
+# Tolerance of embeddings that were computed in other batches, threads or processes,
+# relative to the largest number. The order of sums, and so their rounding, differs.
 EMBEDDING_TOLERANCE = 1e-5
 
 

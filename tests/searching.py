@@ -15,7 +15,7 @@ METRICS = (*LINEAR, *SUMMED, *BOOLEAN)
 
 
 def make_search(X, queries, metric, allowed=None, device="cpu"):
-    """Return queries and a collection in the form that a search takes."""
+    """Return queries and a collection as the internal search functions expect them."""
     described = make_metric(metric, None, X)
     if allowed is None:
         allowed = np.ones(len(X), dtype=bool)
@@ -34,7 +34,7 @@ def draw(metric, n_rows, n_features, dtype=np.float32, seed=0):
 
 
 def brute_force(queries, X, metric):
-    """Return the distances of all pairs by SciPy, defined as in scikit-learn."""
+    """Return the distances of all pairs by SciPy, as scikit-learn defines them."""
     left, right = queries.astype(np.float64), X.astype(np.float64)
     if metric == "inner_product":
         return 1 - (left[:, np.newaxis] * right[np.newaxis]).sum(axis=2)
@@ -45,7 +45,7 @@ def brute_force(queries, X, metric):
         right = right - right.mean(axis=1, keepdims=True)
     if metric not in ("cosine", "correlation"):
         return cdist(left, right, {"manhattan": "cityblock"}.get(metric, metric))
-    # SciPy's is NaN for rows of zeros.
+    # SciPy's cosine distance is NaN for rows of zeros.
     zero_left, zero_right = ~left.any(axis=1), ~right.any(axis=1)
     left[zero_left], right[zero_right] = 1, 1
     distances = cdist(left, right, "cosine")

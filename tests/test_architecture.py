@@ -1,4 +1,7 @@
-"""The package is a DAG of floors: a module imports only from lower floors."""
+"""Tests of the structure of the package: imports, and sizes of files and functions.
+
+The package is divided into floors. A module imports only from lower floors.
+"""
 
 import ast
 from collections import Counter, defaultdict
@@ -71,7 +74,7 @@ modules = pytest.mark.parametrize("path", MODULES, ids=_name)
 
 
 def _imports(tree):
-    """Yield the dotted names that import statements name."""
+    """Yield the dotted names that are imported."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
@@ -80,7 +83,7 @@ def _imports(tree):
 
 
 def _file_of(dotted):
-    """Return the module in which a dotted name of imgsim stands, or None."""
+    """Return the module that defines a dotted name of imgsim, or None."""
     parts = dotted.split(".")
     while parts and parts[0] == "imgsim":
         base = ROOT.joinpath(*parts[1:])
@@ -104,7 +107,7 @@ def test_imports_point_down(path):
 
 
 def test_no_modules_import_each_other():
-    """Two modules that need each other are one module, or lack a third."""
+    """Modules that import each other cannot be understood or tested separately."""
     graph = {
         path: {_file_of(name) for name in _imports(tree)} - {None, path}
         for path, tree in MODULES.items()
@@ -116,7 +119,7 @@ def test_no_modules_import_each_other():
 
 @modules
 def test_imports_are_absolute(path):
-    """A module can be read without knowing where it stands."""
+    """A module can be read without knowing its path."""
     relative = [
         node
         for node in ast.walk(MODULES[path])
@@ -128,7 +131,7 @@ def test_imports_are_absolute(path):
 
 @modules
 def test_heavy_packages_are_imported_inside_functions(path):
-    """`import imgsim` stays quick."""
+    """`import imgsim` must be fast."""
     at_import = [
         node
         for node in MODULES[path].body
@@ -143,7 +146,7 @@ def test_heavy_packages_are_imported_inside_functions(path):
 
 @modules
 def test_fragile_dependencies_have_one_importer(path):
-    """timm, and scikit-learn's private names, change; one file changes with them."""
+    """A change in such a dependency, such as timm, then affects one file only."""
     for name in _imports(MODULES[path]):
         parts = name.split(".")
         private = parts[0] == "sklearn" and any(p.startswith("_") for p in parts)
@@ -190,7 +193,7 @@ def test_files_and_functions_are_short(path):
 
 
 def _classes():
-    """Yield the classes of the package, but for those that only declare types."""
+    """Yield the classes of the package, except those that only declare types."""
     for tree in MODULES.values():
         declared = {
             id(part)
@@ -212,14 +215,14 @@ def _bases():
 
 
 def _leaves(name, children):
-    """Return the classes below a class that have none below them."""
+    """Return the classes derived from a class that have no derived classes."""
     if not children[name]:
         return {name}
     return set().union(*(_leaves(child, children) for child in children[name]))
 
 
 def test_a_base_class_has_two_leaves():
-    """A class that is cut in pieces to keep files short is no hierarchy."""
+    """A class is not divided into a chain of base classes to keep files short."""
     bases = _bases()
     children = defaultdict(list)
     for name, above in bases.items():
@@ -233,14 +236,14 @@ def test_a_base_class_has_two_leaves():
 
 
 def test_a_class_name_means_one_thing():
-    """A reader who meets a name again takes it for the same class."""
+    """A reader assumes that the same name denotes the same class."""
     names = Counter(node.name for node in _classes())
 
     assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_tests_mirror_the_package():
-    """A stranger finds the tests of a module by its path."""
+    """The path of a module tells a new contributor where its tests are."""
     tests = Path(__file__).parent
     mirrored = [
         path.relative_to(tests)

@@ -1,4 +1,4 @@
-"""Tests of the demo, on its own images and on a folder."""
+"""Tests of the demo on its own images and on a folder of photographs."""
 
 import re
 import runpy
@@ -58,7 +58,7 @@ def test_own_images(tmp_path, run_demo):
 
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.ImageReadWarning")
 def test_folder_without_pretrained_weights(tmp_path, run_demo, monkeypatch):
-    """The demo also works offline and with a broken file in the folder."""
+    """The demo must work offline, and with a broken file in the folder."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))

@@ -149,7 +149,7 @@ def test_only_plot_needs_matplotlib(make, pictures, monkeypatch):
 
 
 @of_images
-def test_takes_every_kind_of_image(make, pictures, tmp_path):
+def test_accepts_every_kind_of_image(make, pictures, tmp_path):
     """Displays accept the same image sources as embedders."""
     path = tmp_path / "a.png"
     Image.fromarray(pictures[0]).save(path)
@@ -171,7 +171,7 @@ def test_takes_every_kind_of_image(make, pictures, tmp_path):
 @of_images
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.ImageReadWarning")
 def test_an_unreadable_image_is_a_placeholder(make, pictures):
-    """It contains the reason, and the other images are drawn normally."""
+    """The placeholder contains the reason, and other images are drawn normally."""
     images = [*pictures[:3], "missing.jpg"]
 
     display = make(images).plot()
@@ -182,7 +182,7 @@ def test_an_unreadable_image_is_a_placeholder(make, pictures):
 
 @of_images
 def test_a_single_image_is_enough(make, pictures):
-    """There may be fewer images than columns."""
+    """A display must work if there are fewer images than columns."""
     display = make(pictures[:1]).plot()
 
     assert _thumbnails(display)

@@ -75,7 +75,7 @@ ESTIMATORS = [
 
 @pytest.mark.parametrize("name", [*ESTIMATORS, "SimilarityIndex"])
 def test_documented_defaults_are_those_of_the_signature(name):
-    """A change of one is easily forgotten in the other."""
+    """A changed default is easily forgotten in the docstring."""
     import imgsim
 
     cls = getattr(imgsim, name)

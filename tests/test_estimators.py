@@ -1,4 +1,4 @@
-"""scikit-learn's contract of estimators, and our own of embedders."""
+"""Tests of the contract of scikit-learn's estimators, and of all embedders."""
 
 import io
 import pickle
@@ -32,8 +32,8 @@ FAST_METRICS = (
     "correlation",
     "inner_product",
 )
-# Each algorithm with the metric and the candidates to choose a number with, if any. The
-# number being told, it is tried with the other metric.
+# Each algorithm with a metric and with candidates for the number of clusters. With a
+# given number of clusters, it is tested with the other metric.
 CLUSTERING = {
     "kmeans": ("cosine", None),
     "minibatch_kmeans": ("euclidean", range(2, 4)),
@@ -47,7 +47,7 @@ CLUSTERING = {
 }
 OTHER_METRIC = {"cosine": "euclidean", "euclidean": "cosine"}
 ARRAY_ESTIMATORS = [
-    # All fast metrics but two, which are for rows of booleans.
+    # The fast metrics except hamming and jaccard, which compare booleans.
     *(SimilarityIndex(metric=metric) for metric in FAST_METRICS),
     SimilarityIndex(algorithm="pynndescent", random_state=0),
     SimilarityIndex(query_expansion=2, database_augmentation=2),
@@ -70,7 +70,7 @@ ARRAY_ESTIMATORS = [
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Compute in one thread: on a few rows, threads mostly wait for each other."""
+    """Compute in one thread, because threads slow down computations on a few rows."""
     with threadpool_limits(1):
         yield
 
@@ -78,15 +78,15 @@ def one_thread():
 @pytest.mark.usefixtures("one_thread")
 @parametrize_with_checks(ARRAY_ESTIMATORS)
 def test_array_estimators_pass_every_check_of_scikit_learn(estimator, check):
-    """With no expected failure."""
+    """The estimators pass in all configurations, with no check marked as failing."""
     with warnings.catch_warnings():
-        # scikit-learn's checks feed data on which k-means rightly warns.
+        # Some checks use data without clusters, for which a warning is correct.
         warnings.simplefilter("ignore")
         check(estimator)
 
 
 def test_row_i_is_image_i(make_embedder, pictures):
-    """In any order, whatever the threads do."""
+    """Users match embeddings with images by position, also if threads are used."""
     embedder = make_embedder(batch_size=5, n_jobs=3)
     order = np.random.default_rng(0).permutation(12)
 
@@ -105,8 +105,10 @@ def _as_file(picture):
     return file
 
 
-def test_every_kind_of_source_gives_the_same_row(make_embedder, picture, tmp_path):
-    """In one list, mixed."""
+def test_every_kind_of_source_gives_the_same_embedding(
+    make_embedder, picture, tmp_path
+):
+    """A list may mix paths, files, and images in several formats."""
     torch = pytest.importorskip("torch")
     Image.fromarray(picture).save(tmp_path / "a.png")
     sources = [
@@ -139,7 +141,7 @@ COLUMNS = {
 def test_columns_and_stacks_are_collections(
     make_embedder, as_column, picture, tmp_path
 ):
-    """As a ColumnTransformer passes them."""
+    """A ColumnTransformer passes a column of a data frame."""
     paths = [str(tmp_path / f"{i}.png") for i in range(3)]
     for i, path in enumerate(paths):
         Image.fromarray(np.roll(picture, 5 * i, axis=1)).save(path)
@@ -153,7 +155,7 @@ def test_columns_and_stacks_are_collections(
 
 
 def test_works_in_a_column_transformer(make_embedder, picture, tmp_path):
-    """Beside a column of numbers."""
+    """A table may have a column of images and a column of numbers."""
     Image.fromarray(picture).save(tmp_path / "a.png")
     table = pd.DataFrame({"image": [str(tmp_path / "a.png")] * 2, "price": [1.0, 2.0]})
 
@@ -166,8 +168,8 @@ def test_works_in_a_column_transformer(make_embedder, picture, tmp_path):
     assert len(columns.get_feature_names_out()) == X.shape[1]
 
 
-def test_one_image_equals_itself_in_any_batch(make_embedder, pictures):
-    """Evaluation mode, and nothing learned from neighbours in the batch."""
+def test_the_embedding_does_not_depend_on_the_batch(make_embedder, pictures):
+    """The embedding of an image must not depend on the other images in its batch."""
     alone = np.vstack([make_embedder().transform([picture]) for picture in pictures])
     for batch_size in (1, 7, 64):
         X = make_embedder(batch_size=batch_size).transform(pictures)
@@ -175,20 +177,20 @@ def test_one_image_equals_itself_in_any_batch(make_embedder, pictures):
 
 
 def test_calls_repeat_exactly(make_embedder, pictures):
-    """The same pictures in the same batches give the same rows."""
+    """The same images in the same batches give bit-identical embeddings."""
     embedder = make_embedder().fit(pictures)
 
     assert_array_equal(embedder.transform(pictures), embedder.transform(pictures))
 
 
 def test_an_unreadable_image_raises(make_embedder, picture):
-    """By default, with its name and the cause."""
+    """By default, an error names the image and the reason."""
     with pytest.raises(ImageReadError, match=r"cannot read missing\.jpg: no such file"):
         make_embedder().fit_transform([picture, "missing.jpg"])
 
 
 def test_an_unreadable_image_leaves_a_row_of_nan(make_embedder, pictures, tmp_path):
-    """One warning, a full account, and the rows of the others unharmed."""
+    """There is one warning, `failures_` lists them, and other embeddings are equal."""
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     sources = [*pictures[:5], "missing.jpg", *pictures[5:], tmp_path / "broken.jpg"]
     embedder = make_embedder(on_error="nan", batch_size=4)
@@ -208,7 +210,7 @@ def test_an_unreadable_image_leaves_a_row_of_nan(make_embedder, pictures, tmp_pa
 
 
 def test_failures_are_those_of_the_last_call(make_embedder, picture):
-    """A second transform forgets the first."""
+    """A second call of `transform` replaces the failures of the first one."""
     embedder = make_embedder(on_error="nan")
     with pytest.warns(ImageReadWarning):
         embedder.transform(["missing.jpg"])
@@ -219,22 +221,22 @@ def test_failures_are_those_of_the_last_call(make_embedder, picture):
 
 
 def test_rows_of_nan_pass_through_search_and_clustering(make_embedder, pictures):
-    """One bad file ends neither."""
+    """A broken file does not stop a search or a clustering."""
     sources = ["missing.jpg", *pictures]
     embedder = make_embedder(on_error="nan")
 
     with pytest.warns(ImageReadWarning):
         index = make_pipeline(embedder, SimilarityIndex(n_neighbors=12)).fit(sources)
     with pytest.warns(ImageReadWarning):
-        grouper = make_pipeline(embedder, ImageClusterer(3)).fit(sources)
+        clusterer = make_pipeline(embedder, ImageClusterer(3)).fit(sources)
 
     _, ids = index[-1].search(index[:-1].transform(pictures[:1]))
     assert sorted(ids[0]) == list(range(1, 13))
-    assert grouper[-1].labels_[0] == -1
+    assert clusterer[-1].labels_[0] == -1
 
 
 def test_normalize_gives_unit_rows(make_embedder, pictures):
-    """In the direction of the rows as they come."""
+    """Normalized embeddings keep the direction of the original embeddings."""
     X = make_embedder().transform(pictures)
 
     unit = make_embedder(normalize="l2").transform(pictures)
@@ -244,7 +246,7 @@ def test_normalize_gives_unit_rows(make_embedder, pictures):
 
 
 def test_normalize_leaves_unreadable_rows_nan(make_embedder, picture):
-    """A row of zeros would pass for an embedding."""
+    """A row of zeros would be mistaken for an embedding."""
     embedder = make_embedder(normalize="l2", on_error="nan")
 
     with pytest.warns(ImageReadWarning):
@@ -253,8 +255,8 @@ def test_normalize_leaves_unreadable_rows_nan(make_embedder, picture):
     assert np.isnan(X).all(axis=1).tolist() == [False, True]
 
 
-def test_a_single_path_is_told_about_list_images(make_embedder):
-    """Instead of being taken letter by letter."""
+def test_a_single_path_raises_an_error_that_names_list_images(make_embedder):
+    """A str is a sequence, too, and would be iterated letter by letter."""
     embedder = make_embedder()
 
     for call in (embedder.fit, embedder.transform, embedder.fit_transform):
@@ -262,8 +264,8 @@ def test_a_single_path_is_told_about_list_images(make_embedder):
             call("photos")
 
 
-def test_an_empty_collection_is_refused(make_embedder):
-    """As by every estimator of scikit-learn."""
+def test_an_empty_collection_raises_an_error(make_embedder):
+    """All estimators of scikit-learn reject empty input."""
     with pytest.raises(ValueError, match="contains no images"):
         make_embedder().fit_transform([])
 
@@ -280,8 +282,8 @@ def test_an_empty_collection_is_refused(make_embedder):
     ],
     ids=str,
 )
-def test_bad_parameters_are_refused(make_embedder, parameters, picture):
-    """By `fit` and by a `transform` without it; the constructor only stores."""
+def test_invalid_parameters_raise_an_error(make_embedder, parameters, picture):
+    """Both `fit` and `transform` validate; the constructor only stores."""
     embedder = make_embedder(**parameters)
     [name] = parameters
 
@@ -291,7 +293,7 @@ def test_bad_parameters_are_refused(make_embedder, parameters, picture):
 
 
 def test_every_parameter_has_a_constraint(make_embedder):
-    """And the constructor stores its arguments unchanged."""
+    """The constructor stores all its arguments unchanged, as `clone` requires."""
     embedder = make_embedder()
 
     assert set(embedder.get_params()) == set(embedder._parameter_constraints)
@@ -300,8 +302,8 @@ def test_every_parameter_has_a_constraint(make_embedder):
         assert embedder.set_params(**{name: marker}).get_params()[name] is marker
 
 
-def test_fitting_again_gives_the_same_rows(make_embedder, pictures):
-    """Equal parameters and pictures, equal rows; alone or in one call."""
+def test_fitting_again_gives_the_same_embeddings(make_embedder, pictures):
+    """`fit` and `transform` give the same embeddings as `fit_transform`, repeatedly."""
     rows = make_embedder().fit_transform(pictures)
 
     assert_array_equal(make_embedder().fit(pictures).transform(pictures), rows)
@@ -309,7 +311,7 @@ def test_fitting_again_gives_the_same_rows(make_embedder, pictures):
 
 
 def test_fit_transform_warns_once_of_an_unreadable_image(make_embedder, pictures):
-    """Though an embedder that learns comes upon it twice."""
+    """Even an embedder that is trained and reads each image twice warns once."""
     embedder = make_embedder(on_error="nan")
 
     with pytest.warns(ImageReadWarning, match="1 of 13 .* are NaN") as caught:
@@ -322,12 +324,12 @@ def test_fit_transform_warns_once_of_an_unreadable_image(make_embedder, pictures
 
 @pytest.fixture(params=["ColorHistogramEmbedder", "ImageEmbedder"])
 def make_stateless(request):
-    """Return a function that makes an embedder which learns nothing from images."""
+    """Return a function that makes an embedder that does not need training."""
     return EMBEDDERS[request.param]
 
 
 def test_transform_needs_no_fit(make_stateless, pictures):
-    """Nothing is learned from images; scikit-learn calls that stateless."""
+    """An embedder that is not trained is a stateless transformer."""
     rows = make_stateless().fit_transform(pictures)
 
     assert_array_equal(make_stateless().transform(pictures), rows)
@@ -343,7 +345,7 @@ def test_transform_needs_no_fit(make_stateless, pictures):
     ],
 )
 def test_parameters_set_later_take_effect(name, parameters, pictures):
-    """As they do for any stateless transformer."""
+    """A stateless transformer uses its current parameters, even after `fit`."""
     embedder = EMBEDDERS[name]().fit(pictures)
     embedder.transform(pictures)
 
@@ -353,7 +355,7 @@ def test_parameters_set_later_take_effect(name, parameters, pictures):
 
 
 def test_parameters_set_later_are_checked(make_embedder, pictures):
-    """None is used unchecked."""
+    """`set_params` does not validate, so `transform` has to."""
     embedder = make_embedder().fit(pictures).set_params(normalize="l1")
 
     with pytest.raises(ValueError, match="The 'normalize' parameter"):
@@ -361,7 +363,7 @@ def test_parameters_set_later_are_checked(make_embedder, pictures):
 
 
 def test_feature_names_and_pandas_output(make_embedder, pictures):
-    """One name a column, and the index of the input."""
+    """Each column has a name, and the index of the input is kept."""
     embedder = make_embedder().set_output(transform="pandas")
     images = pd.DataFrame({"image": pictures[:3]}, index=["a", "b", "c"])
 
@@ -374,7 +376,7 @@ def test_feature_names_and_pandas_output(make_embedder, pictures):
 
 
 def test_clones_are_unfitted_and_equal(make_embedder, pictures):
-    """As cross-validation wants them."""
+    """Cross-validation requires that clones are not fitted."""
     embedder = make_embedder(batch_size=3).fit(pictures)
 
     copy = clone(embedder)
@@ -384,8 +386,8 @@ def test_clones_are_unfitted_and_equal(make_embedder, pictures):
     assert_array_equal(copy.fit_transform(pictures), embedder.transform(pictures))
 
 
-def test_pickles_are_equal(make_embedder, pictures):
-    """They hold all that was learned."""
+def test_pickling_keeps_the_embeddings(make_embedder, pictures):
+    """An embedder that was pickled gives the same embeddings."""
     embedder = make_embedder().fit(pictures)
 
     copy = pickle.loads(pickle.dumps(embedder))
@@ -394,7 +396,7 @@ def test_pickles_are_equal(make_embedder, pictures):
 
 
 def test_pickles_hold_no_pretrained_network(make_stateless, pictures):
-    """Which is large, and had by its name."""
+    """A network is large, and can be loaded again by its name."""
     assert len(pickle.dumps(make_stateless().fit(pictures))) < 10_000
 
 
@@ -409,8 +411,10 @@ def test_progress_is_shown_only_if_asked(make_embedder, pictures, capsys):
     assert "images/s" in shown
 
 
-def test_progress_counts_failures_and_hits(make_embedder, pictures, capsys, tmp_path):
-    """So that a long run can be watched."""
+def test_progress_counts_failures_and_cached_images(
+    make_embedder, pictures, capsys, tmp_path
+):
+    """Users watch the progress of a long run."""
     cache = tmp_path / "rows.sqlite"
     make_embedder(cache=cache).transform(pictures)
     embedder = make_embedder(cache=cache, on_error="nan", verbose=1, batch_size=4)
@@ -421,8 +425,8 @@ def test_progress_counts_failures_and_hits(make_embedder, pictures, capsys, tmp_
     assert "cached=12, failed=1" in capsys.readouterr().err
 
 
-def test_batches_together_are_the_whole(make_embedder, pictures):
-    """For collections whose rows do not fit into memory."""
+def test_transform_iter_yields_all_embeddings_in_batches(make_embedder, pictures):
+    """The embeddings of a large collection may not fit into memory."""
     embedder = make_embedder(batch_size=5)
 
     batches = list(embedder.transform_iter(pictures))
@@ -433,16 +437,16 @@ def test_batches_together_are_the_whole(make_embedder, pictures):
     assert_array_equal(np.vstack(batches), embedder.transform(pictures))
 
 
-def test_batches_are_checked_at_the_call(make_embedder):
-    """Not when the first is asked for, somewhere else."""
+def test_transform_iter_validates_when_it_is_called(make_embedder):
+    """An error at the first batch would be raised far from the call."""
     with pytest.raises(TypeError, match="list_images"):
         make_embedder().transform_iter("photos")
     with pytest.raises(ValueError, match="The 'batch_size' parameter"):
         make_embedder(batch_size=0).transform_iter(["a.jpg"])
 
 
-def test_batches_tell_of_failures_at_the_end(make_embedder, pictures):
-    """One warning, at the loop over them."""
+def test_transform_iter_warns_of_failures_at_the_end(make_embedder, pictures):
+    """There is one warning, which points at the loop over the batches."""
     embedder = make_embedder(on_error="nan", batch_size=2)
 
     with pytest.warns(ImageReadWarning, match="1 of 13") as caught:
@@ -454,8 +458,10 @@ def test_batches_tell_of_failures_at_the_end(make_embedder, pictures):
     assert not np.isnan(batches[1][0]).any()
 
 
-def test_batches_left_early_leave_no_thread(make_embedder, pictures, tmp_path):
-    """And what was embedded is in the cache."""
+def test_closing_transform_iter_early_stops_its_threads(
+    make_embedder, pictures, tmp_path
+):
+    """The embeddings that were computed before are in the cache."""
     cache = EmbeddingCache(tmp_path / "rows.sqlite")
     batches = make_embedder(batch_size=2, cache=cache).transform_iter(pictures)
 
@@ -467,8 +473,8 @@ def test_batches_left_early_leave_no_thread(make_embedder, pictures, tmp_path):
     assert 2 <= len(cache) < 12
 
 
-def test_five_percent_of_broken_files_change_no_row(make_embedder, tmp_path):
-    """With a cache or without, at first and again."""
+def test_broken_files_do_not_change_other_embeddings(make_embedder, tmp_path):
+    """Tested without a cache, with an empty cache and with a filled cache."""
     rng = np.random.default_rng(0)
     paths = [tmp_path / f"{i:03}.png" for i in range(100)]
     for path in paths:
@@ -491,7 +497,7 @@ def test_five_percent_of_broken_files_change_no_row(make_embedder, tmp_path):
 
 
 def test_one_embedder_serves_two_threads(make_embedder, pictures):
-    """As in a server; only `failures_` is that of the last call."""
+    """A server may call the same embedder from several threads."""
     embedder = make_embedder(batch_size=3).fit(pictures)
     expected = embedder.transform(pictures)
 
@@ -503,7 +509,7 @@ def test_one_embedder_serves_two_threads(make_embedder, pictures):
 
 
 def test_no_thread_is_left_behind(make_embedder, pictures):
-    """After success and after failure."""
+    """Threads end when `fit_transform` succeeds and when it fails."""
     make_embedder().fit_transform(pictures)
     with pytest.raises(ImageReadError):
         make_embedder().fit_transform([*pictures, "missing.jpg"])
@@ -513,7 +519,7 @@ def test_no_thread_is_left_behind(make_embedder, pictures):
 
 
 def test_the_given_images_are_not_changed(make_embedder, pictures):
-    """They belong to the caller, and may be read-only."""
+    """Images belong to the caller, and may be read-only."""
     before = [picture.copy() for picture in pictures]
     for picture in pictures:
         picture.flags.writeable = False
@@ -525,7 +531,7 @@ def test_the_given_images_are_not_changed(make_embedder, pictures):
 
 
 def test_notebooks_show_the_diagram_of_scikit_learn(make_embedder):
-    """Of a pipeline and of each of its steps, fitted or not."""
+    """Pipelines and their steps have the diagram, whether they are fitted or not."""
     embedder = make_embedder()
     images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
     for last in (SimilarityIndex(2), ImageClusterer(2, random_state=0)):

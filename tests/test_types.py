@@ -1,4 +1,4 @@
-"""A type checker finds the mistakes in a caller's code, and nothing else."""
+"""Test that a type checker finds the mistakes in a caller's code, and nothing else."""
 
 import re
 import textwrap
@@ -8,14 +8,14 @@ from mypy import api
 CONFIG = """
 [mypy]
 strict = true
-# Packages that ship no types, or that take long to read.
+# Packages without type annotations, or whose annotations are slow to analyze.
 [mypy-sklearn.*,scipy.*,joblib.*,tqdm.*,threadpoolctl.*,pynndescent.*,torchvision.*]
 ignore_missing_imports = true
 [mypy-torch.*,timm.*,matplotlib.*,PIL.*,pandas.*]
 follow_imports = skip
 """
 
-# Each line that ends in a comment has exactly the error of this code.
+# Each line that ends in a comment has exactly the error with this code.
 USER_CODE = """
 import numpy as np
 from imgsim import (
@@ -80,7 +80,7 @@ copy_to_folders(paths, clusterer.labels_, "clusters", mode="shortcut")  # arg-ty
 
 
 def test_a_type_checker_finds_the_mistakes_of_a_caller(tmp_path):
-    """Untyped decorators and base classes once turned every method into Any."""
+    """Untyped decorators and base classes would turn every method into Any."""
     code = textwrap.dedent(USER_CODE)
     (tmp_path / "user.py").write_text(code)
     (tmp_path / "mypy.ini").write_text(CONFIG)
