@@ -3,11 +3,11 @@
 There are two collections. "digits" are the 1,797 digits of scikit-learn at 32 pixels in
 gray; all of them are used for training and evaluation. "animals" are the photographs of
 animals in the folder IMGSIM_TEST_DATA at 64 pixels; four fifths are used for training
-and one fifth for the reconstruction error. Every image of a collection is searched for
-among all others by cosine distance. The baselines are the raw pixels, their principal
-components with the same number of features, and color histograms. The error is the mean
-squared difference of pixels in [0, 1]; reconstructions from principal components are
-clipped to this range.
+and one fifth for the reconstruction error. Each image of a collection is used as a
+query, and the other images are ranked by cosine distance. The baselines are the raw
+pixels, their principal components with the same number of features, and color
+histograms. The error is the mean squared difference of pixels in [0, 1];
+reconstructions from principal components are clipped to this range.
 
 `bench_variants` changes one parameter at a time and takes half an hour on two cores.
 """
@@ -90,7 +90,7 @@ class Pixels(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Return the pixels, or project them on the components."""
+        """Return the pixels, or their projection onto the principal components."""
         pixels = self._pixels(X)
         return pixels if self.n_components is None else self.pca_.transform(pixels)
 

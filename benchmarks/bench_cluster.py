@@ -1,15 +1,16 @@
-"""Silhouettes and the choice of k, beside scikit-learn, and how good groups are.
+"""Time and memory of silhouettes and select_k, and the quality of clusters.
 
-Rows are made to look like embeddings: float32, never negative, of a low rank with
-noise; groups are the rows nearest to each of k rows. The speed of 4,738 rows of 2,048
-numbers is that of the mean silhouettes of nine labelings, k = 2 to 10; the baseline
-calls scikit-learn's silhouette_score nine times, by Manhattan distance on 1,000 rows
-only. Every way runs once in each of several rounds, in turn, and medians are compared.
-All use all cores.
+Rows are random but resemble embeddings: they are float32, not negative, and of low rank
+with noise. A cluster consists of the rows nearest to one of k rows.
 
-Memory is that of a fresh process with 50,000 rows of 1,280 numbers and 20 labelings,
-k = 2 to 21 or 50 each: its peak, above what it held when all was imported, in MiB. The
-rows themselves count.
+Speed: the mean silhouettes of nine labelings, k = 2 to 10, of 4,738 rows with 2,048
+features. The baseline calls silhouette_score of scikit-learn nine times. For the
+Manhattan distance, there are only 1,000 rows. All methods use all cores and run once in
+each of several rounds, and the medians are compared.
+
+Memory: the peak of a new process with 50,000 rows of 1,280 features and 20 labelings,
+either with k = 2 to 21 or with k = 50, in MiB. Memory used by imports is subtracted;
+memory of the rows is included.
 """
 
 import inspect
@@ -35,7 +36,7 @@ N_ROWS_BY_METRIC = {"euclidean": 4738, "cosine": 4738, "manhattan": 1000}
 
 
 def _medians(ways, n_rounds=N_ROUNDS):
-    """Return the median seconds of each way; the first round warms up."""
+    """Return the median seconds of each method; the first round is a warm-up."""
     seconds = {name: [] for name in ways}
     for _ in range(n_rounds + 1):
         for name, run in ways.items():
@@ -46,7 +47,7 @@ def _medians(ways, n_rounds=N_ROUNDS):
 
 
 def make_rows(n_rows, width, rank=40):
-    """Return rows that look like embeddings, float32, a block at a time."""
+    """Return random rows that resemble embeddings, computed in blocks."""
     rng = np.random.default_rng(0)
     axes = rng.standard_normal((rank, width), dtype=np.float32)
     X = np.empty((n_rows, width), dtype=np.float32)
@@ -58,10 +59,10 @@ def make_rows(n_rows, width, rank=40):
     return X
 
 
-def make_labelings(X, numbers_of_groups):
-    """Return labelings: the nearest of k rows, for each k."""
+def make_labelings(X, ks):
+    """Return a labeling for each k: the nearest of k random rows."""
     labelings = []
-    for seed, k in enumerate(numbers_of_groups):
+    for seed, k in enumerate(ks):
         centers = X[np.random.default_rng(seed).choice(len(X), k, replace=False)]
         nearness = X @ centers.T - (centers**2).sum(axis=1) / 2
         labelings.append(nearness.argmax(axis=1))
@@ -97,7 +98,7 @@ def bench_silhouettes(metric):
 
 
 def bench_sample():
-    """Show what judging 2,000 of 20,000 rows costs, and how wrong it is."""
+    """Print the time and the error of the mean silhouette of a sample of rows."""
     X = make_rows(20_000, 512)
     labelings = make_labelings(X, range(2, 11))
     ways = {
@@ -122,7 +123,7 @@ def bench_sample():
         scores, errors = run()
         wrong = np.sqrt(((np.array(scores) - exact) ** 2).mean())
         print(
-            f"  {name:24} {seconds[name]:6.2f} s, wrong by {wrong:.4f}, standard error "
+            f"  {name:24} {seconds[name]:6.2f} s, error {wrong:.4f}, standard error "
             f"{np.mean(errors):.4f}"
         )
 
@@ -152,7 +153,7 @@ print(time.perf_counter() - start, peak() - before, X.nbytes / 2**20)
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("numbers", ["range(2, 22)", "[50] * 20"])
 def bench_memory(numbers):
-    """Measure the peak of a fresh process, labels and rows included."""
+    """Measure the peak memory of a new process, including rows and labels."""
     functions = "\n".join(map(inspect.getsource, (make_rows, make_labelings)))
     program = PROGRAM.format(functions=functions, numbers=numbers)
 
@@ -167,7 +168,7 @@ def bench_memory(numbers):
 
 
 def bench_select_k():
-    """Time the choice of k beside a notebook's loop, which must find the same."""
+    """Compare select_k with a loop over k; both must give the same results."""
     ks, X = range(2, 11), make_rows(4738, 2048)
 
     def loop():
@@ -178,7 +179,7 @@ def bench_select_k():
         return found
 
     with warnings.catch_warnings():
-        # The rows are one crowd, which is told each time.
+        # The rows have no clear clusters, which causes a warning each time.
         warnings.simplefilter("ignore", WeakClustersWarning)
         ours = select_k(X, ks, metric="euclidean", random_state=0)
         seconds = _medians(
@@ -203,14 +204,15 @@ RECIPE = {"algorithm": "leiden", "metric": "cosine", "n_components": "auto"}
 
 
 def bench_photographs():
-    """Print how well groups of photographs agree with their classes.
+    """Print how well clusters of photographs agree with their classes.
 
-    Beside the recipe of the guide stand the other algorithms, told the number, and the
-    recipe on half of the classes at a time, so that it is not judged by one collection.
+    The recipe of the user guide is evaluated on all classes and on each half of the
+    classes, so that the result does not depend on one collection only. It is compared
+    with the other algorithms, which are given the number of classes if they accept one.
     """
     data = os.environ.get("IMGSIM_TEST_DATA")
     if not data:
-        pytest.skip("IMGSIM_TEST_DATA is unset: no real photographs to group")
+        pytest.skip("IMGSIM_TEST_DATA is unset: no real photographs to cluster")
     photos = load_image_folder(Path(data) / "data/animals")
     weights = Path(data) / "weights/mobilenetv2_100_tf_in1k.safetensors"
     X = ImageEmbedder(
@@ -247,6 +249,6 @@ def _print_agreement(name, X, target, n_clusters, **setting):
     agreement = adjusted_rand_score(target, clusterer.labels_)
     print(
         f"  {setting['algorithm']:17} {name:20} n_clusters={n_clusters!s:5} "
-        f"{agreement:.3f}, {clusterer.n_clusters_} groups, {clusterer.n_noise_} noise, "
-        f"{seconds:.1f} s"
+        f"{agreement:.3f}, {clusterer.n_clusters_} clusters, {clusterer.n_noise_} "
+        f"noise, {seconds:.1f} s"
     )

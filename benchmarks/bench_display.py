@@ -1,4 +1,4 @@
-"""Memory and time of drawing many photographs, measured in a separate process."""
+"""Time and peak memory of drawing many photographs, measured in a new process."""
 
 import subprocess
 import sys

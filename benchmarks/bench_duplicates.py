@@ -8,8 +8,8 @@ for each threshold, for complete linkage and, as a baseline, for single linkage.
 of the pairs that count as wrong show the same scene.
 
 Cost: 200,000 unit vectors of 512 float32 numbers, of which 20,000 are in groups of
-five. The time in seconds and the peak memory in MiB are printed, the latter before the
-search and in addition to that.
+five. The time of the search in seconds, the peak memory before the search and its
+increase by the search in MiB are printed.
 """
 
 import os
@@ -36,7 +36,7 @@ N_ROWS, WIDTH, N_GROUPS, GROUP_SIZE = 200_000, 512, 4_000, 5
 
 @dataclass
 class Photographs:
-    """Embeddings, and the photograph that each is a variant of."""
+    """Embeddings of variants of photographs, and the photograph of each variant."""
 
     X: np.ndarray
     target: np.ndarray
@@ -57,7 +57,7 @@ def photographs():
     )
     variants = list_images(Path(folder) / "data/neardup")
     animals = list_images(Path(folder) / "data/animals")
-    # The variants of a photograph of animals are in a folder that has its name.
+    # The folder of the variants of a photograph has the name of the photograph.
     target = np.array(
         [path.parent.name for path in variants] + [path.stem for path in animals]
     )

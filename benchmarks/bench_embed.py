@@ -1,10 +1,10 @@
 """Images per second from JPEG files to embeddings, at 224 pixels, on a CPU or a GPU.
 
-All methods run once in each of several rounds, and the medians are compared: these
-ratios are stable on a busy machine, single times are not. The weights are untrained,
+All methods run once in each of several rounds, and the medians are compared: unlike
+single times, their ratios are stable on a busy machine. The weights are untrained,
 which does not affect the time.
 
-(a) a loop as in a notebook: Pillow, one image per forward pass, float32
+(a) a simple loop: Pillow, one image per forward pass, float32
 (b) Pillow with one thread per core, ToTensor and Normalize, batches of 64, float32
 (c) the forward passes of ImageEmbedder alone, for pixels in memory: the upper bound
 
@@ -143,7 +143,7 @@ def _show(title, speeds, ratios):
 
 @pytest.mark.parametrize("name", N_IMAGES)
 def bench_throughput(photographs, name):
-    """Measure files to embeddings beside both baselines and the upper bound."""
+    """Compare the speed from files to embeddings with (a), (b) and (c)."""
     paths = photographs[: N_IMAGES[name]]
     exact, auto = _embedder(name), _embedder(name, precision="auto")
     methods = {
@@ -173,7 +173,7 @@ def bench_throughput(photographs, name):
 
 @pytest.mark.parametrize("name", N_IMAGES)
 def bench_forward(photographs, name):
-    """Measure the upper bound (c) beside compiled versions of the same network."""
+    """Compare the upper bound (c) with compiled versions of the same network."""
     paths = photographs[: N_IMAGES[name]]
     exact, compiled = _embedder(name), _embedder(name, compile=True)
     methods = {
@@ -191,9 +191,9 @@ def bench_forward(photographs, name):
 
 
 def bench_cache(photographs, tmp_path):
-    """Measure a second run over unchanged files beside embedding them."""
+    """Compare a second run on unchanged files, which uses the cache, with the first."""
     paths = photographs[:64]
-    time.sleep(2)  # the times of a file that was just written are not used
+    time.sleep(2)  # the times of a file are not trusted for two seconds
     cache = EmbeddingCache(tmp_path / "rows.sqlite")
     cached = _embedder("resnet50", precision="auto", cache=cache)
     methods = {
@@ -207,7 +207,7 @@ def bench_cache(photographs, tmp_path):
 
 
 def bench_color_histogram(photographs):
-    """Measure the embedder without a network."""
+    """Measure the speed of an embedder without a network."""
     speeds = _images_per_second(
         {"ColorHistogramEmbedder": ColorHistogramEmbedder().transform}, photographs
     )

@@ -1,7 +1,7 @@
 """Time and size of a page of 5,000 photographs with thumbnails of 128 pixels.
 
 The page has neighbors and clusters of random embeddings of width 512. The baseline
-creates the same thumbnails with Pillow in a loop, without a page. If Chromium and
+creates the same thumbnails with Pillow in a loop, but no page. If Chromium and
 selenium are installed, the time until the browser shows the visible images is measured,
 too.
 """
@@ -51,7 +51,7 @@ def bench_pillow(benchmark, paths):
 
 @pytest.mark.benchmark(group="5,000 thumbnails of 128 pixels, seconds")
 def bench_gallery(benchmark, paths, tmp_path):
-    """Write the whole page, and print its size."""
+    """Write the page, and print its size and the time to open it."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N_IMAGES, 512)).astype(np.float32)
     labels = rng.integers(0, 40, size=N_IMAGES)

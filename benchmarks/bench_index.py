@@ -1,16 +1,18 @@
-"""Seconds of a search, beside scikit-learn, faiss, hnswlib and usearch.
+"""Time of a search, compared with scikit-learn, faiss, hnswlib and usearch.
 
-Exact: the 10 nearest of 100,000 rows of 512 numbers for 2,000 queries, float32,
-standard normal; baselines are scikit-learn's brute force and faiss's flat index. faiss
-takes the Euclidean distance of unit rows for cosine, which is the same work.
+Exact: 2,000 queries for their 10 nearest neighbors among 100,000 standard normal
+float32 rows with 512 features. The baselines are brute force of scikit-learn and the
+flat index of faiss. For cosine, faiss computes Euclidean distances of rows of unit
+length, which takes the same number of operations.
 
-Approximate: the 10 nearest of 50,000 rows of 1,280 numbers for 2,000 queries:
-embeddings of photographs, their crops and mirrored crops by MobileNetV2. Baselines are
-hnswlib and usearch, built by their defaults, with the smallest search width that finds
-95 %. BENCH_INDEX_ROWS names a .npy file that keeps the embeddings from run to run.
+Approximate: 2,000 queries for their 10 nearest neighbors among 50,000 embeddings, with
+1,280 features, of crops and mirrored crops of photographs, computed by MobileNetV2. The
+baselines are hnswlib and usearch, built with their default parameters and searched with
+the smallest search width that gives a recall of 95 %. If BENCH_INDEX_ROWS is the path
+of a .npy file, the embeddings are saved there and reused by later runs.
 
-Every way runs once in each of several rounds, in turn, and medians are compared. All
-use all cores.
+All methods use all cores and run once in each of several rounds, and the medians are
+compared.
 """
 
 import os
@@ -42,7 +44,7 @@ FAISS_METRICS = {
 
 
 def _medians(ways, n_rounds=N_ROUNDS):
-    """Return the median seconds of each way; the first round warms up."""
+    """Return the median seconds of each method; the first round is a warm-up."""
     seconds = {name: [] for name in ways}
     for _ in range(n_rounds + 1):
         for name, run in ways.items():
@@ -60,7 +62,7 @@ def _seconds(run):
 
 @pytest.fixture(scope="module")
 def normal_rows():
-    """Return rows and queries, float32."""
+    """Return random rows and queries."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((N_ROWS + N_QUERIES, WIDTH), dtype=np.float32)
     return X[:N_ROWS], X[N_ROWS:]
@@ -68,7 +70,7 @@ def normal_rows():
 
 @pytest.mark.parametrize("metric", FAISS_METRICS)
 def bench_exact(normal_rows, metric):
-    """Time the exact search, and count how often its neighbours are those of faiss."""
+    """Time the exact search, and compare the neighbors with the neighbors of faiss."""
     X, queries = normal_rows
     if metric == "manhattan":
         queries = queries[:200]  # scikit-learn takes minutes for all
@@ -93,14 +95,14 @@ def bench_exact(normal_rows, metric):
     print(f"\n{metric}, exact, {N_ROWS:,} x {WIDTH}, {len(queries):,} queries")
     for name, value in seconds.items():
         ratio = value / seconds["SimilarityIndex"]
-        print(f"  {name:16} {value:6.2f} s, {ratio:5.2f} times ours")
-    print(f"  neighbours equal to faiss's: {same:.4%}")
-    assert same > 0.999  # faiss rounds to float32, which turns a few around
+        print(f"  {name:16} {value:6.2f} s, {ratio:5.2f} times SimilarityIndex")
+    print(f"  equal to the neighbors of faiss: {same:.4%}")
+    assert same > 0.999  # faiss computes in float32, so a few differ
 
 
 @pytest.fixture(scope="module")
 def embeddings():
-    """Return embeddings of crops, and of others as queries, of unit length."""
+    """Return embeddings of crops, and of other crops as queries, of unit length."""
     kept = os.environ.get("BENCH_INDEX_ROWS")
     if kept and Path(kept).exists():
         X = np.load(kept)
@@ -133,7 +135,7 @@ def _embedded_crops(n_rows=50_500):
 
 
 def _crops(path, n_crops):
-    """Cut out between half and all of a photograph; every other one is mirrored."""
+    """Yield random crops of a photograph; every second crop is mirrored."""
     rng = np.random.default_rng(len(str(path)))
     image = Image.open(path).convert("RGB")
     size = np.array(image.size)
@@ -173,11 +175,11 @@ def _usearch(X):
 
 
 def bench_approximate(embeddings):
-    """Time building and asking at a recall of 95 %, and a first build of a process."""
+    """Time building and searching at a recall of 95 %, and a build in a new process."""
     X, queries = embeddings
     true = SimilarityIndex(K, algorithm="exact").fit(X).kneighbors(queries)[1]
     index = SimilarityIndex(K, algorithm="pynndescent", random_state=0)
-    index.fit(X[:3000])  # compiles what is not compiled yet
+    index.fit(X[:3000])  # compiles all functions
     many = np.concatenate([queries] * 4)
     ways, lines = {}, {}
     for name, build in {"hnswlib": _hnswlib, "usearch": _usearch}.items():
@@ -202,11 +204,11 @@ def bench_approximate(embeddings):
     print(f"\napproximate, {len(X):,} x {X.shape[1]:,}, {len(many):,} queries")
     for name, value in asked.items():
         print(f"  {name:16} {lines[name]}, {len(many) / value:7,.0f} queries/s")
-    print(f"  first build of a process: {_first_build(X):.1f} s, with imports")
+    print(f"  first build in a process: {_first_build(X):.1f} s, including imports")
 
 
 def _first_build(X):
-    """Return the seconds of a fresh process that builds one graph."""
+    """Return the seconds to import imgsim and build a graph in a new process."""
     program = (
         "import sys, time, numpy as np; X = np.load(sys.argv[1]); "
         "start = time.perf_counter(); from imgsim import SimilarityIndex; "
@@ -223,7 +225,7 @@ def _first_build(X):
 
 
 def bench_crossing(embeddings):
-    """Show from how many queries on a graph is quicker than exact search."""
+    """Print times of a graph and of exact search for several numbers of rows."""
     X, queries = embeddings
     print("\nrows      graph built    exact, 1 and 500 queries     graph, 1 and 500")
     for n_rows in (3_000, 10_000, 50_000):
@@ -242,7 +244,7 @@ def bench_crossing(embeddings):
 
 
 def bench_life(normal_rows, tmp_path):
-    """Time adding 1 %, removing 1 %, saving and opening, beside building."""
+    """Time building, adding 1 %, removing 1 %, saving and loading an index."""
     X, queries = normal_rows
     index = SimilarityIndex(algorithm="exact")
     steps = {
@@ -258,7 +260,7 @@ def bench_life(normal_rows, tmp_path):
 
 
 def bench_rankings():
-    """Show what expansion does to the mean average precision of photographs."""
+    """Print the mean average precision of photographs with and without expansion."""
     folder = os.environ.get("IMGSIM_TEST_DATA")
     if not folder:
         pytest.skip("IMGSIM_TEST_DATA is unset: no real photographs and weights")
@@ -272,7 +274,7 @@ def bench_rankings():
         mean=0.5,
         std=0.5,
     ).fit_transform(data.paths)
-    print("\nexpand_query  database_augmentation  mAP")
+    print("\nquery_expansion  database_augmentation    mAP")
     for expanded, augmented in ((0, 0), (10, 0), (0, 10), (5, 5), (10, 10)):
         index = SimilarityIndex(
             query_expansion=expanded, database_augmentation=augmented
@@ -280,23 +282,23 @@ def bench_rankings():
         nearest = index.fit(X).kneighbors(n_neighbors=len(X) - 1)[1]
         relevant = data.target[nearest] == data.target[:, None]
         quality = average_precision_at_k(relevant, relevant.sum(axis=1))
-        print(f"{expanded:12}  {augmented:16}  {quality:.3f}")
-    _print_strangers(X, data.target)
+        print(f"{expanded:15}  {augmented:21}  {quality:.3f}")
+    _print_unknown_classes(X, data.target)
 
 
-def _print_strangers(X, target):
-    """Show how many photographs of a class that was left out get no answer."""
-    kept, refused = [], []
-    for stranger in np.unique(target):
-        own = target != stranger
-        index = SimilarityIndex().fit(X[own], target[own])
+def _print_unknown_classes(X, target):
+    """Print how many queries of a class that is not in the index have no result."""
+    kept, rejected = [], []
+    for unknown in np.unique(target):
+        known = target != unknown
+        index = SimilarityIndex().fit(X[known], target[known])
         limit = index.suggest_threshold(coverage=0.95)
-        _, answers = index.search(X[~own], max_distance=limit)
-        refused.append(np.mean([len(answer) == 0 for answer in answers]))
-        _, answers = index.search(max_distance=limit)
-        kept.append(np.mean([len(answer) > 0 for answer in answers]))
+        _, ids = index.search(X[~known], max_distance=limit)
+        rejected.append(np.mean([len(result) == 0 for result in ids]))
+        _, ids = index.search(max_distance=limit)
+        kept.append(np.mean([len(result) > 0 for result in ids]))
     print(
-        f"strangers without an answer: {np.mean(refused):.1%} (a class each in turn, "
-        f"{min(refused):.1%} to {max(refused):.1%}); members with one: "
-        f"{np.mean(kept):.1%}"
+        f"queries without a result: {np.mean(rejected):.1%} of an unknown class "
+        f"({min(rejected):.1%} to {max(rejected):.1%}), {1 - np.mean(kept):.1%} of the "
+        f"known classes"
     )

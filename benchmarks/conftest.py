@@ -1,4 +1,4 @@
-"""Photographs for the benchmarks, made or found."""
+"""Photographs for the benchmarks."""
 
 import os
 from pathlib import Path
@@ -15,8 +15,9 @@ from imgsim import list_images
 def photographs(tmp_path_factory):
     """Return paths of 200 JPEGs of about 500 x 375 pixels.
 
-    Real ones if IMGSIM_TEST_DATA names a folder that holds some; else two photographs
-    of scikit-learn, shifted so that no two files are equal.
+    If IMGSIM_TEST_DATA is the path of a folder with photographs, they are taken from
+    there. Otherwise, they are the two sample photographs of scikit-learn, shifted so
+    that no two files are equal.
     """
     data = os.environ.get("IMGSIM_TEST_DATA")
     if data:
