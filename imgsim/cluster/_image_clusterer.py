@@ -82,10 +82,10 @@ class ImageClusterer(
 
     algorithm : {"kmeans", "minibatch_kmeans", "bisecting_kmeans", "spectral", \
 "agglomerative", "dbscan", "hdbscan", "gaussian_mixture", "leiden"}, default="kmeans"
-        Clustering algorithm: scikit-learn's estimator of this name, except for
-        `leiden` [1]_, which finds densely connected regions of a graph by
-        scikit-network (`pip install 'scikit-imgsim[graph]'`). `spectral` and `leiden`
-        cluster the graph of shared nearest neighbors [3]_.
+        Clustering algorithm. `leiden` [1]_ finds densely connected regions of a graph
+        and needs scikit-network (`pip install 'scikit-imgsim[graph]'`). The other
+        algorithms are the estimators of scikit-learn with the same name. `spectral`
+        and `leiden` cluster the graph of shared nearest neighbors [3]_.
 
     metric : {"cosine", "euclidean"}, default="cosine"
         Distance between embeddings. Cosine is the default because embeddings of neural

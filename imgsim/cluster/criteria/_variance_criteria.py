@@ -166,7 +166,8 @@ def _sum_parts(
     n_codes = n_parts * len(means)
     differences = np.zeros((n_codes, rows.shape[1]))
     squares = np.empty(len(rows))
-    # The sums of a block are as large as `differences`, so a block is no smaller.
+    # The sums of a block take as much memory as `differences`, so a smaller block
+    # would not save any.
     for block in gen_batches(len(rows), max(_BLOCK_ROWS, n_codes)):
         difference = rows[block] - means[labels[block]]
         squares[block] = np.einsum("ij,ij->i", difference, difference)

@@ -42,7 +42,7 @@ def score_candidates(
     sample_size: SampleSize,
     n_jobs: int | None = None,
 ) -> Table:
-    """Return a table with one row for each candidate, NaN where there is no score."""
+    """Return a table with one row for each candidate, with NaN for missing scores."""
     resampled: dict[int, Score] = {}
     if criterion in ("gap", "stability"):
         score = partial(_score_by_resampling, task, criterion)

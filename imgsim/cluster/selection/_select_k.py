@@ -111,8 +111,8 @@ def select_k(
         - "davies_bouldin": the smallest mean similarity of each cluster to its most
           similar cluster;
         - "inertia": the knee of the sum of squared distances to the cluster means;
-        - "gap": the smallest k whose gap statistic is not clearly below that of the
-          next k [2]_; each k is clustered ten more times;
+        - "gap": the smallest k whose gap statistic is not clearly smaller than the gap
+          statistic of the next k [2]_; each k is clustered ten more times;
         - "stability": the best agreement with clusters of subsamples [3]_; each k is
           clustered ten more times.
 

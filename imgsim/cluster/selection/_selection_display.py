@@ -54,7 +54,7 @@ class SelectionDisplay:
         The axes of each criterion.
 
     figure_ : matplotlib Figure
-        The figure that holds the axes.
+        Figure that contains the axes.
 
     See Also
     --------
