@@ -471,7 +471,10 @@ def test_a_replaced_page_keeps_its_permissions(mode, pictures, tmp_path):
             {"X": np.ones((12, 2)), "queries": [[1, 2]], "query_images": ["a"] * 2},
             "query_images has length 2, but the number of queries is 1",
         ),
-        ({"index": SimilarityIndex().fit(np.ones((3, 2)))}, "3 rows of the index"),
+        (
+            {"index": SimilarityIndex().fit(np.ones((3, 2)))},
+            "the number of rows of the index is 3",
+        ),
         (
             {"index": SimilarityIndex().fit(np.eye(12)), "X": np.eye(12)},
             "X and index are both given",
