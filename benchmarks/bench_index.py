@@ -1,18 +1,18 @@
-"""Time of a search, compared with scikit-learn, faiss, hnswlib and usearch.
+"""Time of a search, in seconds, compared with scikit-learn, faiss, hnswlib and usearch.
 
-Exact: 2,000 queries for their 10 nearest neighbors among 100,000 standard normal
-float32 rows with 512 features. The baselines are brute force of scikit-learn and the
-flat index of faiss. For cosine, faiss computes Euclidean distances of rows of unit
-length, which takes the same number of operations.
+Exact search finds the 10 nearest of 100,000 rows of 512 numbers for 2,000 queries,
+float32 and standard normal. The baselines are scikit-learn's brute force and faiss's
+flat index. For cosine, faiss computes Euclidean distances of unit rows, which takes the
+same number of operations.
 
-Approximate: 2,000 queries for their 10 nearest neighbors among 50,000 embeddings, with
-1,280 features, of crops and mirrored crops of photographs, computed by MobileNetV2. The
-baselines are hnswlib and usearch, built with their default parameters and searched with
-the smallest search width that gives a recall of 95 %. If BENCH_INDEX_ROWS is the path
-of a .npy file, the embeddings are saved there and reused by later runs.
+Approximate search finds the 10 nearest of 50,000 rows of 1,280 numbers for 2,000
+queries: embeddings of crops of photographs, some of them mirrored, by MobileNetV2. The
+baselines are hnswlib and usearch, built with their defaults, with the smallest search
+width that reaches a recall of 95 %. BENCH_INDEX_ROWS names a .npy file in which the
+embeddings are kept between runs.
 
-All methods use all cores and run once in each of several rounds, and the medians are
-compared.
+All methods run once in each of several rounds, in turn, and their medians are compared.
+All use all cores.
 """
 
 import os
@@ -43,11 +43,11 @@ FAISS_METRICS = {
 }
 
 
-def _medians(ways, n_rounds=N_ROUNDS):
-    """Return the median seconds of each method; the first round is a warm-up."""
-    seconds = {name: [] for name in ways}
+def _medians(methods, n_rounds=N_ROUNDS):
+    """Return the median time of each method; the first round is not counted."""
+    seconds = {name: [] for name in methods}
     for _ in range(n_rounds + 1):
-        for name, run in ways.items():
+        for name, run in methods.items():
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
@@ -62,7 +62,7 @@ def _seconds(run):
 
 @pytest.fixture(scope="module")
 def normal_rows():
-    """Return random rows and queries."""
+    """Return rows and queries, float32."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((N_ROWS + N_QUERIES, WIDTH), dtype=np.float32)
     return X[:N_ROWS], X[N_ROWS:]
@@ -70,10 +70,10 @@ def normal_rows():
 
 @pytest.mark.parametrize("metric", FAISS_METRICS)
 def bench_exact(normal_rows, metric):
-    """Time the exact search, and compare the neighbors with the neighbors of faiss."""
+    """Time exact search, and compare its neighbors with those of faiss."""
     X, queries = normal_rows
     if metric == "manhattan":
-        queries = queries[:200]  # scikit-learn takes minutes for all
+        queries = queries[:200]  # scikit-learn takes minutes for all queries
     if metric == "cosine":
         X, queries = (
             a / np.linalg.norm(a, axis=1, keepdims=True) for a in (X, queries)
@@ -96,13 +96,13 @@ def bench_exact(normal_rows, metric):
     for name, value in seconds.items():
         ratio = value / seconds["SimilarityIndex"]
         print(f"  {name:16} {value:6.2f} s, {ratio:5.2f} times SimilarityIndex")
-    print(f"  equal to the neighbors of faiss: {same:.4%}")
-    assert same > 0.999  # faiss computes in float32, so a few differ
+    print(f"  neighbors equal to faiss: {same:.4%}")
+    assert same > 0.999  # faiss rounds distances to float32
 
 
 @pytest.fixture(scope="module")
 def embeddings():
-    """Return embeddings of crops, and of other crops as queries, of unit length."""
+    """Return embeddings of unit length of crops, and of other crops as queries."""
     kept = os.environ.get("BENCH_INDEX_ROWS")
     if kept and Path(kept).exists():
         X = np.load(kept)
@@ -135,7 +135,7 @@ def _embedded_crops(n_rows=50_500):
 
 
 def _crops(path, n_crops):
-    """Yield random crops of a photograph; every second crop is mirrored."""
+    """Yield crops of half to all of a photograph; every second one is mirrored."""
     rng = np.random.default_rng(len(str(path)))
     image = Image.open(path).convert("RGB")
     size = np.array(image.size)
@@ -175,13 +175,13 @@ def _usearch(X):
 
 
 def bench_approximate(embeddings):
-    """Time building and searching at a recall of 95 %, and a build in a new process."""
+    """Time builds and searches at a recall of 95 %, and the first build."""
     X, queries = embeddings
     true = SimilarityIndex(K, algorithm="exact").fit(X).kneighbors(queries)[1]
     index = SimilarityIndex(K, algorithm="pynndescent", random_state=0)
-    index.fit(X[:3000])  # compiles all functions
+    index.fit(X[:3000])  # compiles the loops
     many = np.concatenate([queries] * 4)
-    ways, lines = {}, {}
+    methods, lines = {}, {}
     for name, build in {"hnswlib": _hnswlib, "usearch": _usearch}.items():
         seconds, search = _seconds(lambda build=build: build(X))
         width = next(
@@ -191,24 +191,24 @@ def bench_approximate(embeddings):
         )
         recall = _recall(search(queries, width), true)
         lines[name] = f"build {seconds:5.1f} s, width {width}, recall {recall:.4f}"
-        ways[name] = lambda search=search, width=width: search(many, width)
+        methods[name] = lambda search=search, width=width: search(many, width)
     seconds, _ = _seconds(lambda: index.fit(X))
     recall = _recall(index.kneighbors(queries)[1], true)
     lines["SimilarityIndex"] = (
         f"build {seconds:5.1f} s, recall_ {index.recall_:.4f}, recall {recall:.4f}"
     )
-    ways["SimilarityIndex"] = lambda: index.kneighbors(many)
+    methods["SimilarityIndex"] = lambda: index.kneighbors(many)
 
-    asked = _medians(ways, 9)
+    seconds = _medians(methods, 9)
 
     print(f"\napproximate, {len(X):,} x {X.shape[1]:,}, {len(many):,} queries")
-    for name, value in asked.items():
+    for name, value in seconds.items():
         print(f"  {name:16} {lines[name]}, {len(many) / value:7,.0f} queries/s")
-    print(f"  first build in a process: {_first_build(X):.1f} s, including imports")
+    print(f"  first build of a process, with imports: {_first_build(X):.1f} s")
 
 
 def _first_build(X):
-    """Return the seconds to import imgsim and build a graph in a new process."""
+    """Return the time in which a new process builds one graph."""
     program = (
         "import sys, time, numpy as np; X = np.load(sys.argv[1]); "
         "start = time.perf_counter(); from imgsim import SimilarityIndex; "
@@ -225,26 +225,26 @@ def _first_build(X):
 
 
 def bench_crossing(embeddings):
-    """Print times of a graph and of exact search for several numbers of rows."""
+    """Show for how many queries a graph is faster than exact search."""
     X, queries = embeddings
     print("\nrows      graph built    exact, 1 and 500 queries     graph, 1 and 500")
     for n_rows in (3_000, 10_000, 50_000):
         exact = SimilarityIndex(K, algorithm="exact").fit(X[:n_rows])
         graph = SimilarityIndex(K, algorithm="pynndescent", random_state=0)
         built, _ = _seconds(lambda graph=graph, n=n_rows: graph.fit(X[:n]))
-        asked = _medians(
+        seconds = _medians(
             {
                 (name, n): lambda index=index, n=n: index.kneighbors(queries[:n])
                 for name, index in {"exact": exact, "graph": graph}.items()
                 for n in (1, 500)
             }
         )
-        times = "   ".join(f"{1000 * value:8.1f} ms" for value in asked.values())
+        times = "   ".join(f"{1000 * value:8.1f} ms" for value in seconds.values())
         print(f"{n_rows:6,}  {built:8.1f} s    {times}")
 
 
 def bench_life(normal_rows, tmp_path):
-    """Time building, adding 1 %, removing 1 %, saving and loading an index."""
+    """Time fitting, adding and removing 1 % of the rows, saving and loading."""
     X, queries = normal_rows
     index = SimilarityIndex(algorithm="exact")
     steps = {
@@ -260,7 +260,7 @@ def bench_life(normal_rows, tmp_path):
 
 
 def bench_rankings():
-    """Print the mean average precision of photographs with and without expansion."""
+    """Show how expansion and augmentation change mean average precision."""
     folder = os.environ.get("IMGSIM_TEST_DATA")
     if not folder:
         pytest.skip("IMGSIM_TEST_DATA is unset: no real photographs and weights")
@@ -274,7 +274,7 @@ def bench_rankings():
         mean=0.5,
         std=0.5,
     ).fit_transform(data.paths)
-    print("\nquery_expansion  database_augmentation    mAP")
+    print("\nquery_expansion  database_augmentation  mAP")
     for expanded, augmented in ((0, 0), (10, 0), (0, 10), (5, 5), (10, 10)):
         index = SimilarityIndex(
             query_expansion=expanded, database_augmentation=augmented
@@ -287,18 +287,18 @@ def bench_rankings():
 
 
 def _print_unknown_classes(X, target):
-    """Print how many queries of a class that is not in the index have no result."""
-    kept, rejected = [], []
-    for unknown in np.unique(target):
-        known = target != unknown
-        index = SimilarityIndex().fit(X[known], target[known])
-        limit = index.suggest_threshold(coverage=0.95)
-        _, ids = index.search(X[~known], max_distance=limit)
-        rejected.append(np.mean([len(result) == 0 for result in ids]))
-        _, ids = index.search(max_distance=limit)
-        kept.append(np.mean([len(result) > 0 for result in ids]))
+    """Show how many photographs of a class that is not indexed have no neighbor."""
+    known, unknown = [], []
+    for left_out in np.unique(target):
+        is_known = target != left_out
+        index = SimilarityIndex().fit(X[is_known], target[is_known])
+        threshold = index.suggest_threshold(coverage=0.95)
+        _, ids = index.search(max_distance=threshold)
+        known.append(np.mean([len(neighbors) > 0 for neighbors in ids]))
+        _, ids = index.search(X[~is_known], max_distance=threshold)
+        unknown.append(np.mean([len(neighbors) == 0 for neighbors in ids]))
     print(
-        f"queries without a result: {np.mean(rejected):.1%} of an unknown class "
-        f"({min(rejected):.1%} to {max(rejected):.1%}), {1 - np.mean(kept):.1%} of the "
-        f"known classes"
+        f"photographs of known classes with a neighbor: {np.mean(known):.1%}; of the "
+        f"class left out, each in turn, without one: {np.mean(unknown):.1%} "
+        f"({min(unknown):.1%} to {max(unknown):.1%})"
     )

@@ -295,7 +295,10 @@ def _euclidean_norms(
 
 
 def _call(
-    function: Callable[..., float], params: dict[str, Any], a: Any, b: Any
+    function: Callable[..., float],
+    params: dict[str, Any],
+    a: NDArray[Any],
+    b: NDArray[Any],
 ) -> float:
     return float(function(a, b, **params))
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._distance.metric import Metric, RowTerms
+
+_Key: TypeAlias = slice | NDArray[np.int64] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class DistanceRows:
         """Return the number of rows."""
         return len(self.values)
 
-    def __getitem__(self, key: Any) -> "DistanceRows":
+    def __getitem__(self, key: _Key) -> "DistanceRows":
         """Return the rows at a slice, positions or a mask."""
         terms = self.terms
         return DistanceRows(

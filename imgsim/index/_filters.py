@@ -1,6 +1,6 @@
 """Filters of a search: the rows that are allowed and the ids that are excluded."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,7 +93,7 @@ def drop_excluded(
         kept &= np.cumsum(kept) <= n_neighbors
 
 
-def _slots_of_known_ids(store: RowStore, ids: Any) -> list[int]:
+def _slots_of_known_ids(store: RowStore, ids: Iterable[Hashable]) -> list[int]:
     names = ids.tolist() if isinstance(ids, np.ndarray) else ids
     try:
         return [slot for slot in store.find_slots(names) if slot is not None]

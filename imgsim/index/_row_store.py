@@ -222,7 +222,7 @@ class RowStore:
         is_too_large = np.isinf(converted)
         if is_too_large.any():
             raise ValueError(
-                f"X holds {rows[is_too_large][0]:g}, which exceeds the range of "
+                f"X contains {rows[is_too_large][0]:g}, which exceeds the range of "
                 f"{self.dtype}, the dtype of the index: fit the index with float64, "
                 f"or scale X."
             )
@@ -249,7 +249,10 @@ class RowStore:
             return None
         labels = column_or_1d(y)
         if len(labels) != n_rows:
-            raise ValueError(f"y holds {len(labels)} labels for {n_rows} rows of X.")
+            raise ValueError(
+                f"y has {len(labels)} entries and X has {n_rows} rows; both must have "
+                f"the same length."
+            )
         # Appending strings to an array of numbers would convert the numbers.
         is_same_kind = _kind_of_labels(known.values) == _kind_of_labels(labels)
         return np.asarray(labels if is_same_kind else labels.astype(object))
@@ -317,7 +320,10 @@ def check_ids(ids: Sequence[Hashable], n_rows: int | None = None) -> NDArray[Any
     if isinstance(ids, str | bytes) or not hasattr(ids, "__len__"):
         raise TypeError(f"ids={ids!r} must be a sequence of ids.")
     if n_rows is not None and len(ids) != n_rows:
-        raise ValueError(f"ids holds {len(ids)} ids for {n_rows} rows of X.")
+        raise ValueError(
+            f"ids has {len(ids)} entries and X has {n_rows} rows; both must have the "
+            f"same length."
+        )
     names = [name.item() if isinstance(name, np.generic) else name for name in ids]
     first_position: dict[Hashable, int] = {}
     for i, name in enumerate(names):
@@ -375,8 +381,8 @@ def check_boolean_values(
         other = rows[~np.isnan(rows) & (rows != 0) & (rows != 1)]
         if len(other):
             raise ValueError(
-                f"metric={metric!r} requires boolean rows, but X holds {other[0]:g}: "
-                f"pass X > threshold, or another metric."
+                f"metric={metric!r} requires boolean rows, but X contains "
+                f"{other[0]:g}: pass X > threshold, or another metric."
             )
 
 

@@ -1,13 +1,16 @@
 """Results of a search, which notebooks display as images."""
 
 import os
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
 from numpy.typing import NDArray
 
 from imgsim._html import as_text, render_html
+from imgsim._typing import SupportsArray
 from imgsim.images._files import is_image_path
+from imgsim.images._read import ImageSource
 from imgsim.images._sources import check_image_sources
 from imgsim.images._thumbnails import thumbnail_data_uris
 
@@ -49,8 +52,8 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     """
 
     rows: list[NDArray[Any]]
-    _images: Any = None
-    _query_images: Any = None
+    _images: Sequence[Any] | None = None
+    _query_images: Sequence[Any] | None = None
 
     def __new__(
         cls,
@@ -81,8 +84,12 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         """Return the distances of the neighbors of each query."""
         return self[0]
 
-    def with_images(self, images: Any, query_images: Any = None) -> "SearchResult":
-        """Return a copy of the result that is displayed with these images.
+    def with_images(
+        self,
+        images: Sequence[ImageSource] | SupportsArray,
+        query_images: Sequence[ImageSource] | SupportsArray | None = None,
+    ) -> "SearchResult":
+        """Return the same result, displayed with these images.
 
         Parameters
         ----------
@@ -103,22 +110,23 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
             If an image is missing for one of the neighbors, or the number of
             `query_images` differs from the number of queries.
         """
-        images = check_image_sources(images)
+        sources = check_image_sources(images)
         n_rows = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
-        if len(images) < n_rows:
+        if len(sources) < n_rows:
             raise ValueError(
-                f"images holds {len(images)} images, but the index has at least "
-                f"{n_rows} rows."
+                f"images has {len(sources)} entries, but the index has at least "
+                f"{n_rows} rows; pass an image for each row."
             )
+        query_sources = None
         if query_images is not None:
-            query_images = check_image_sources(query_images)
-            if len(query_images) != len(self.ids):
+            query_sources = check_image_sources(query_images)
+            if len(query_sources) != len(self.ids):
                 raise ValueError(
-                    f"query_images holds {len(query_images)} images for "
-                    f"{len(self.ids)} queries."
+                    f"query_images has {len(query_sources)} entries, but there are "
+                    f"{len(self.ids)} queries; pass an image for each query."
                 )
         result = SearchResult(self.distances, self.ids, self.rows)
-        result._images, result._query_images = images, query_images
+        result._images, result._query_images = sources, query_sources
         return result
 
     def _repr_html_(self) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from sklearn.utils import check_random_state
 
 from imgsim._compute.device import resolve_device
@@ -201,6 +202,19 @@ class Searcher:
             self.store.row_of_slot[pairs.rows],
             pairs.distances,
         )
+
+    def make_graph(
+        self,
+        mode: Literal["connectivity", "distance"],
+        n_queries: int,
+        query: NDArray[np.int64],
+        row: NDArray[np.int64],
+        distance: NDArray[Any],
+    ) -> csr_matrix:
+        """Return the sparse graph with these edges, which are sorted by query."""
+        values = np.ones(len(row)) if mode == "connectivity" else distance
+        indptr = np.searchsorted(query, np.arange(n_queries + 1))
+        return csr_matrix((values, row, indptr), shape=(n_queries, self.store.n_rows))
 
     def search(
         self,

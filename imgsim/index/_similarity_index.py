@@ -61,13 +61,13 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Largest distance of a neighbor in `radius_neighbors` by default.
 
     metric : str or callable, default="cosine"
-        Distance between embeddings. The default, "cosine", is 1 minus the cosine
-        similarity, in [0, 2], and suits the embeddings of neural networks; a row of
-        zeros has distance 1 to every row. The other fast metrics are "correlation",
-        "euclidean", "sqeuclidean", "manhattan", "chebyshev", "inner_product" (1 minus
-        the inner product) and, for boolean rows, "hamming" and "jaccard". The remaining
-        metrics of `scipy.spatial.distance` and functions of two rows are accepted, too,
-        but are slow. Distances are defined as in scikit-learn.
+        Distance between embeddings. "cosine", the default, suits embeddings of neural
+        networks: it is 1 minus the cosine similarity, in [0, 2], and 1 for a row of
+        zeros. The other fast metrics are "correlation", "euclidean", "sqeuclidean",
+        "manhattan", "chebyshev", "inner_product" (1 minus the inner product) and, for
+        boolean rows, "hamming" and "jaccard". Other metrics of
+        `scipy.spatial.distance` and functions of two rows are also accepted, but are
+        slow. Distances are defined as in scikit-learn.
 
     metric_params : dict, default=None
         Parameters of a SciPy metric or of a function, such as `{"p": 3}` for
@@ -118,7 +118,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Names of the features, if `X` was a DataFrame with string column names.
 
     n_samples_fit_ : int
-        Number of indexed rows, including those of unreadable images.
+        Number of indexed rows, including rows of unreadable images.
 
     embeddings_ : ndarray of shape (n_samples_fit_, n_features_in_)
         Indexed embeddings, read-only, float32 or float64. Rows of unreadable images
@@ -244,7 +244,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @property
     def n_samples_fit_(self) -> int:
-        """Number of indexed rows, including those of unreadable images."""
+        """Number of indexed rows, including rows of unreadable images."""
         return self._searcher.store.n_rows
 
     @property
@@ -647,7 +647,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         distances, indices = self.kneighbors(X, n_neighbors)
         found = indices >= 0
         edges = np.nonzero(found)[0], indices[found], distances[found]
-        return self._make_graph(mode, len(indices), *edges)
+        return self._searcher.make_graph(mode, len(indices), *edges)
 
     def radius_neighbors_graph(
         self,
@@ -689,7 +689,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         distances, indices = self.radius_neighbors(X, radius, True, sort_results)
         query = np.repeat(np.arange(len(indices)), [len(rows) for rows in indices])
         edges = query, np.concatenate(indices), np.concatenate(distances)
-        return self._make_graph(mode, len(indices), *edges)
+        return self._searcher.make_graph(mode, len(indices), *edges)
 
     def transform(self, X: ArrayLike) -> csr_matrix:
         """Return the graph of neighbors, as `KNeighborsTransformer` does.
@@ -752,7 +752,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         _, indices = searcher.kneighbors(queries, k)
         is_readable = indices[:, 0] >= 0
         if not is_readable.any():
-            raise ValueError("every row of X holds NaN, so there is no query to score.")
+            raise ValueError("every row of X contains NaN: no query to score.")
         query_labels = column_or_1d(y)[is_readable]
         _warn_of_unknown_labels(query_labels, labels[self.readable_])
         is_relevant = labels[indices[is_readable]] == query_labels[:, np.newaxis]
@@ -978,18 +978,6 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         rows = check_rows(self, X, reset=False)
         check_boolean_values(rows, store.metric.name)
         return store.convert(rows)
-
-    def _make_graph(
-        self,
-        mode: str,
-        n_queries: int,
-        query: NDArray[np.int64],
-        row: NDArray[np.int64],
-        distance: NDArray[Any],
-    ) -> csr_matrix:
-        values = np.ones(len(row)) if mode == "connectivity" else distance
-        indptr = np.searchsorted(query, np.arange(n_queries + 1))
-        return csr_matrix((values, row, indptr), shape=(n_queries, self.n_samples_fit_))
 
     @property
     def _n_features_out(self) -> int:

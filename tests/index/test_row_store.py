@@ -397,7 +397,7 @@ def test_ids_may_be_any_hashable(ids):
     [
         (["a", "b", "a"], ValueError, r"\[0\] and ids\[2\] are both 'a'"),
         ([1, True, 2], ValueError, r"\[0\] and ids\[1\] are both True"),
-        ([1, 2], ValueError, "2 ids for 3 rows"),
+        ([1, 2], ValueError, "ids has 2 entries and X has 3 rows"),
         ([1, float("nan"), 2], ValueError, r"ids\[1\] is nan"),
         ([1, [2], 3], TypeError, r"ids\[1\] is \[2\]"),
         (np.ones((3, 2)), TypeError, r"ids\[0\] is "),

@@ -157,8 +157,8 @@ def test_long_results_are_truncated():
 @pytest.mark.parametrize(
     ("images", "queries", "message"),
     [
-        (slice(4), None, "images holds 4 images, but the index has at least 5 rows"),
-        (slice(5), slice(2), "query_images holds 2 images for 1 queries"),
+        (slice(4), None, "images has 4 entries, but the index has at least 5 rows"),
+        (slice(5), slice(2), "query_images has 2 entries, but there are 1"),
     ],
 )
 def test_a_wrong_number_of_images_is_refused(images, queries, message, rows, pictures):

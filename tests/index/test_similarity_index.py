@@ -249,7 +249,7 @@ def test_inconsistent_lengths_are_refused():
     """Each image has one id and one label."""
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         SimilarityIndex().fit(np.eye(3), y=[1, 2])
-    with pytest.raises(ValueError, match="ids holds 1 ids for 3 rows"):
+    with pytest.raises(ValueError, match="ids has 1 entries and X has 3 rows"):
         SimilarityIndex().fit(np.eye(3), ids=["a"])
 
 

@@ -135,7 +135,7 @@ def test_ids_that_json_cannot_represent_are_refused(ids, name, rows, tmp_path):
     """A tuple would become a list, which does not equal the id."""
     index = SimilarityIndex().fit(rows, ids=ids)
 
-    with pytest.raises(ValueError, match=f"ids holds {name}.*only str"):
+    with pytest.raises(ValueError, match=f"ids contains {name}.*only str"):
         index.save(tmp_path / "a.index")
 
     assert list(tmp_path.iterdir()) == []
