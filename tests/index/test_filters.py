@@ -114,7 +114,7 @@ def test_a_wrong_mask_is_refused(where, index, rows):
     ("exclude_ids", "error", "message"),
     [
         ("3", TypeError, "exclude_ids='3' must be a sequence"),
-        ([["1"], ["2"]], ValueError, "2 lists of ids, but there are 30 queries"),
+        ([["1"], ["2"]], ValueError, "2 lists of ids for 30 queries"),
         (3, TypeError, "exclude_ids=3 must be a sequence"),
         ([["1"], "2"], TypeError, "exclude_ids"),
     ],

@@ -270,7 +270,7 @@ def test_score_warns_of_unknown_labels(blobs):
 
 def test_a_collection_without_readable_images_is_refused():
     """An index must have a readable row."""
-    with pytest.raises(ValueError, match="none of 2 images could be read"):
+    with pytest.raises(ValueError, match="none of the 2 images could be read"):
         SimilarityIndex().fit(np.full((2, 3), np.nan))
 
 

@@ -189,7 +189,7 @@ def _pack(name: str, column: NDArray[Any]) -> _Arrays:
     for value in values:
         if not isinstance(value, str | int | float | PurePath | None):
             raise ValueError(
-                f"{name.removeprefix('rows.')} holds {value!r}, but only str, paths "
+                f"{name.removeprefix('rows.')} contains {value!r}, but only str, paths "
                 f"and numbers can be saved: convert it, for example with str()."
             )
     # Of these values, only paths are unknown to JSON. They are stored as lists.

@@ -497,7 +497,7 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path):
         ({}, {"x": float("nan")}, "must be a JSON value"),
         ({}, {"x": object()}, "must be a JSON value"),
         ({}, {1: 2, "1": 3}, "a key occurs twice"),
-        ({}, "x" * 9000, "must be at most 9000: store long values in arrays"),
+        ({}, "x" * 9000, "must have at most 9000 bytes: store long values"),
     ],
     ids=["text", "complex", "object", "name", "nan", "class", "keys", "long"],
 )
