@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
+from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from imgsim import ImageClusterer, ImageEmbedder, load_image_folder, select_k
@@ -198,6 +199,36 @@ def bench_select_k():
     for k, silhouette in zip(ks, ours.table["silhouette"], strict=True):
         np.testing.assert_array_equal(ours.labelings[k], theirs[k][0])
         np.testing.assert_allclose(silhouette, theirs[k][1], atol=1e-5)
+
+
+@pytest.mark.parametrize("n_rows", [5_000, 20_000])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def bench_shared_initial_centers(n_rows, metric):
+    """Measure how much select_k saves by drawing initial centers once for all k.
+
+    If the user sets the initialization of k-means, they are drawn for each k.
+    """
+    ks = range(2, 31)
+    X, _ = make_blobs(n_rows, 128, centers=15, cluster_std=6.0, random_state=0)
+    X = X.astype(np.float32)
+
+    def select(**kwargs):
+        return select_k(X, ks, metric=metric, random_state=0, **kwargs)
+
+    ways = {
+        "drawn once": select,
+        "drawn for each k": lambda: select(algorithm_params={"init": "k-means++"}),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeakClustersWarning)
+        seconds = _medians(ways, 3)
+        once, for_each = (run() for run in ways.values())
+
+    print(f"\nselect_k, {metric}, {n_rows:,} x 128, k = 2 to 30, initial centers")
+    for name, value in seconds.items():
+        print(f"  {name:18} {value:6.2f} s, {value / seconds['drawn once']:5.2f}")
+    for k in ks:
+        np.testing.assert_array_equal(once.labelings[k], for_each.labelings[k])
 
 
 RECIPE = {"algorithm": "leiden", "metric": "cosine", "n_components": "auto"}

@@ -1,8 +1,8 @@
 """Initial centers of k-means for several numbers of clusters, drawn once.
 
-Sharing the centers makes `select_k` with 2 to 30 clusters more than twice as fast,
-because drawing initial centers takes longer than the iterations that follow. The labels
-for a given seed are the same as without sharing.
+Sharing the centers makes `select_k` with 2 to 30 clusters 3 to 4 times as fast, see
+`benchmarks/bench_cluster.py`, because drawing initial centers takes longer than the
+iterations that follow. The labels for a given seed are the same as without sharing.
 """
 
 from collections.abc import Iterable
