@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from embedders import EMBEDDERS
+from embedders import EMBEDDERS, assert_embeddings_close
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from sklearn.base import clone
@@ -95,7 +95,7 @@ def test_row_i_is_image_i(make_embedder, pictures):
 
     assert X.shape == (12, embedder.n_features_out_)
     assert X.dtype == np.float32
-    assert_allclose(permuted, X[order], atol=1e-5)
+    assert_embeddings_close(permuted, X[order])
     assert len(np.unique(X.round(4), axis=0)) == 12
 
 
@@ -125,7 +125,7 @@ def test_every_kind_of_source_gives_the_same_embedding(
 
     X = make_embedder().transform(sources)
 
-    assert_allclose(X, np.tile(X[:1], (len(sources), 1)), atol=1e-5)
+    assert_embeddings_close(X, np.tile(X[:1], (len(sources), 1)))
 
 
 COLUMNS = {
@@ -173,7 +173,7 @@ def test_the_embedding_does_not_depend_on_the_batch(make_embedder, pictures):
     alone = np.vstack([make_embedder().transform([picture]) for picture in pictures])
     for batch_size in (1, 7, 64):
         X = make_embedder(batch_size=batch_size).transform(pictures)
-        assert_allclose(X, alone, atol=1e-5)
+        assert_embeddings_close(X, alone)
 
 
 def test_calls_repeat_exactly(make_embedder, pictures):
@@ -206,7 +206,7 @@ def test_an_unreadable_image_leaves_a_row_of_nan(make_embedder, pictures, tmp_pa
     ]
     assert_array_equal(np.isnan(X).all(axis=1), np.isin(range(14), [5, 13]))
     readable = np.delete(X, [5, 13], axis=0)
-    assert_allclose(readable, make_embedder().transform(pictures), atol=1e-5)
+    assert_embeddings_close(readable, make_embedder().transform(pictures))
 
 
 def test_failures_are_those_of_the_last_call(make_embedder, picture):
@@ -493,7 +493,7 @@ def test_broken_files_do_not_change_other_embeddings(make_embedder, tmp_path):
         assert len(caught) == 1
         assert [f.row for f in embedder.failures_] == broken
         assert_array_equal(np.flatnonzero(np.isnan(X).any(axis=1)), broken)
-        assert_allclose(np.delete(X, broken, axis=0), expected, atol=1e-5)
+        assert_embeddings_close(np.delete(X, broken, axis=0), expected)
 
 
 def test_one_embedder_serves_two_threads(make_embedder, pictures):
@@ -505,7 +505,7 @@ def test_one_embedder_serves_two_threads(make_embedder, pictures):
         found = list(pool.map(embedder.transform, [pictures] * 6))
 
     for X in found:
-        assert_array_equal(X, expected)
+        assert_embeddings_close(X, expected)
 
 
 def test_no_thread_is_left_behind(make_embedder, pictures):
