@@ -96,6 +96,16 @@ def test_a_vector_of_zeros_stays_zero():
     assert_array_equal(_expanded(zeros, [[1.0]], [[1]], 1.0), zeros)
 
 
+def test_an_index_of_one_image_may_expand_queries():
+    """It has no other row to add to its own."""
+    index = SimilarityIndex(query_expansion=3, database_augmentation=3).fit(
+        [[1.0, 2.0]]
+    )
+
+    assert index.search().ids[0].tolist() == []
+    assert index.search([[1.0, 2.0]]).ids[0].tolist() == [0]
+
+
 def _mean_average_precision(X, y, **parameters):
     index = SimilarityIndex(**parameters).fit(X)
     indices = index.kneighbors(n_neighbors=len(X) - 1, return_distance=False)

@@ -458,6 +458,20 @@ def test_any_number_may_be_a_radius(metric, radius):
     assert [len(found) for found in indices] == [expected] * 60
 
 
+def test_unreadable_queries_are_within_no_radius():
+    """The other queries keep their places."""
+    queries = _rows(3)
+    queries[1] = np.nan
+    index = SimilarityIndex().fit(_rows())
+
+    distances, indices = index.radius_neighbors(queries, 0.5)
+    none = index.radius_neighbors(queries[[1, 1]], 0.5)
+
+    assert [len(row) > 0 for row in indices] == [True, False, True]
+    assert [len(row) for row in distances] == [len(row) for row in indices]
+    assert [len(row) for part in none for row in part] == [0, 0, 0, 0]
+
+
 def test_a_returned_distance_is_a_radius_that_includes_its_row():
     """The comparison must not use more digits than the returned distance."""
     X = _rows()

@@ -363,6 +363,40 @@ def test_any_memory_layout_is_accepted(algorithm, dtype, layout, monkeypatch):
     assert_array_equal(indices[:, 0], np.arange(9))
 
 
+@pytest.mark.parametrize("device", ["auto", "cpu:0"])
+@pytest.mark.parametrize("metric", ["cosine", "inner_product", "manhattan"])
+def test_products_may_be_computed_by_torch(device, metric, rows):
+    """On any device the neighbors are those of the default device."""
+    pytest.importorskip("torch")
+    index = SimilarityIndex(metric=metric, device=device).fit(rows)
+
+    distances, indices = index.kneighbors(rows[:9])
+
+    expected = SimilarityIndex(metric=metric).fit(rows).kneighbors(rows[:9])
+    assert_array_equal(indices, expected[1])
+    assert_allclose(distances, expected[0], atol=1e-12)
+
+
+def test_an_unknown_device_is_refused(rows):
+    """The message lists what may be passed."""
+    pytest.importorskip("torch")
+    index = SimilarityIndex(device="abacus").fit(rows)
+
+    with pytest.raises(ValueError, match="device='abacus' must be 'auto' or"):
+        index.kneighbors(rows)
+
+
+def test_parameters_may_be_set_after_fit(rows):
+    """They take effect with the next search, like those of NearestNeighbors."""
+    index = SimilarityIndex().fit(rows).set_params(n_neighbors=3, query_expansion=2)
+
+    distances, indices = index.kneighbors(rows[:4])
+
+    expected = SimilarityIndex(3, query_expansion=2).fit(rows).kneighbors(rows[:4])
+    assert_array_equal(indices, expected[1])
+    assert_array_equal(distances, expected[0])
+
+
 def test_fit_does_not_change_its_input(rows):
     """The rows belong to the caller and may be read-only."""
     rows.flags.writeable = False
