@@ -243,7 +243,7 @@ def bench_crossing(embeddings):
         print(f"{n_rows:6,}  {built:8.1f} s    {times}")
 
 
-def bench_life(normal_rows, tmp_path):
+def bench_changes(normal_rows, tmp_path):
     """Time fitting, adding and removing 1 % of the rows, saving and loading."""
     X, queries = normal_rows
     index = SimilarityIndex(algorithm="exact")

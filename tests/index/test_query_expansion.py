@@ -9,7 +9,7 @@ from imgsim import SimilarityIndex
 from imgsim.index._query_expansion import add_neighbors
 from imgsim.metrics import average_precision_at_k
 
-# Of unit length but the second, at 0, 60 and 120 degrees.
+# Directions at 0, 60 and 120 degrees; all but the second have unit length.
 X = np.array([[1, 0], [1, 3**0.5], [-0.5, 0.75**0.5]])
 QUERY = np.array([[5.0, 0.0]])
 

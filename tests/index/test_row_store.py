@@ -22,12 +22,12 @@ from imgsim.index._row_store import GrowingArray, check_ids, make_ids, next_id
 
 METRICS = {"cosine": "cosine", "euclidean": "euclidean", "manhattan": "cityblock"}
 NAN = (np.nan,) * 3
-# Few values in few directions: copies, ties and rows of zeros come often.
+# With few values, copies, ties and rows of zeros are frequent.
 VECTORS = st.tuples(*[st.integers(-2, 2).map(float)] * 3)
 ROWS = st.lists(
     st.one_of(VECTORS, VECTORS, VECTORS, st.just(NAN)), min_size=1, max_size=4
 )
-# The str "3" is not the int 3.
+# The string "3" is not the integer 3.
 NAMES = st.one_of(st.integers(-2, 12), st.sampled_from(["a", "b", "3", "ü", "\udcff"]))
 QUERIES = np.array([[1, 2, 0], [0, 0, 0], [-2, 1, 1], NAN, [2, 2, 2]])
 
@@ -35,7 +35,7 @@ QUERIES = np.array([[1, 2, 0], [0, 0, 0], [-2, 1, 1], NAN, [2, 2, 2]])
 def _true_distances(queries, rows, metric):
     queries, rows = np.asarray(queries, float), np.asarray(rows, float)
     distances = cdist(queries, rows.reshape(-1, queries.shape[1]), METRICS[metric])
-    if metric == "cosine":  # SciPy divides by the length of a row of zeros
+    if metric == "cosine":  # SciPy returns NaN for rows of zeros
         zero = ~queries.any(axis=1)[:, None] | ~rows.any(axis=1)[None]
         distances[zero] = 1
     return distances
@@ -87,9 +87,9 @@ class _Changes(RuleBasedStateMachine):
             np.nan_to_num(queries), self.table[rows], self.metric
         )
         for i, query in enumerate(queries):
-            found = np.full(len(rows), not np.isnan(query).any())
-            found &= True if own is None else rows != own[i]
-            yield rows[found], distances[i][found]
+            is_candidate = np.full(len(rows), not np.isnan(query).any())
+            is_candidate &= True if own is None else rows != own[i]
+            yield rows[is_candidate], distances[i][is_candidate]
 
     def append(self, rows, names):
         """Append rows, and remove rows with the same ids."""
@@ -221,7 +221,7 @@ class ExactChanges(_Changes):
             exclude_ids = of_query = [data.draw(names) for _ in QUERIES]
         queries = QUERIES.astype(self.dtype)
 
-        found = self.index.search(
+        result = self.index.search(
             queries, k, max_distance, where=where, exclude_ids=exclude_ids
         )
 
@@ -229,7 +229,7 @@ class ExactChanges(_Changes):
             free = allowed & ~np.isin(np.arange(len(allowed)), self.rows_of(names))
             rows, distances = next(iter(self.expected(queries[i : i + 1], free)))
             limit = np.inf if max_distance is None else max_distance
-            self.check(found.ids[i], found.distances[i], rows, distances, k, limit)
+            self.check(result.ids[i], result.distances[i], rows, distances, k, limit)
 
     @invariant()
     def neighbors_are_those_of_brute_force(self):
@@ -253,12 +253,12 @@ class ExactChanges(_Changes):
     @invariant()
     def no_row_is_its_own_neighbor(self):
         """Compare the neighbors of the indexed rows."""
-        found = self.index.search(n_neighbors=2)
+        result = self.index.search(n_neighbors=2)
 
         every = np.ones(len(self.known), dtype=bool)
         truth = self.expected(self.table, every, range(len(every)))
         for i, (rows, distances) in enumerate(truth):
-            self.check(found.ids[i], found.distances[i], rows, distances, 2, np.inf)
+            self.check(result.ids[i], result.distances[i], rows, distances, 2, np.inf)
 
     def rows_of(self, names):
         """Return the row numbers of these ids."""
@@ -267,7 +267,7 @@ class ExactChanges(_Changes):
 
     def check(self, ids, distances, rows, true, k, limit):
         """Compare a result with the distances of all rows that may be in it."""
-        # Computed in another order of operations, equal distances differ a little.
+        # Rounding errors make equal distances differ slightly.
         order = np.lexsort((rows, true.round(9)))
         order = order[true[order] <= limit + 1e-9][:k]
         assert_allclose(distances, true[order], atol=1e-6)

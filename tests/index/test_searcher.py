@@ -315,7 +315,7 @@ def _rows(n=60, seed=0, metric="cosine"):
 def _pair(X, metric="cosine", **parameters):
     params = SKLEARN_METRICS[metric] or None
     ours = SimilarityIndex(metric=metric, metric_params=params, **parameters)
-    if metric == "minkowski":  # whose p is a parameter of its own there
+    if metric == "minkowski":  # p is a separate parameter in scikit-learn
         params, parameters = None, {**parameters, **SKLEARN_METRICS[metric]}
     theirs = NearestNeighbors(
         metric=metric, metric_params=params, algorithm="brute", **parameters
@@ -346,7 +346,7 @@ def test_distances_are_those_of_scikit_learn(metric, own):
 
     expected, nearest = theirs.kneighbors(queries, 9)
     assert_allclose(distances, expected, rtol=1e-6, atol=1e-7)
-    if metric not in BOOLEAN:  # where ties abound
+    if metric not in BOOLEAN:  # which have many ties
         assert_array_equal(indices, nearest)
 
 

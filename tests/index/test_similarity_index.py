@@ -435,7 +435,7 @@ import numpy as np
 from imgsim import SimilarityIndex
 from imgsim.index.exact import _nearest
 
-# A small search is made by scores in bfloat16, as a large one.
+# Small searches use scores in bfloat16, as large ones do.
 _nearest._MAX_BRUTE_FORCE_VALUES = 0
 _nearest._MIN_BFLOAT16_OPERATIONS = {True: 0, False: 0}
 _nearest.resolve_precision = lambda *_: "bfloat16"
@@ -513,7 +513,7 @@ def test_dbscan_finds_clusters_in_a_pipeline(pictures):
     assert_array_equal(labels, alone)
 
 
-# scikit-learn 1.6 remarks on the diagonal that it adds to the graph by itself.
+# scikit-learn 1.6 warns of the diagonal that it adds to the graph itself.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.EfficiencyWarning")
 def test_an_unreadable_image_is_noise_in_a_pipeline(pictures):
     """It is in no cluster and does not stop the pipeline."""

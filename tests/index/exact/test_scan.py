@@ -22,7 +22,7 @@ from imgsim.index.exact import _scan
 from imgsim.index.exact._brute_force import brute_force_nearest
 from imgsim.index.exact._scan import map_query_parts, scan_nearest, scan_within
 
-# Only products are computed in other precisions.
+# Only products of rows are also computed in bfloat16.
 PRECISIONS = [
     *((name, "float32") for name in METRICS),
     *((name, "bfloat16") for name in (*LINEAR, "hamming")),
@@ -229,7 +229,7 @@ def test_a_common_offset_does_not_change_neighbors(name, precision):
 
     _, rows, is_certain = scan_nearest(*make_search(X, queries, name), 5, precision)
 
-    # SciPy's cosine loses the digits that are in question here.
+    # SciPy's cosine distance loses the digits that matter here.
     true = brute_force_nearest(*make_search(X, queries, name), 5)[1]
     assert_array_equal(rows[is_certain], true[is_certain])
 

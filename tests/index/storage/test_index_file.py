@@ -379,7 +379,7 @@ def test_missing_arrays_and_fields_are_refused(saved):
     arrays, metadata = _content(saved)
 
     for name in arrays:
-        if name != "rows.labels.json":  # which need not be there
+        if name != "rows.labels.json":  # labels are optional
             fewer = {key: array for key, array in arrays.items() if key != name}
             write_arrays(
                 saved, fewer, metadata, kind=KIND, version=INDEX_FORMAT_VERSION
