@@ -36,8 +36,8 @@ plt.show()
 # %%
 # The reconstructions differ from the images: they show how each digit is commonly
 # written. For this reason, embeddings of the same digit are similar. We search for the
-# same digit and compare the mean average precision with that of principal components of
-# the same dimension.
+# same digit and compare the mean average precision with the result of principal
+# components of the same dimension.
 
 
 def mean_average_precision(X):

@@ -4,7 +4,7 @@ Show a collection as a map
 
 A map places similar images near each other in two dimensions. It shows what a
 collection contains, which clusters are close to each other, and which images are among
-those of another class.
+images of another class.
 """
 
 import matplotlib.pyplot as plt
