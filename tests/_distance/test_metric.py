@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 import pytest
+from brute_force import METRICS, brute_force, cosine_in_60_digits, draw
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
-from searching import METRICS, brute_force, cosine_in_60_digits, draw
 from sklearn.metrics import pairwise_distances
 
 from imgsim._distance.metric import BOOLEAN_METRICS, SCIPY_METRICS, make_metric

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from brute_force import METRICS, draw, make_search
 from numpy.testing import assert_array_equal
-from searching import METRICS, draw, make_search
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from brute_force import BOOLEAN, LINEAR, SUMMED, draw, make_search
 from numpy.testing import assert_allclose
-from searching import BOOLEAN, LINEAR, SUMMED, draw, make_search
 
 from imgsim._distance.metric import make_metric
 from imgsim._distance.scores import (

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from brute_force import make_search
 from numpy.testing import assert_allclose, assert_array_equal
-from searching import make_search
 
 from imgsim import SimilarityIndex
 from imgsim.index._query_expansion import add_neighbors

@@ -4,8 +4,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from brute_force import METRICS, brute_force, draw, make_search, nearest_by_force
 from numpy.testing import assert_allclose, assert_array_equal
-from searching import METRICS, brute_force, draw, make_search, nearest_by_force
 from sklearn import config_context
 
 from imgsim.index.exact import _brute_force

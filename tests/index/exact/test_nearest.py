@@ -4,8 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
-from searching import (
+from brute_force import (
     LINEAR,
     METRICS,
     SUMMED,
@@ -14,6 +13,7 @@ from searching import (
     make_search,
     nearest_by_force,
 )
+from numpy.testing import assert_allclose, assert_array_equal
 
 from imgsim.index.exact import _nearest
 from imgsim.index.exact._brute_force import brute_force_nearest, brute_force_within

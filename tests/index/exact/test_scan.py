@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
-from searching import (
+from brute_force import (
     BOOLEAN,
     LINEAR,
     METRICS,
@@ -16,6 +15,7 @@ from searching import (
     make_search,
     nearest_by_force,
 )
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 
 from imgsim.index.exact import _scan

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from brute_force import brute_force, make_search, nearest_by_force
 from numpy.testing import assert_allclose, assert_array_equal
-from searching import brute_force, make_search, nearest_by_force
 
 from imgsim import SimilarityIndex
 from imgsim.index.graph import _neighbor_graph
