@@ -182,10 +182,12 @@ def bench_select_k():
     with warnings.catch_warnings():
         # The rows have no clear clusters, which causes a warning each time.
         warnings.simplefilter("ignore", WeakClustersWarning)
-        ours = select_k(X, ks, metric="euclidean", random_state=0)
+        ours = select_k(X, ks, metric="euclidean", n_jobs=-1, random_state=0)
         seconds = _medians(
             {
-                "select_k": lambda: select_k(X, ks, metric="euclidean", random_state=0),
+                "select_k": lambda: select_k(
+                    X, ks, metric="euclidean", n_jobs=-1, random_state=0
+                ),
                 "KMeans + silhouette_score": loop,
             }
         )
