@@ -1,4 +1,7 @@
-"""scikit-network's Leiden with a refinement that ends; loaded late."""
+"""Leiden of scikit-network with a refinement that always ends.
+
+The module imports scikit-network and numba, so it is only imported inside functions.
+"""
 
 from typing import Any
 
@@ -11,11 +14,12 @@ from imgsim._distance.kernels import compiled
 
 
 class BoundedLeiden(Leiden):
-    """Leiden that visits each node once while it refines communities, as published.
+    """Leiden whose refinement visits each node once, as in the original publication.
 
-    The refinement of scikit-network moves nodes until none gains, which rounding can
-    put off for ever, and draws from the one sequence of random numbers of a process.
-    Here nothing is drawn. Graphs must be symmetric.
+    The refinement of scikit-network 0.33 moves nodes until no move improves the
+    result, which may never happen because of rounding errors. It also draws from a
+    random number generator that all threads share. This refinement is deterministic.
+    The graph must be symmetric.
 
     Parameters
     ----------
@@ -31,7 +35,7 @@ class BoundedLeiden(Leiden):
         out_weights: NDArray[Any],
         in_weights: NDArray[Any],
     ) -> NDArray[np.int64]:
-        parts: NDArray[np.int64] = refine(
+        refined: NDArray[np.int64] = refine(
             labels.astype(np.int64),
             adjacency.indptr.astype(np.int64),
             adjacency.indices.astype(np.int64),
@@ -39,7 +43,7 @@ class BoundedLeiden(Leiden):
             out_weights.astype(np.float64),
             float(self.resolution),
         )
-        return parts
+        return refined
 
 
 @compiled
@@ -51,60 +55,63 @@ def refine(
     volumes: NDArray[np.float64],
     resolution: float,
 ) -> NDArray[np.int64]:
-    """Take communities apart, and build parts of them anew from single nodes.
+    """Divide communities into well-connected subcommunities.
 
-    A node that is still alone, and well connected to its community, joins the part of
-    it that gains most, among the parts that are well connected, too.
+    At first, each node is a subcommunity. The nodes are visited in order. A node that
+    is still alone and is well connected to the rest of its community joins the
+    well-connected subcommunity with the largest positive gain.
 
     Parameters
     ----------
     labels : ndarray of shape (n_nodes,), dtype int64
-        Communities.
+        Community of each node.
 
     indptr, indices, weights : ndarray
-        The graph, symmetric, as compressed sparse rows.
+        The symmetric graph in compressed sparse row format.
 
     volumes : ndarray of shape (n_nodes,), dtype float64
-        By which the weight that chance puts between two nodes grows.
+        Volume of each node. The expected weight between two nodes is the product of
+        their volumes.
 
     resolution : float
-        Factor of that weight.
+        Factor of the expected weight.
 
     Returns
     -------
-    part_of : ndarray of shape (n_nodes,), dtype int64
-        Each part is named after one of its nodes.
+    refined : ndarray of shape (n_nodes,), dtype int64
+        Subcommunity of each node, identified by the index of one of its nodes.
     """
     n_nodes = len(labels)
-    part_of = np.arange(n_nodes)
+    refined = np.arange(n_nodes)
     is_alone = np.ones(n_nodes, dtype=np.bool_)
-    volume = volumes.copy()  # of a part
-    total = np.bincount(labels, volumes)  # of a community
-    to_rest = _weights_inside(labels, indptr, indices, weights)  # from a part
-    to_part = np.zeros(n_nodes)  # from the node visited
+    volume = volumes.copy()  # of each subcommunity
+    total = np.bincount(labels, volumes)  # of each community
+    # From each subcommunity to the rest of its community.
+    to_rest = _weights_inside(labels, indptr, indices, weights)
+    to_refined = np.zeros(n_nodes)  # from the current node to each subcommunity
     for i in range(n_nodes):
         rest = total[labels[i]] - volume[i]
         if not is_alone[i] or to_rest[i] < resolution * volume[i] * rest:
             continue
         for e in range(indptr[i], indptr[i + 1]):
-            to_part[part_of[indices[e]]] += weights[e]
-        best, most = i, 0.0
+            to_refined[refined[indices[e]]] += weights[e]
+        best, max_gain = i, 0.0
         for e in range(indptr[i], indptr[i + 1]):
-            part = part_of[indices[e]]
-            gain = to_part[part] - resolution * volume[i] * volume[part]
-            if labels[indices[e]] == labels[i] and part != i and gain > most:
-                rest = total[labels[i]] - volume[part]
-                if to_rest[part] >= resolution * volume[part] * rest:
-                    best, most = part, gain
+            other = refined[indices[e]]
+            gain = to_refined[other] - resolution * volume[i] * volume[other]
+            if labels[indices[e]] == labels[i] and other != i and gain > max_gain:
+                rest = total[labels[i]] - volume[other]
+                if to_rest[other] >= resolution * volume[other] * rest:
+                    best, max_gain = other, gain
         if best != i:
-            part_of[i] = best
+            refined[i] = best
             is_alone[i] = is_alone[best] = False
             volume[best] += volume[i]
-            to_rest[best] += to_rest[i] - 2 * to_part[best]
+            to_rest[best] += to_rest[i] - 2 * to_refined[best]
         for e in range(indptr[i], indptr[i + 1]):
-            to_part[part_of[indices[e]]] = 0.0
-        to_part[i] = 0.0
-    return part_of
+            to_refined[refined[indices[e]]] = 0.0
+        to_refined[i] = 0.0
+    return refined
 
 
 @compiled
@@ -114,7 +121,7 @@ def _weights_inside(
     indices: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Sum the weights from each node to the others of its community."""
+    """Sum the weights from each node to the other nodes of its community."""
     inside = np.zeros(len(labels))
     for i in range(len(labels)):
         for e in range(indptr[i], indptr[i + 1]):

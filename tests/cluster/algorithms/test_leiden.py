@@ -1,4 +1,4 @@
-"""Tests of communities of a graph."""
+"""Tests of Leiden on graphs whose clusters are known, and of invalid parameters."""
 
 import sys
 from multiprocessing.pool import ThreadPool
@@ -15,7 +15,7 @@ from imgsim.cluster.algorithms._shared_neighbor_graph import shared_neighbors_gr
 
 
 def _modularity(graph, labels, resolution):
-    """Return Newman's: weights within groups, less those expected by chance."""
+    """Return Newman's modularity: weight inside clusters minus its expected value."""
     total, degrees = graph.sum(), graph.sum(axis=1)
     same = labels[:, np.newaxis] == labels
     expected = resolution * np.outer(degrees, degrees) / total**2
@@ -23,13 +23,13 @@ def _modularity(graph, labels, resolution):
 
 
 def _potts(graph, labels, resolution):
-    """Return the constant Potts model's: chance knows no degrees."""
+    """Return the quality of the constant Potts model, which ignores degrees."""
     same = labels[:, np.newaxis] == labels
     return ((graph / graph.sum() - resolution / len(graph) ** 2) * same).sum()
 
 
 def _partitions(n):
-    """Yield all ways to put n things into groups, as labels."""
+    """Yield the labels of all partitions of n nodes."""
     if n == 0:
         yield ()
         return
@@ -39,15 +39,15 @@ def _partitions(n):
 
 
 def _cliques(*sizes):
-    """Return the graph of a ring of cliques, neighbours joined by a weak edge."""
-    part_of = np.repeat(np.arange(len(sizes)), sizes)
-    graph = (part_of[:, np.newaxis] == part_of) * 1.0
+    """Return a ring of weakly connected cliques, and the clique of each node."""
+    clique_of = np.repeat(np.arange(len(sizes)), sizes)
+    graph = (clique_of[:, np.newaxis] == clique_of) * 1.0
     starts = np.cumsum([0, *sizes[:-1]])
     for one, other in zip(starts, np.roll(starts, -1), strict=True):
         if one != other:
             graph[one, other + 1] = graph[other + 1, one] = 0.2
     np.fill_diagonal(graph, 0)
-    return graph, part_of
+    return graph, clique_of
 
 
 def _fit(graph, n_clusters=None, seed=0, **params):
@@ -55,8 +55,8 @@ def _fit(graph, n_clusters=None, seed=0, **params):
 
 
 @pytest.fixture
-def groups_graph():
-    """Return the neighbour graph of 120 rows in six groups, and the groups."""
+def clusters_graph():
+    """Return the graph of 120 rows in six clusters, and the clusters."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(6), 20)
     rows = rng.normal(size=(6, 5))[y] * 4 + rng.normal(size=(120, 5))
@@ -68,7 +68,7 @@ def groups_graph():
     ("modularity", "quality"), [("newman", _modularity), ("potts", _potts)]
 )
 def test_no_partition_of_a_small_graph_is_better(modularity, quality, resolution):
-    """Of all 4140 of eight nodes."""
+    """Eight nodes have only 4140 partitions, so that all of them can be compared."""
     graph, _ = _cliques(3, 3, 2)
 
     _, labels = _fit(graph, modularity=modularity, resolution=resolution)
@@ -77,20 +77,40 @@ def test_no_partition_of_a_small_graph_is_better(modularity, quality, resolution
     assert quality(graph, labels, resolution) == pytest.approx(best)
 
 
-def test_the_resolution_is_one_unless_told_otherwise():
-    """That of Newman's modularity."""
-    graph, part_of = _cliques(5, 4, 6, 5)
+@pytest.mark.parametrize("resolution", [6e-3 / 2.003, 0.03, 0.3])
+@pytest.mark.parametrize(
+    ("modularity", "quality"), [("newman", _modularity), ("potts", _potts)]
+)
+def test_a_ring_with_weak_chords_is_clustered(modularity, quality, resolution):
+    """Some implementations of Leiden move the nodes of this graph forever.
+
+    At the smallest resolution, the chords have exactly their expected weight.
+    """
+    graph = np.full((6, 6), 1e-3)
+    for i in range(6):
+        graph[i, i - 1] = graph[i - 1, i] = 1
+    np.fill_diagonal(graph, 0)
+
+    _, labels = _fit(graph, modularity=modularity, resolution=resolution)
+
+    best = max(quality(graph, np.array(p), resolution) for p in _partitions(6))
+    assert quality(graph, labels, resolution) == pytest.approx(best)
+
+
+def test_the_default_resolution_is_one():
+    """At this resolution, the quality is Newman's modularity as published."""
+    graph, clique_of = _cliques(5, 4, 6, 5)
 
     leiden, labels = _fit(graph)
 
     assert leiden.resolution == 1
-    assert adjusted_rand_score(part_of, labels) == 1
+    assert adjusted_rand_score(clique_of, labels) == 1
     assert labels.dtype == np.int64
 
 
-def test_groups_are_better_than_those_that_were_meant(groups_graph):
-    """Or as good: the truth is one of the partitions that it may find."""
-    graph, y = groups_graph
+def test_the_modularity_is_at_least_that_of_the_true_clusters(clusters_graph):
+    """The true clusters are one of the partitions that Leiden can return."""
+    graph, y = clusters_graph
 
     _, labels = _fit(graph)
 
@@ -98,21 +118,21 @@ def test_groups_are_better_than_those_that_were_meant(groups_graph):
     assert _modularity(dense, labels, 1) >= _modularity(dense, y, 1) - 1e-9
 
 
-def test_a_larger_resolution_finds_more_groups(groups_graph):
-    """Until each row is alone."""
-    graph, _ = groups_graph
+def test_a_larger_resolution_finds_more_clusters(clusters_graph):
+    """At the largest resolution, each row is a cluster of its own."""
+    graph, _ = clusters_graph
 
-    n_groups = [_fit(graph, resolution=r)[1].max() + 1 for r in (0.5, 2, 4, 8, 20, 500)]
+    n_found = [_fit(graph, resolution=r)[1].max() + 1 for r in (0.5, 2, 4, 8, 20, 500)]
 
-    assert n_groups == sorted(n_groups)
-    assert n_groups[0] == 6
-    assert n_groups[-1] == 120
+    assert n_found == sorted(n_found)
+    assert n_found[0] == 6
+    assert n_found[-1] == 120
 
 
 @pytest.mark.parametrize("n_clusters", [3, 5, 6, 7, 8, 12, 120])
-def test_the_number_asked_for_is_met(n_clusters, groups_graph):
-    """By the resolution that yields it, which the estimator keeps."""
-    graph, y = groups_graph
+def test_the_requested_number_of_clusters_is_found(n_clusters, clusters_graph):
+    """The resolution of the estimator must reproduce the labels."""
+    graph, y = clusters_graph
 
     leiden, labels = _fit(graph, n_clusters)
 
@@ -124,34 +144,34 @@ def test_the_number_asked_for_is_met(n_clusters, groups_graph):
 
 
 @pytest.mark.parametrize("n_clusters", [2, 3, 4, 6, 7])
-def test_or_the_nearest_that_any_resolution_yields(n_clusters):
-    """A clique of equal weights does not fall into two."""
+def test_the_closest_number_that_any_resolution_yields_is_found(n_clusters):
+    """No resolution divides a clique with equal weights into exactly two clusters."""
     graph, _ = _cliques(4, 4)
-    yielded = {
+    possible = {
         _fit(graph, modularity="potts", resolution=r)[1].max() + 1
         for r in np.geomspace(0.01, 100, 60)
     }
 
     n_found = _fit(graph, n_clusters)[1].max() + 1
 
-    nearest = min(abs(n - n_clusters) for n in yielded)
-    assert abs(n_found - n_clusters) <= nearest
+    smallest_error = min(abs(n - n_clusters) for n in possible)
+    assert abs(n_found - n_clusters) <= smallest_error
 
 
-def test_far_groups_are_joined_if_fewer_are_asked_for():
-    """Those with the most weight between them; no resolution would."""
-    graph, part_of = _cliques(6, 5, 4)
+def test_nearly_separate_clusters_are_merged_if_fewer_are_requested():
+    """No resolution merges them, so those with the largest weight between them are."""
+    graph, clique_of = _cliques(6, 5, 4)
     starts = [0, 6, 11]
     graph[graph == 0.2] = 1e-12
     graph[starts[1], starts[2]] = graph[starts[2], starts[1]] = 1e-9
 
-    assert adjusted_rand_score(_fit(graph, 3)[1], part_of) == 1
-    assert adjusted_rand_score(_fit(graph, 2)[1], part_of > 0) == 1
+    assert adjusted_rand_score(_fit(graph, 3)[1], clique_of) == 1
+    assert adjusted_rand_score(_fit(graph, 2)[1], clique_of > 0) == 1
     assert_array_equal(_fit(graph, 1)[1], 0)
 
 
-def test_a_single_edge_is_no_limit():
-    """Two rows are the smallest graph there is."""
+def test_a_graph_of_two_nodes_is_clustered():
+    """It is the smallest graph, with a single edge."""
     graph = np.array([[0.0, 1.0], [1.0, 0.0]])
 
     assert_array_equal(_fit(graph, 1)[1], [0, 0])
@@ -159,9 +179,9 @@ def test_a_single_edge_is_no_limit():
 
 
 @pytest.mark.parametrize("params", [{}, {"shuffle_nodes": True}], ids=str)
-def test_equal_seeds_give_equal_groups(params, groups_graph):
-    """Though Leiden may draw the order of nodes; in threads, too."""
-    graph, _ = groups_graph
+def test_equal_seeds_give_equal_clusters_in_threads(params, clusters_graph):
+    """Threads must not share a random number generator."""
+    graph, _ = clusters_graph
 
     with ThreadPool(4) as pool:
         fits = [
@@ -175,30 +195,30 @@ def test_equal_seeds_give_equal_groups(params, groups_graph):
 @pytest.mark.parametrize(
     "resolution", [0, -1.0, np.nan, np.inf, "high", None, [1.0]], ids=str
 )
-def test_a_resolution_that_is_none_is_refused(resolution, groups_graph):
-    """With the value."""
+def test_an_invalid_resolution_is_rejected(resolution, clusters_graph):
+    """The message must show the value."""
     with pytest.raises(ValueError, match=r"resolution=.* must be a positive number"):
-        _fit(groups_graph[0], resolution=resolution)
+        _fit(clusters_graph[0], resolution=resolution)
 
 
 @pytest.mark.parametrize("name", ["tol_aggregation", "tol_optimization"])
 @pytest.mark.parametrize("value", [0, -1e-3, np.nan, "x", None], ids=str)
-def test_a_tolerance_that_rounding_exceeds_is_refused(name, value, groups_graph):
-    """Rounding would look like progress for ever."""
+def test_a_tolerance_below_the_rounding_errors_is_rejected(name, value, clusters_graph):
+    """Leiden would take rounding errors for improvements and never stop."""
     with pytest.raises(
         ValueError, match=rf"{name}={value!r} must be .* at least 1e-06"
     ):
-        _fit(groups_graph[0], **{name: value})
+        _fit(clusters_graph[0], **{name: value})
 
 
-def test_a_number_of_groups_and_a_resolution_are_refused(groups_graph):
-    """One follows from the other."""
+def test_a_resolution_and_a_number_of_clusters_are_rejected(clusters_graph):
+    """Each follows from the other."""
     with pytest.raises(ValueError, match=r"resolution=2\.0 and n_clusters=3 cannot"):
-        _fit(groups_graph[0], 3, resolution=2.0)
+        _fit(clusters_graph[0], 3, resolution=2.0)
 
 
-def test_the_missing_package_is_named(groups_graph, monkeypatch):
-    """With the extra that brings it."""
+def test_the_missing_package_is_named(clusters_graph, monkeypatch):
+    """The message must name the extra that installs it."""
     for name in [name for name in sys.modules if name.split(".")[0] == "sknetwork"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sknetwork", None)
@@ -207,11 +227,11 @@ def test_the_missing_package_is_named(groups_graph, monkeypatch):
         ModuleNotFoundError,
         match=r"algorithm='leiden' needs scikit-network: .*'scikit-imgsim\[graph\]'",
     ):
-        _fit(groups_graph[0])
+        _fit(clusters_graph[0])
 
 
-def test_the_other_algorithms_do_without_it(blobs, monkeypatch):
-    """It is an extra."""
+def test_other_algorithms_do_not_need_scikit_network(blobs, monkeypatch):
+    """Most users do not install the extra."""
     monkeypatch.setitem(sys.modules, "sknetwork", None)
 
     clusterer = ImageClusterer(3, algorithm="spectral", random_state=0).fit(blobs[0])

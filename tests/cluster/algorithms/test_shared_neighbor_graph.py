@@ -1,4 +1,4 @@
-"""Tests of the graph of shared neighbours."""
+"""Tests of the graph of shared neighbors."""
 
 import numpy as np
 import pytest
@@ -11,25 +11,25 @@ from imgsim.cluster.algorithms._shared_neighbor_graph import shared_neighbors_gr
 
 
 def _by_hand(rows, k):
-    """Return Jaccard indices times nearness of all pairs, 0 where there is no edge."""
+    """Return the weights of all pairs of rows, 0 where there is no edge."""
     distances = pairwise_distances(rows.astype(np.float64))
     np.fill_diagonal(distances, -1)
     seventh = np.sort(distances, axis=1)[:, min(7, k)]
     sets = [set(line) for line in distances.argsort(axis=1)[:, : k + 1].tolist()]
     graph = np.zeros(distances.shape)
-    for i, one in enumerate(sets):
-        for j, other in enumerate(sets):
-            if i != j and (j in one or i in other):
+    for i, first in enumerate(sets):
+        for j, second in enumerate(sets):
+            if i != j and (j in first or i in second):
                 nearness = np.exp(-(distances[i, j] ** 2) / seventh[i] / seventh[j])
-                shared = len(one & other) / len(one | other)
-                graph[i, j] = shared * max(nearness, 0.05)
+                jaccard = len(first & second) / len(first | second)
+                graph[i, j] = jaccard * max(nearness, 0.05)
     return graph
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("n_rows", "k"), [(40, 5), (200, 20), (12, 11), (2, 1)])
-def test_weights_are_shares_of_neighbours_times_nearness(n_rows, k, dtype):
-    """Of rows near to either, each row belonging to its own set."""
+def test_weights_are_those_of_the_definition(n_rows, k, dtype):
+    """Spectral clustering and Leiden see nothing but these weights."""
     rows = np.random.default_rng(0).normal(size=(n_rows, 4)).astype(dtype)
 
     graph = shared_neighbors_graph(rows, k, seed=0)
@@ -38,10 +38,10 @@ def test_weights_are_shares_of_neighbours_times_nearness(n_rows, k, dtype):
     assert_allclose(graph.toarray(), _by_hand(rows, k), rtol=rtol)
 
 
-def test_pairs_are_compared_in_blocks(monkeypatch):
-    """Whose length changes nothing."""
+def test_weights_do_not_depend_on_the_block_size(monkeypatch):
+    """Pairs are compared in blocks only to limit the memory."""
     rows = np.random.default_rng(0).normal(size=(90, 4))
-    monkeypatch.setattr(_shared_neighbor_graph, "_N_EDGES", 7)
+    monkeypatch.setattr(_shared_neighbor_graph, "_EDGES_PER_BLOCK", 7)
 
     graph = shared_neighbors_graph(rows, 6, seed=0)
 
@@ -49,7 +49,7 @@ def test_pairs_are_compared_in_blocks(monkeypatch):
 
 
 def test_permuted_rows_have_the_permuted_graph():
-    """It is about the rows, not their numbers."""
+    """The graph must not depend on the order of the rows."""
     rng = np.random.default_rng(0)
     rows, order = rng.normal(size=(80, 5)), rng.permutation(80)
 
@@ -60,8 +60,8 @@ def test_permuted_rows_have_the_permuted_graph():
 
 
 @pytest.mark.parametrize("k", [9, 10, 1000])
-def test_neighbours_are_at_most_all_others(k):
-    """All sets are the same then, and only nearness tells."""
+def test_more_neighbors_than_rows_give_a_complete_graph(k):
+    """All sets are then equal, so that the weights differ only by the distances."""
     rows = np.random.default_rng(0).normal(size=(10, 3))
 
     graph = shared_neighbors_graph(rows, k, seed=0)
@@ -70,56 +70,58 @@ def test_neighbours_are_at_most_all_others(k):
     assert (graph.toarray() > 0).sum() == 90
 
 
-@pytest.mark.parametrize(("n_groups", "size"), [(2, 10), (5, 9), (20, 8)])
-def test_groups_smaller_than_the_sets_stay_apart(n_groups, size):
-    """Their rows have the same neighbours as those of others, but far ones."""
+@pytest.mark.parametrize(("n_clusters", "size"), [(2, 10), (5, 9), (20, 8)])
+def test_edges_between_small_clusters_are_weak(n_clusters, size):
+    """The sets of nearest rows are larger than the clusters, so they share rows."""
     rng = np.random.default_rng(0)
-    group_of = np.repeat(np.arange(n_groups), size)
-    rows = 10 * rng.normal(size=(n_groups, 16))[group_of]
+    cluster_of = np.repeat(np.arange(n_clusters), size)
+    rows = 10 * rng.normal(size=(n_clusters, 16))[cluster_of]
     rows += 0.1 * rng.normal(size=rows.shape)
 
     graph = shared_neighbors_graph(rows, 20, seed=0).toarray()
 
-    is_own = group_of[:, np.newaxis] == group_of
+    is_own = cluster_of[:, np.newaxis] == cluster_of
     assert graph[~is_own].max() <= 0.05
     assert graph[is_own].max() > 0.3
 
 
-def test_parts_are_joined_where_they_face_each_other():
-    """From the row nearest to the other's mean, by the least weight there may be."""
+def test_components_are_connected_by_their_nearest_rows():
+    """An edge between other rows could pull rows into the wrong cluster."""
     rows = np.array([0.0, 1.0, 2.1, 10.0, 11.0, 12.1, 40.0, 41.0, 42.1])[:, np.newaxis]
 
     graph = shared_neighbors_graph(rows, 2, seed=0).toarray()
 
-    part_of = np.repeat([0, 1, 2], 3)
-    is_bridge = part_of[:, np.newaxis] != part_of
+    component_of = np.repeat([0, 1, 2], 3)
+    is_bridge = component_of[:, np.newaxis] != component_of
     expected = np.zeros((9, 9))
-    for one, other in ((2, 3), (5, 6)):
-        expected[one, other] = expected[other, one] = 0.05 / 5
+    for i, j in ((2, 3), (5, 6)):
+        expected[i, j] = expected[j, i] = 0.05 / 5
     assert_allclose(np.where(is_bridge, graph, 0), expected)
     assert_allclose(np.where(is_bridge, 0, graph), _by_hand(rows, 2), rtol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n_parts", [2, 3, 25])
-def test_the_graph_is_connected(n_parts, dtype):
-    """Which spectral clustering needs; a tree joins parts, and not more than that."""
+@pytest.mark.parametrize("n_components", [2, 3, 25])
+def test_the_graph_is_connected_by_as_few_edges_as_possible(n_components, dtype):
+    """Spectral clustering needs a connected graph."""
     rng = np.random.default_rng(0)
-    part_of = np.arange(n_parts * 8) % n_parts
-    centers = rng.normal(size=(n_parts, 5)) * 1000
-    rows = (centers[part_of] + rng.normal(size=(len(part_of), 5))).astype(dtype)
+    component_of = np.arange(n_components * 8) % n_components
+    centers = rng.normal(size=(n_components, 5)) * 1000
+    rows = (centers[component_of] + rng.normal(size=(len(component_of), 5))).astype(
+        dtype
+    )
 
     graph = shared_neighbors_graph(rows, 4, seed=0)
 
     assert connected_components(graph)[0] == 1
-    is_bridge = part_of[:, np.newaxis] != part_of
-    assert graph.toarray()[is_bridge].astype(bool).sum() == 2 * (n_parts - 1)
+    is_bridge = component_of[:, np.newaxis] != component_of
+    assert graph.toarray()[is_bridge].astype(bool).sum() == 2 * (n_components - 1)
     assert graph.data.min() == pytest.approx(0.05 / 9)
 
 
 @pytest.mark.parametrize("n_rows", [2, 3, 60])
 def test_equal_rows_are_connected(n_rows):
-    """Though which of them are neighbours is arbitrary."""
+    """Which of them are neighbors is arbitrary, but the graph must be connected."""
     rows = np.ones((n_rows, 3), dtype=np.float32)
 
     graph = shared_neighbors_graph(rows, 5, seed=0)
@@ -129,8 +131,8 @@ def test_equal_rows_are_connected(n_rows):
     assert 0 < graph.data.min() <= graph.data.max() <= 1
 
 
-def test_copies_are_told_apart():
-    """Equal means of parts are no missing edge between them."""
+def test_components_with_equal_means_are_connected():
+    """The distance between their means is 0, which a sparse graph does not store."""
     rows = np.repeat([[0.0, 0.0], [5.0, 5.0], [0.0, 9.0]], 30, axis=0)
     rows = np.vstack([rows, [[10.0, 10.0], [0.0, 0.0]]])
 
@@ -140,8 +142,8 @@ def test_copies_are_told_apart():
     assert abs(graph - graph.T).max() == 0
 
 
-def test_read_only_rows_in_fortran_order_will_do():
-    """As a memory map gives them, or a DataFrame."""
+def test_read_only_rows_in_fortran_order_are_accepted():
+    """A memory map is read-only, and a DataFrame may have this order."""
     rows = np.random.default_rng(0).normal(size=(50, 4))
     plain = shared_neighbors_graph(rows, 5, seed=0)
     rows = np.asfortranarray(rows)
