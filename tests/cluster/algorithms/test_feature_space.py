@@ -41,6 +41,21 @@ def test_a_row_of_zeros_is_kept(rows):
     assert_array_equal(to_euclidean(rows, "cosine")[3], np.zeros(6))
 
 
+@pytest.mark.parametrize("scale", [2.0**-140, 2.0**-70, 2.0**70])
+def test_rows_of_any_length_are_scaled_to_unit_length(scale, rows):
+    """Their squares would overflow or underflow in single precision."""
+    rows = np.rint(rows).astype(np.float32)
+
+    scaled = to_euclidean(rows * np.float32(scale), "cosine")
+
+    assert_allclose(scaled, to_euclidean(rows, "cosine"), rtol=1e-6)
+
+
+def test_no_rows_can_be_scaled():
+    """An empty array has no largest value, by which rows are scaled."""
+    assert to_euclidean(np.empty((0, 3)), "cosine").shape == (0, 3)
+
+
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_given_rows_are_not_changed(metric, rows):
     """They belong to the caller."""

@@ -116,6 +116,20 @@ def test_silhouettes_are_those_of_scikit_learn(n_rows, offset, metric, dtype):
         assert_allclose(line, expected, rtol=0, atol=WITHIN)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+def test_copies_in_a_part_of_the_rows_are_compared_exactly(metric):
+    """The sample of rows that decides on the precision may contain no copies."""
+    X = np.random.default_rng(0).standard_normal((1300, 24), dtype=np.float32)
+    is_copy = (np.arange(1300) < 512) & (np.arange(1300) % 11 > 0)
+    X[is_copy] = X[1] + 1e-3 * X[is_copy]
+    labelings = _labelings(1300, 2, 9)
+
+    found = silhouette_samples_many(X, labelings, metric=metric)
+
+    for labels, line in zip(labelings, found, strict=True):
+        assert_allclose(line, _by_hand(X, labels, metric), rtol=0, atol=WITHIN)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     X=arrays(np.float32, (12, 3), elements=st.integers(-2, 2)),
