@@ -180,7 +180,9 @@ def test_precomputed_distances_are_refused():
 
 def test_parameters_of_a_fast_metric_are_refused():
     """Ignoring them would mislead the user."""
-    with pytest.raises(ValueError, match="metric='manhattan' does not accept metric_params"):
+    with pytest.raises(
+        ValueError, match="metric='manhattan' does not accept metric_params"
+    ):
         make_metric("cityblock", {"p": 2}, np.ones((2, 2)))
 
 
