@@ -1,10 +1,11 @@
 """Leiden clustering of a graph, at a resolution or with a number of clusters.
 
-The algorithm is scikit-network's, with the refinement of `_leiden_refinement`. The
-package graspologic-native 1.3.1 was tried in place of both. Unless its passes are
-limited, its `leiden_csr` never returns for some graphs and seeds, even with six nodes
-only; its `leiden` takes a list of edges, and several times the time and memory. Because
-both are randomized, the clusters of handwritten digits are clearly worse for some seeds.
+The algorithm is from scikit-network, with the refinement of `_leiden_refinement`. The
+package graspologic-native 1.3.1 was tried in place of both. Unless the number of passes
+is limited, its function `leiden_csr` never returns for some graphs and seeds, even with
+only six nodes. Its function `leiden` takes a list of edges, and needs several times the
+time and memory. Both are randomized, and with some seeds the clusters of handwritten
+digits are clearly worse.
 """
 
 from numbers import Real
