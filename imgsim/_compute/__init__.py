@@ -1,1 +1,1 @@
-"""How computations run: device, precision, torch settings and seeds."""
+"""How computations run: device, precision, threads, torch settings and seeds."""

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim.cluster._knee import find_knee
 from imgsim.cluster.algorithms._feature_space import ClusterMetric
-from imgsim.cluster.selection._knee import find_knee
 from imgsim.index import SimilarityIndex
 
 _SHARE = 0.95

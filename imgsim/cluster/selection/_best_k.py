@@ -5,8 +5,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from imgsim._warnings import warn_caller
+from imgsim.cluster._knee import find_knee
 from imgsim.cluster.algorithms._feature_space import ClusterMetric
-from imgsim.cluster.selection._knee import find_knee
 from imgsim.exceptions import WeakClustersWarning
 from imgsim.export import Table
 

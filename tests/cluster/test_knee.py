@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgsim.cluster.selection._knee import find_knee
+from imgsim.cluster._knee import find_knee
 
 
 def _by_hand(x, y):
