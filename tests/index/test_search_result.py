@@ -122,7 +122,7 @@ def test_an_empty_result_is_explained(rows):
     assert page.count("no similar images") == 1
 
 
-@pytest.mark.parametrize("collection", [np.stack, list, pd.Series], ids=str)
+@pytest.mark.parametrize("collection", [np.stack, list, pd.Series])
 def test_images_may_be_any_sequence(collection, rows):
     """The truth value of an array is not defined."""
     images = collection([np.full((8, 8), 50 * i, np.uint8) for i in range(5)])
