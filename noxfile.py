@@ -39,9 +39,12 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run the tests. Use `-- --cov` to measure the coverage."""
+    """Run the tests in two processes. Use `-- --cov` to measure the coverage."""
     python = shared_python(session, "test")
-    session.run(python, "-m", "pytest", *session.posargs)
+    workers = ["-n", "2", "--dist", "worksteal"]
+    # Threads of OpenMP that wait must not keep a processor from the other process.
+    env = {"OMP_WAIT_POLICY": "passive"}
+    session.run(python, "-m", "pytest", *workers, *session.posargs, env=env)
 
 
 @nox.session(venv_backend="none")
