@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._compute.seeds import RandomState, as_seed
 from imgsim._estimator_base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -46,7 +47,7 @@ from imgsim.cluster.criteria._silhouette import silhouette_score_many
 from imgsim.cluster.selection._best_k import CRITERIA, Criterion
 from imgsim.cluster.selection._candidates import check_k_range, cluster_candidates
 from imgsim.cluster.selection._k_selection import KSelection
-from imgsim.cluster.selection._select_k import RandomState, as_seed, select_candidate
+from imgsim.cluster.selection._select_k import select_candidate
 from imgsim.exceptions import WeakClustersWarning
 from imgsim.export import Table
 

@@ -6,8 +6,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
+from imgsim._compute.seeds import RandomState, as_seed
 from imgsim._validation import (
     Interval,
     StrOptions,
@@ -34,8 +35,6 @@ from imgsim.cluster.selection._candidates import (
 )
 from imgsim.cluster.selection._k_selection import KSelection
 from imgsim.cluster.selection._score_candidates import SampleSize, score_candidates
-
-RandomState = int | np.random.RandomState | None
 
 
 @validate_params(
@@ -210,13 +209,6 @@ def select_k(
     task = ClusteringTask(rows, features, algorithm, metric, params, seed)
     candidates = cluster_candidates(task, check_k_range(k_range), n_jobs, verbose)
     return select_candidate(task, candidates, readable, criterion, n_jobs, sample_size)
-
-
-def as_seed(random_state: RandomState) -> int:
-    """Return an int unchanged; otherwise, draw a seed from the random state."""
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def select_candidate(

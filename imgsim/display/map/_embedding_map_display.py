@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
-from imgsim.cluster.selection._select_k import RandomState, as_seed
+from imgsim._compute.seeds import RandomState, as_seed
 from imgsim.display._checks import check_embeddings
 from imgsim.display._labels import LabelNames
 from imgsim.display.map._label_groups import number_labels

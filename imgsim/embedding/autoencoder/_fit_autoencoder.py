@@ -8,12 +8,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from numpy.random import RandomState
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
+from imgsim._compute.seeds import draw_seed
 from imgsim._compute.torch_random import gradients_enabled
 from imgsim.embedding.autoencoder._augmentation import Augmentation
 from imgsim.embedding.autoencoder._initialization import initialize_network
@@ -111,7 +110,7 @@ class TrainingRun:
         validation_fraction: float,
         max_epochs: int | None,
     ) -> None:
-        seed = _draw_seed(params.random_state) if state is None else int(state["seed"])
+        seed = draw_seed(params.random_state) if state is None else int(state["seed"])
         device = resolve_device(params.device)
         self._params, self._images, self._seed = params, images, seed
         self._split = TrainingSplit.random(len(images), validation_fraction, seed)
@@ -314,7 +313,7 @@ def _checkpoint_settings(
         **{name: getattr(params, name) for name in names},
         "precision": _training_precision(params.precision, device),
         # If `random_state` is None, a seed is drawn and saved in the checkpoint.
-        "random_state": None if seed is None else _draw_seed(deepcopy(seed)),
+        "random_state": None if seed is None else draw_seed(deepcopy(seed)),
         "images": images.digest,
         "trained_weights": None if trained is None else hash_weights(trained.network),
     }
@@ -329,10 +328,6 @@ def _training_precision(precision: str, device: str) -> str:
         return precision
     has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
     return "bfloat16" if has_bfloat16 else "float32"
-
-
-def _draw_seed(random_state: int | RandomState | None) -> int:
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _with_progress(trainer: Trainer, max_epochs: int, verbose: int) -> Iterator[int]:
