@@ -8,27 +8,52 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from imgsim.images._content_hash import hash_pixels
+from imgsim.images._content_hash import hash_file, hash_pixels
 from imgsim.images._read import read_content, read_image
 
 
-def find_first_copies(
-    embeddings: NDArray[Any], images: Sequence[Any] | None
-) -> NDArray[np.int64]:
-    """Return for each embedding the position of its first exact copy, or its own.
+def label_contents(images: Sequence[Any]) -> NDArray[np.int64]:
+    """Return for each image the position of the first image with equal content.
 
-    Two embeddings are exact copies if they are equal bit by bit, or if their images are
-    equal: files are compared byte by byte, and images in memory pixel by pixel.
+    Files are compared byte by byte, and images in memory pixel by pixel.
     """
-    first_embedding = _first_occurrences(hash_pixels(row) for row in embeddings)
-    if images is None:
+    return _first_occurrences(_digest_of_image(image) for image in images)
+
+
+def find_first_copies(
+    embeddings: NDArray[Any],
+    comparable: NDArray[np.bool_],
+    contents: NDArray[np.int64] | None,
+) -> NDArray[np.int64]:
+    """Return for each image the position of its first exact copy, or its own.
+
+    Two images are exact copies if their embeddings are comparable and equal bit by bit,
+    or if their contents have the same label. A copy whose embedding is comparable comes
+    before all others.
+    """
+    first_embedding = _first_occurrences(
+        hash_pixels(row) if is_comparable else i
+        for i, (row, is_comparable) in enumerate(
+            zip(embeddings, comparable, strict=True)
+        )
+    )
+    if contents is None:
         return first_embedding
-    first_image = _first_occurrences(_digest_of_image(image) for image in images)
     n = len(first_embedding)
-    copies = np.tile(np.arange(n), 2), np.concatenate([first_embedding, first_image])
-    graph = coo_array((np.ones(2 * n, dtype=bool), copies), shape=(n, n))
-    _, labels = connected_components(graph, directed=False)
-    return _first_occurrences(labels.tolist())
+    _, content_of = np.unique(contents, return_inverse=True)
+    copies = np.concatenate([first_embedding, n + content_of])
+    graph = coo_array(
+        (np.ones(2 * n, dtype=bool), (np.tile(np.arange(n), 2), copies)),
+        shape=(2 * n, 2 * n),
+    )
+    labels = connected_components(graph, directed=False)[1][:n]
+    order = np.argsort(~comparable, kind="stable")
+    _, first, label_of = np.unique(
+        labels[order], return_index=True, return_inverse=True
+    )
+    first_copy = np.empty(n, dtype=np.int64)
+    first_copy[order] = order[first[label_of]]
+    return first_copy
 
 
 def _first_occurrences(keys: Iterable[Hashable]) -> NDArray[np.int64]:
@@ -42,4 +67,4 @@ def _digest_of_image(source: Any) -> bytes:
     content = read_content(source)
     if content is None:
         return hash_pixels(read_image(source))
-    return hash_pixels(np.frombuffer(content, dtype=np.uint8))
+    return hash_file(content)

@@ -15,7 +15,8 @@ from imgsim._typing import SupportsArray
 from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.duplicates._complete_linkage import complete_linkage, positions_by_label
 from imgsim.duplicates._duplicate_group import DuplicateGroup
-from imgsim.duplicates._exact_copies import find_first_copies
+from imgsim.duplicates._exact_copies import find_first_copies, label_contents
+from imgsim.duplicates._same_files import find_distinct_files
 from imgsim.images._sources import check_image_sources
 from imgsim.index._similarity_index import SimilarityIndex
 from imgsim.index.exact._near_pairs import find_near_pairs
@@ -134,21 +135,24 @@ def find_duplicates(
     6 [7, 8] 0.019
     9 [11] 0.001
     """
-    embeddings = _comparable_embeddings(X, metric, ids)
+    embeddings = _readable_embeddings(X, metric, ids)
     limit = _checked_max_distance(max_distance, embeddings.metric)
     sources = _checked_images(images, embeddings)
-    first_copy = find_first_copies(embeddings.rows.values, sources)
+    values = _checked_keep(keep, embeddings)
+    contents = label_contents(sources) if sources is not None else None
+    chosen = find_distinct_files(embeddings.ids.tolist(), sources, contents, values)
+    embeddings, values = embeddings.select(chosen), values[chosen]
+    contents = contents[chosen] if contents is not None else None
+    comparable = embeddings.rows.terms.scale > 0
+    first_copy = find_first_copies(embeddings.rows.values, comparable, contents)
     distinct, distinct_of = np.unique(first_copy, return_inverse=True)
-    pairs = _Pairs(
-        *find_near_pairs(
-            _select_rows(embeddings.rows, distinct), embeddings.metric, limit
-        )
-    )
+    pairs = _find_pairs(embeddings.select(distinct), limit)
     labels = complete_linkage(len(distinct), *pairs)
     pairs = pairs.within_groups(labels)
-    priorities = _priorities(keep, embeddings, pairs, distinct_of)
+    if isinstance(keep, str) and keep == "medoid":
+        values = -pairs.sum_distances(distinct_of)
     found = _Duplicates(
-        embeddings, distinct, distinct_of, pairs.farthest(labels), priorities
+        embeddings, distinct, distinct_of, pairs.farthest(labels), values
     )
     groups = [
         found.group(labels[distinct_of[members[0]]], members)
@@ -168,6 +172,16 @@ class _Embeddings(NamedTuple):
     row_numbers: NDArray[np.int64]
     n_samples: int
 
+    def select(self, positions: NDArray[np.int64]) -> "_Embeddings":
+        """Return the embeddings at these increasing positions."""
+        if len(positions) == len(self.row_numbers):
+            return self  # without a copy
+        return self._replace(
+            rows=self.rows[positions],
+            ids=self.ids[positions],
+            row_numbers=self.row_numbers[positions],
+        )
+
 
 class _Pairs(NamedTuple):
     """Pairs of distinct embeddings that are near each other, and their distances."""
@@ -180,6 +194,14 @@ class _Pairs(NamedTuple):
         """Return the pairs whose embeddings are in the same group."""
         inside = labels[self.i] == labels[self.j]
         return _Pairs(self.i[inside], self.j[inside], self.distances[inside])
+
+    def sum_distances(self, distinct_of: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the sum of the distances of each image to the others of its group."""
+        n_copies = np.bincount(distinct_of)
+        sums = np.zeros(len(n_copies))
+        np.add.at(sums, self.i, self.distances * n_copies[self.j])
+        np.add.at(sums, self.j, self.distances * n_copies[self.i])
+        return sums[distinct_of]
 
     def farthest(self, labels: NDArray[np.int64]) -> dict[int, tuple[int, int, float]]:
         """Return the pair with the largest distance of each group, by label.
@@ -197,13 +219,14 @@ class _Duplicates(NamedTuple):
 
     `distinct` are the positions of the distinct embeddings, `distinct_of` is the index
     into `distinct` of each embedding, and `farthest_pairs` are pairs of such indices.
+    The image with the largest of the `values` is kept.
     """
 
     embeddings: _Embeddings
     distinct: NDArray[np.int64]
     distinct_of: NDArray[np.int64]
     farthest_pairs: dict[int, tuple[int, int, float]]
-    priorities: NDArray[np.float64]
+    values: NDArray[np.float64]
 
     def group(self, label: int, members: NDArray[np.int64]) -> DuplicateGroup:
         """Return the group with this label and these positions."""
@@ -213,7 +236,7 @@ class _Duplicates(NamedTuple):
             i, j, distance = self.farthest_pairs[label]
             farthest = self.distinct[[i, j]]
         first, second = ids[farthest].tolist()
-        kept = members[self.priorities[members].argmax()]
+        kept = members[self.values[members].argmax()]
         copies = _repeated_positions(self.distinct_of[members])
         return DuplicateGroup(
             ids=ids[members].tolist(),
@@ -225,7 +248,7 @@ class _Duplicates(NamedTuple):
         )
 
 
-def _comparable_embeddings(
+def _readable_embeddings(
     X: ArrayLike | SimilarityIndex,
     metric: MetricName | Callable[..., float] | None,
     ids: Sequence[Hashable] | None,
@@ -240,15 +263,11 @@ def _comparable_embeddings(
     values = index.embeddings_
     if len(readable) < len(values):
         values = values[readable]
-    rows = DistanceRows.from_values(values, effective_metric)
-    # Zero vectors have no direction, so that no other embedding is near them.
-    comparable = np.flatnonzero(rows.terms.scale > 0)
-    row_numbers = readable[comparable]
     return _Embeddings(
-        _select_rows(rows, comparable),
+        DistanceRows.from_values(values, effective_metric),
         effective_metric,
-        index.ids_[row_numbers],
-        row_numbers,
+        index.ids_[readable],
+        readable,
         index.n_samples_fit_,
     )
 
@@ -301,23 +320,10 @@ def _checked_images(images: Any, embeddings: _Embeddings) -> list[Any] | None:
     return [sources[row] for row in embeddings.row_numbers]
 
 
-def _select_rows(rows: DistanceRows, positions: NDArray[np.int64]) -> DistanceRows:
-    """Return the rows at these positions, without a copy if these are all rows."""
-    return rows if len(positions) == len(rows) else rows[positions]
-
-
-def _priorities(
-    keep: Any, embeddings: _Embeddings, pairs: _Pairs, distinct_of: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return a number for each embedding; in each group, the largest one is kept."""
+def _checked_keep(keep: Any, embeddings: _Embeddings) -> NDArray[np.float64]:
+    """Return a value for each embedding: zero unless `keep` is an array."""
     if isinstance(keep, str):
-        if keep == "first":
-            return np.zeros(len(distinct_of))
-        n_copies = np.bincount(distinct_of)
-        sums = np.zeros(len(n_copies))
-        np.add.at(sums, pairs.i, pairs.distances * n_copies[pairs.j])
-        np.add.at(sums, pairs.j, pairs.distances * n_copies[pairs.i])
-        return -sums[distinct_of]
+        return np.zeros(len(embeddings.row_numbers))
     values: NDArray[np.float64] = column_or_1d(keep).astype(np.float64)
     if len(values) != embeddings.n_samples:
         raise ValueError(
@@ -326,6 +332,14 @@ def _priorities(
         )
     values = values[embeddings.row_numbers]
     return np.where(np.isnan(values), -np.inf, values)
+
+
+def _find_pairs(distinct: _Embeddings, limit: float) -> _Pairs:
+    """Return the pairs of near embeddings, in positions among the distinct ones."""
+    # Zero vectors have no direction, so that no other embedding is near them.
+    comparable = np.flatnonzero(distinct.rows.terms.scale > 0)
+    near = find_near_pairs(distinct.select(comparable).rows, distinct.metric, limit)
+    return _Pairs(comparable[near.queries], comparable[near.rows], near.distances)
 
 
 def _repeated_positions(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:

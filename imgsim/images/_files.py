@@ -1,37 +1,36 @@
 """Listing of the image files of a folder, and of their classes."""
 
 import os
-import unicodedata
-from collections.abc import Collection, Iterator
+import stat
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from imgsim._validation import StrOptions, validate_params
 from imgsim._warnings import warn_caller
+from imgsim.images._formats import allowed_extensions
+from imgsim.images._image_files import ImageFile, choose_paths, find_image_files
 
-# Raster formats of photographs and scans that Pillow reads on every platform. The set
-# is fixed, so that listing a folder gives the same result on every machine.
-# fmt: off
-_EXTENSIONS = frozenset((
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo",
-    ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
-))
-# fmt: on
+_CONSTRAINTS = {"on_error": [StrOptions({"warn", "raise"})]}
 
 
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
 def list_images(
     folder: str | os.PathLike[str],
     *,
     recursive: bool = True,
     extensions: Collection[str] | None = None,
     follow_symlinks: bool = False,
+    exclude: Collection[str] | None = None,
+    on_error: Literal["warn", "raise"] = "warn",
 ) -> list[Path]:
     """List the image files of a folder in a reproducible order.
 
-    Files are selected by their extension, ignoring case, and are not opened. Hidden
-    files and folders, whose name starts with a dot, are skipped.
+    Files are selected by their extension, ignoring case, and are not opened. Each file
+    is listed once, even if several links lead to it.
 
     Parameters
     ----------
@@ -43,14 +42,27 @@ def list_images(
 
     extensions : collection of str, default=None
         Extensions to include, with or without the leading dot, ignoring case. An
-        empty string includes files without an extension. None includes the common
-        raster formats: avif, bmp, gif, jfif, jp2, jpe, jpeg, jpg, mpo, pbm, pgm, png,
-        pnm, ppm, tga, tif, tiff, webp.
+        empty string includes files without an extension. None includes the extensions
+        of all formats that :func:`read_image` can open, and warns of photographs in
+        other formats.
 
     follow_symlinks : bool, default=False
-        Whether to list folders that are symbolic links. Each target folder is listed
-        once. Symbolic links to files are always listed, even if the target is missing.
-        Reading a link without a target raises an error.
+        Whether to list folders that are symbolic links. Symbolic links to files are
+        always listed, even if the target is missing. Reading a link without a target
+        raises an error.
+
+    exclude : collection of str, default=None
+        Patterns of files and folders to leave out, with the wildcards of
+        :mod:`fnmatch`, ignoring case. A pattern is compared with the name of each file
+        and folder. If it contains a slash, it is compared with the path relative to
+        `folder` instead, as in "2023/*_edited.jpg", where an asterisk also matches
+        slashes. None excludes names that start with a dot, and folders of thumbnails
+        and deleted files, see Notes. An empty collection excludes nothing.
+
+    on_error : {"warn", "raise"}, default="warn"
+        What to do if a subfolder cannot be listed or a file cannot be examined, for
+        example because permission is denied. "warn" lists the other files and issues
+        one warning, "raise" raises the error.
 
     Returns
     -------
@@ -67,12 +79,38 @@ def list_images(
     NotADirectoryError
         If `folder` is a file.
 
+    OSError
+        If `folder` itself cannot be listed, or if a subfolder or file cannot be
+        examined and `on_error="raise"`.
+
     TypeError
-        If `extensions` is a single string.
+        If `extensions` or `exclude` is a single string, or contains objects that are
+        not strings.
+
+    Warns
+    -----
+    UserWarning
+        If folders or files cannot be examined and `on_error="warn"`. If there are
+        photographs in formats that cannot be opened, such as the raw formats of
+        cameras, and `extensions` is None.
 
     See Also
     --------
     load_image_folder : List images whose classes are given by their subfolders.
+
+    Notes
+    -----
+    A file with several paths is listed once: by the path that has the fewest symbolic
+    links, so that a file takes precedence over links to it. Ties, such as hard links,
+    are broken by the order of the result. Linked folders are treated in the same way.
+
+    The patterns that are excluded by default are ".*", "@eaDir", "#recycle",
+    "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN",
+    "System Volume Information", "__MACOSX", "Network Trash Folder", "lost+found",
+    "*.lrdata" and "*.photoslibrary/resources". Patterns that you pass replace them.
+
+    The list of formats depends on the version of Pillow and on the plugins that are
+    registered in it. For the same list on every machine, pass `extensions`.
 
     Examples
     --------
@@ -80,29 +118,37 @@ def list_images(
     >>> from pathlib import Path
     >>> from imgsim import list_images
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ["b.JPG", "a.png", ".hidden.png", "notes.txt"]:
+    ...     for name in ["b.JPG", "a.png", "a_small.png", ".hidden.png", "notes.txt"]:
     ...         Path(folder, name).touch()
-    ...     [path.name for path in list_images(folder)]
+    ...     [path.name for path in list_images(folder, exclude=[".*", "*_small.*"])]
     ['a.png', 'b.JPG']
     """
     root = _existing_folder(folder)
-    wanted = _normalized_extensions(extensions)
-    paths = (
-        path
-        for path in _walk(root, recursive=recursive, follow_symlinks=follow_symlinks)
-        if path.suffix.lower() in wanted
+    files = find_image_files(
+        root,
+        recursive=recursive,
+        extensions=extensions,
+        follow_symlinks=follow_symlinks,
+        exclude=exclude,
+        on_error=on_error,
     )
-    return sorted(paths, key=lambda path: _sort_key(path.relative_to(root)))
+    return [file.path for file in choose_paths(files)]
 
 
 def is_image_path(source: Any) -> bool:
     """Return whether an object is a path with a common image extension."""
     if not isinstance(source, str | os.PathLike):
         return False
-    return Path(source).suffix.lower() in _normalized_extensions(None)
+    return Path(os.fsdecode(source)).suffix.lower() in allowed_extensions()
 
 
-def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+def load_image_folder(
+    folder: str | os.PathLike[str],
+    *,
+    exclude: Collection[str] | None = None,
+    on_error: Literal["warn", "raise"] = "warn",
+) -> Bunch:
     """List the images of a folder that has one subfolder for each class.
 
     The layout `folder/class_name/.../image.jpg` is the one expected by
@@ -115,6 +161,12 @@ def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
     ----------
     folder : str or path-like
         The folder that contains one subfolder for each class.
+
+    exclude : collection of str, default=None
+        Patterns of files and folders to leave out, as in :func:`list_images`.
+
+    on_error : {"warn", "raise"}, default="warn"
+        What to do if a subfolder or file cannot be examined, as in :func:`list_images`.
 
     Returns
     -------
@@ -136,17 +188,33 @@ def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
     NotADirectoryError
         If `folder` is a file.
 
+    OSError
+        If `folder` itself cannot be listed, or if a subfolder or file cannot be
+        examined and `on_error="raise"`.
+
+    TypeError
+        If `exclude` is a single string, or contains objects that are not strings.
+
     ValueError
         If no subfolder contains an image.
 
     Warns
     -----
     UserWarning
-        If there are images directly in `folder`. They have no class and are skipped.
+        If there are images directly in `folder`, which have no class and are skipped;
+        if an image is in several classes; and in the cases of :func:`list_images`.
 
     See Also
     --------
     list_images : List the images of a folder without classes.
+
+    Notes
+    -----
+    Each file is listed once, as by :func:`list_images`. If links to a file are in
+    several classes, the file is listed only in the class of the path with the fewest
+    symbolic links, or in the first of these classes, and there is a warning. An image
+    with two classes would otherwise be in the training set and the test set at once.
+    A file directly in `folder` to which a class contains a link is in this class.
 
     Examples
     --------
@@ -162,71 +230,75 @@ def load_image_folder(folder: str | os.PathLike[str]) -> Bunch:
     (['lion', 'zebra'], array([0, 1, 1]))
     """
     root = _existing_folder(folder)
-    parts_of = {path: path.relative_to(root).parts for path in list_images(root)}
-    paths = [path for path, parts in parts_of.items() if len(parts) > 1]
-    if not paths:
+    files = find_image_files(root, exclude=exclude, on_error=on_error)
+    class_of = {file: _class_of(file, root) for file in files}
+    in_classes = [file for file in files if class_of[file] is not None]
+    if not in_classes:
         raise ValueError(
             f"folder={str(folder)!r} must contain one subfolder of images for each "
             f"class, but no subfolder contains an image. Use list_images for images "
             f"without classes."
         )
-    n_unclassed = len(parts_of) - len(paths)
-    if n_unclassed:
-        warn_caller(
-            f"{n_unclassed} images directly in folder={str(folder)!r} have no class "
-            f"and are skipped. Move each image into the subfolder of its class.",
-            UserWarning,
-        )
-    classes = [parts_of[path][0] for path in paths]
+    _warn_of_missing_classes(files, in_classes, root)
+    chosen = choose_paths(in_classes)
+    _warn_of_several_classes(chosen, in_classes, class_of)
+    classes = [class_of[file] for file in chosen]
     target_names = list(dict.fromkeys(classes))
     position = {name: i for i, name in enumerate(target_names)}
     target = np.array([position[name] for name in classes], dtype=np.int64)
+    paths = [file.path for file in chosen]
     return Bunch(paths=paths, target=target, target_names=target_names)
 
 
+def _class_of(file: ImageFile, root: Path) -> str | None:
+    parts = file.path.relative_to(root).parts
+    return parts[0] if len(parts) > 1 else None
+
+
+def _warn_of_missing_classes(
+    files: list[ImageFile], in_classes: list[ImageFile], root: Path
+) -> None:
+    identities = {file.identity for file in files}
+    n_unclassed = len(identities - {file.identity for file in in_classes})
+    if n_unclassed:
+        warn_caller(
+            f"{n_unclassed} images directly in folder={str(root)!r} have no class "
+            f"and are skipped. Move each image into the subfolder of its class.",
+            UserWarning,
+        )
+
+
+def _warn_of_several_classes(
+    chosen: list[ImageFile],
+    in_classes: list[ImageFile],
+    class_of: dict[ImageFile, str | None],
+) -> None:
+    listed = {file.identity: file for file in chosen}
+    left_out = [
+        file for file in in_classes if class_of[file] != class_of[listed[file.identity]]
+    ]
+    if left_out:
+        n_images = len({file.identity for file in left_out})
+        first = listed[left_out[0].identity].path
+        warn_caller(
+            f"{n_images} images are in several classes, and each is listed in one of "
+            f"them only. The first is {str(first)!r}, which is the same file as "
+            f"{str(left_out[0].path)!r}. Remove links from classes that are wrong.",
+            UserWarning,
+        )
+
+
 def _existing_folder(folder: str | os.PathLike[str]) -> Path:
+    """Return the folder, which exists and can be read."""
     root = Path(folder)
-    if not root.exists():
-        raise FileNotFoundError(f"folder={str(folder)!r} does not exist.")
-    if not root.is_dir():
+    try:
+        mode = os.stat(root).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise FileNotFoundError(f"folder={str(folder)!r} does not exist.") from error
+    if not stat.S_ISDIR(mode):
         raise NotADirectoryError(
             f"folder={str(folder)!r} must be a folder, but is a file. To embed this "
             f"image alone, pass [{str(folder)!r}] to the embedder."
         )
-    return root
-
-
-def _normalized_extensions(extensions: Collection[str] | None) -> Collection[str]:
-    if extensions is None:
-        return _EXTENSIONS
-    if isinstance(extensions, str):
-        raise TypeError(
-            f"extensions={extensions!r} must be a collection of str. Pass "
-            f"[{extensions!r}]."
-        )
-    bare = (extension.lower().removeprefix(".") for extension in extensions)
-    return {f".{name}" if name else "" for name in bare}
-
-
-def _walk(root: Path, *, recursive: bool, follow_symlinks: bool) -> Iterator[Path]:
-    """Yield the files below `root` that are not hidden, each folder once."""
-    entered = set()
-    for folder, subfolders, names in os.walk(
-        root, onerror=_raise, followlinks=follow_symlinks
-    ):
-        real = os.path.realpath(folder)
-        if real in entered:
-            subfolders.clear()
-            continue
-        entered.add(real)
-        subfolders[:] = sorted(n for n in subfolders if recursive and n[0] != ".")
-        yield from (Path(folder, name) for name in names if name[0] != ".")
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _sort_key(path: Path) -> tuple[tuple[str, str], ...]:
-    # File systems return the same name in different Unicode normal forms.
-    return tuple((unicodedata.normalize("NFC", part), part) for part in path.parts)
+    with os.scandir(root):
+        return root

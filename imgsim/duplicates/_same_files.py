@@ -1,0 +1,63 @@
+"""Identification of entries that are the same file, which are one image."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim.images._file_identity import identify_source
+
+
+def find_distinct_files(
+    ids: Sequence[Any],
+    images: Sequence[Any] | None,
+    contents: NDArray[np.int64] | None,
+    values: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Return the positions of the images, with one position for each file.
+
+    Parameters
+    ----------
+    ids : sequence of length n_images
+        Ids, which may be paths. They identify the file of an image in memory.
+
+    images : sequence of length n_images or None
+        Image sources.
+
+    contents : ndarray of shape (n_images,), dtype int64, or None
+        Labels of equal content. Entries of different content are never one image,
+        even if they were read from the same file.
+
+    values : ndarray of shape (n_images,)
+        The entry with the largest value stands for a file, unless it is a symbolic
+        link and another entry is not. Ties are broken by the first entry.
+
+    Returns
+    -------
+    positions : ndarray of shape (n_files,), dtype int64
+        Positions in increasing order.
+    """
+    sources = images if images is not None else ids
+    files = [
+        identity if (identity := identify_source(source)) else identify_source(name)
+        for source, name in zip(sources, ids, strict=True)
+    ]
+    are_links = [
+        _is_link(name) or _is_link(source)
+        for source, name in zip(sources, ids, strict=True)
+    ]
+    chosen: dict[Any, int] = {}
+    for i in np.lexsort((-values, np.array(are_links))).tolist():
+        key = i if files[i] is None else (files[i], contents is None or contents[i])
+        chosen.setdefault(key, i)
+    return np.array(sorted(chosen.values()), dtype=np.int64)
+
+
+def _is_link(source: Any) -> bool:
+    path = getattr(source, "name", None) if hasattr(source, "read") else source
+    with suppress(OSError, ValueError, TypeError):
+        return isinstance(path, str | os.PathLike) and os.path.islink(path)
+    return False
