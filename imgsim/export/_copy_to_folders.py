@@ -1,5 +1,6 @@
 """Export of the clusters of a collection as folders of image files."""
 
+import errno
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from imgsim._atomic_file import check_characters
 from imgsim._validation import StrOptions, validate_params
 from imgsim.export._label_table import label_table
 
@@ -24,6 +26,7 @@ _MAX_NAME = 255  # bytes, on almost all file systems
 _MAX_EXTENSION = 20  # a longer suffix is part of the name
 # Some systems cannot create a folder with such a name, or resolve it to another one.
 _FORBIDDEN = re.compile(r'^\.|[. ]$|[\x00-\x1f\x7f\ud800-\udfff<>:"/\\|?*]')
+_NO_SPACE = (errno.EDQUOT, errno.ENOSPC, errno.EROFS)
 _DEVICES = {"aux", "con", "conin$", "conout$", "nul", "prn"} | {
     f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
 }
@@ -161,7 +164,7 @@ def _check_source(row: int, source: str) -> None:
         raise ValueError(f"{named} must end with a file name.")
     try:
         kind = os.stat(source).st_mode
-    except FileNotFoundError as error:
+    except (FileNotFoundError, UnicodeEncodeError) as error:
         raise FileNotFoundError(f"{named} does not exist.") from error
     if not stat.S_ISREG(kind):
         raise ValueError(
@@ -228,6 +231,7 @@ def _n_bytes(name: str) -> int:
 
 
 def _check_folder(folder: Path, subfolders: Iterable[Path]) -> None:
+    check_characters(folder)
     if os.path.lexists(folder) and not folder.is_dir():
         kind = "a file" if folder.exists() else "a broken symbolic link"
         raise NotADirectoryError(
@@ -270,8 +274,9 @@ def _write_new(
         except FileExistsError:
             continue
         except OSError as error:
+            reason = error.strerror or str(error)
             raise OSError(
-                error.errno, error.strerror, source, None, str(target)
+                error.errno or errno.EIO, reason, source, None, str(target)
             ) from error
         return target
 
@@ -316,5 +321,7 @@ def _symlink(source: str, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise
         text = f"{error.strerror}; symbolic links are not possible, pass mode='copy'"
         raise OSError(error.errno, text) from error

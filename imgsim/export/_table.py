@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim._atomic_file import check_target, replace_file
 from imgsim._optional import import_optional
 
 __all__ = ["Table"]
 
+# How Python encodes file names that are not valid Unicode.
+_ERRORS = "surrogatepass" if os.name == "nt" else "surrogateescape"
 _MAX_SHOWN = 6  # values of an array in a cell
 
 
@@ -53,27 +57,51 @@ class Table(dict[str, NDArray[Any]]):
         Parameters
         ----------
         path : str or path-like
-            The file to write. An existing file is replaced.
+            The file to write. An existing file is replaced in one step and keeps its
+            permissions; a symbolic link is followed.
 
         Raises
         ------
-        UnicodeEncodeError
-            If a string cannot be encoded. An existing file is left unchanged.
-
         OSError
-            If the file cannot be written. It may then be incomplete.
+            If the file cannot be written, or if `path` is not a regular file. An
+            existing file is left unchanged.
+
+        ValueError
+            If a string cannot be encoded. An existing file is left unchanged.
 
         Notes
         -----
-        File names that are not valid UTF-8 are written as their original bytes. To read
-        them, open the file with `errors="surrogateescape"`.
+        File names that are not valid Unicode are written as their original bytes. To
+        read them, open the file with `errors="surrogateescape"`, or on Windows with
+        `errors="surrogatepass"`.
         """
+        target = Path(path)
+        check_target(target)
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(self)
         columns = [map(_join_values, column) for column in self.values()]
         writer.writerows(zip(*columns, strict=True))
-        Path(path).write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+        try:
+            content = _encode(text.getvalue())
+        except UnicodeEncodeError:
+            self._check_encoding()
+            raise
+        with replace_file(target) as file:
+            file.write(content)
+
+    def _check_encoding(self) -> None:
+        """Raise ValueError with the first value that cannot be encoded."""
+        for name, column in self.items():
+            for value in (name, *column):
+                try:
+                    _encode(str(_join_values(value)))
+                except UnicodeEncodeError as error:
+                    raise ValueError(
+                        f"column {name!r} contains {value!r}, which cannot be encoded "
+                        f"in UTF-8, because it contains a lone surrogate. Replace "
+                        f"this character."
+                    ) from error
 
     def __str__(self) -> str:
         """Return the columns side by side, with four significant digits.
@@ -92,6 +120,10 @@ class Table(dict[str, NDArray[Any]]):
             )
             for line in lines
         )
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", _ERRORS)
 
 
 def _join_values(value: Any) -> Any:

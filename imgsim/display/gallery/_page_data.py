@@ -68,7 +68,13 @@ def link_images(sources: Mapping[str, Sequence[Any]], page: Path) -> PageImages:
                     f"thumbnails='link' needs paths, but {name}[{i}] is of type "
                     f"{type(source).__name__}; pass paths, or thumbnails='embed'."
                 )
-            addresses.append(_address(Path(os.fsdecode(source)), folder))
+            try:
+                addresses.append(_address(Path(os.fsdecode(source)), folder))
+            except UnicodeEncodeError as error:
+                raise ValueError(
+                    f"{name}[{i}]={source!r} contains a character that no file name "
+                    f"can contain. Pass the name of an existing file."
+                ) from error
     return PageImages(addresses, {})
 
 
@@ -199,7 +205,7 @@ def round_values(values: NDArray[Any]) -> list[float | None]:
 def _without_paths(reason: str, source: Any) -> str:
     """Remove paths from a reason, so that the page does not reveal folders."""
     if isinstance(source, str | os.PathLike):
-        with suppress(TypeError):  # a path-like object that returns no path
+        with suppress(TypeError, ValueError):  # not a valid path
             path = os.fsdecode(source)
             reason = reason.replace(repr(path), "")
             for full_path in (os.path.realpath(path), os.path.abspath(path)):
