@@ -37,7 +37,7 @@ class DuplicateGroup:
     Attributes
     ----------
     extra : list
-        Ids of all images except `kept`.
+        Ids of all images except `kept`. None of them is another path of the same file.
 
     See Also
     --------

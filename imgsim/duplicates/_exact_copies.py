@@ -40,20 +40,13 @@ def find_first_copies(
     if contents is None:
         return first_embedding
     n = len(first_embedding)
-    _, content_of = np.unique(contents, return_inverse=True)
-    copies = np.concatenate([first_embedding, n + content_of])
-    graph = coo_array(
-        (np.ones(2 * n, dtype=bool), (np.tile(np.arange(n), 2), copies)),
-        shape=(2 * n, 2 * n),
-    )
-    labels = connected_components(graph, directed=False)[1][:n]
-    order = np.argsort(~comparable, kind="stable")
-    _, first, label_of = np.unique(
-        labels[order], return_index=True, return_inverse=True
-    )
-    first_copy = np.empty(n, dtype=np.int64)
-    first_copy[order] = order[first[label_of]]
-    return first_copy
+    copies = np.tile(np.arange(n), 2), np.concatenate([first_embedding, contents])
+    graph = coo_array((np.ones(2 * n, dtype=bool), copies), shape=(n, n))
+    n_labels, labels = connected_components(graph, directed=False)
+    first = np.full(n_labels, 2 * n)
+    np.minimum.at(first, labels, np.arange(n) + np.where(comparable, 0, n))
+    first_copies: NDArray[np.int64] = first[labels] % n
+    return first_copies
 
 
 def _first_occurrences(keys: Iterable[Hashable]) -> NDArray[np.int64]:

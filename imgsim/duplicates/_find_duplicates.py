@@ -46,7 +46,8 @@ def find_duplicates(
 
     All pairs of images in a group are within `max_distance`. A chain of images, each
     similar to the next one only, is therefore not a group. Exact copies are identified
-    by their content before any distance is computed.
+    by their content before any distance is computed. Several paths of one file, such as
+    links, are one image and not copies.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def find_duplicates(
 
     ids : sequence of length n_samples, default=None
         Unique ids of the images, such as their paths. None means the row numbers, or
-        the ids of the index.
+        the ids of the index. Ids that are paths of the same file stand for one image.
 
     keep : {"first", "medoid"} or array-like of shape (n_samples,), default="first"
         Which image of a group to keep: the first one; the medoid, which has the
@@ -75,7 +76,7 @@ def find_duplicates(
     images : sequence of length n_samples, default=None
         The images whose embeddings `X` contains, as passed to the embedder.
         Images with equal content are exact copies, and their distance is 0 even if
-        their embeddings differ.
+        their embeddings differ, or are zero vectors, which have no direction.
 
     Returns
     -------
@@ -114,6 +115,12 @@ def find_duplicates(
     distance (an F1 score of 0.82 at 0.14), but merges everything if the distance is
     slightly too large (an F1 score of 0.43 at 0.17).
 
+    Files are identified by their device and inode, given as paths or open files in
+    `images`, or as paths in `ids`. Only one of several entries of the same file is
+    considered: the first that is not a symbolic link or, if `keep` is an array, the
+    one of these with the largest value. The other entries are in no group. Therefore,
+    no content is lost if all `extra` images of exact copies are deleted.
+
     The groups are the result of complete linkage: the two nearest groups are merged
     until no two groups can be merged without exceeding `max_distance`.
 
@@ -139,10 +146,11 @@ def find_duplicates(
     limit = _checked_max_distance(max_distance, embeddings.metric)
     sources = _checked_images(images, embeddings)
     values = _checked_keep(keep, embeddings)
-    contents = label_contents(sources) if sources is not None else None
-    chosen = find_distinct_files(embeddings.ids.tolist(), sources, contents, values)
+    chosen = find_distinct_files(embeddings.ids.tolist(), sources, values)
     embeddings, values = embeddings.select(chosen), values[chosen]
-    contents = contents[chosen] if contents is not None else None
+    contents = None
+    if sources is not None:
+        contents = label_contents([sources[i] for i in chosen])
     comparable = embeddings.rows.terms.scale > 0
     first_copy = find_first_copies(embeddings.rows.values, comparable, contents)
     distinct, distinct_of = np.unique(first_copy, return_inverse=True)

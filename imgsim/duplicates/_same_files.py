@@ -1,7 +1,7 @@
 """Identification of entries that are the same file, which are one image."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,6 @@ from imgsim.images._file_identity import identify_source
 def find_distinct_files(
     ids: Sequence[Any],
     images: Sequence[Any] | None,
-    contents: NDArray[np.int64] | None,
     values: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     """Return the positions of the images, with one position for each file.
@@ -27,10 +26,6 @@ def find_distinct_files(
     images : sequence of length n_images or None
         Image sources.
 
-    contents : ndarray of shape (n_images,), dtype int64, or None
-        Labels of equal content. Entries of different content are never one image,
-        even if they were read from the same file.
-
     values : ndarray of shape (n_images,)
         The entry with the largest value stands for a file, unless it is a symbolic
         link and another entry is not. Ties are broken by the first entry.
@@ -41,18 +36,12 @@ def find_distinct_files(
         Positions in increasing order.
     """
     sources = images if images is not None else ids
-    files = [
-        identity if (identity := identify_source(source)) else identify_source(name)
-        for source, name in zip(sources, ids, strict=True)
-    ]
-    are_links = [
-        _is_link(name) or _is_link(source)
-        for source, name in zip(sources, ids, strict=True)
-    ]
-    chosen: dict[Any, int] = {}
+    pairs = list(zip(sources, ids, strict=True))
+    files = [identify_source(source) or identify_source(name) for source, name in pairs]
+    are_links = [_is_link(source) or _is_link(name) for source, name in pairs]
+    chosen: dict[Hashable, int] = {}
     for i in np.lexsort((-values, np.array(are_links))).tolist():
-        key = i if files[i] is None else (files[i], contents is None or contents[i])
-        chosen.setdefault(key, i)
+        chosen.setdefault(i if files[i] is None else files[i], i)
     return np.array(sorted(chosen.values()), dtype=np.int64)
 
 
