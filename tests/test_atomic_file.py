@@ -1,11 +1,14 @@
 """A file is replaced as a whole, or not at all."""
 
+import errno
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from imgsim._atomic_file import check_target, replace_file
+from imgsim._atomic_file import check_characters, check_target, replace_file
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
 
@@ -238,3 +241,135 @@ def test_a_file_and_a_new_name_are_targets(target):
     """Both may be written."""
     check_target(target)
     check_target(target.parent / "new")
+
+
+@pytest.mark.parametrize(
+    "code", ["ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "ENAMETOOLONG", "EACCES"]
+)
+@pytest.mark.parametrize("step", ["open", "block", "fsync", "replace"])
+def test_the_error_names_the_target(target, monkeypatch, step, code):
+    """The system names the temporary file, or no file at all."""
+    number = getattr(errno, code)
+
+    def fail(*args):
+        files = {"open": args[:1], "replace": (args[0], None, args[-1])} if args else {}
+        raise OSError(number, os.strerror(number), *files.get(step, ()))
+
+    def write():
+        with replace_file(target) as file:
+            file.write(b"new")
+            if step == "block":
+                fail()
+
+    with monkeypatch.context() as patched:
+        if step == "open":
+            patched.setattr("builtins.open", fail)
+        elif step != "block":
+            patched.setattr(os, step, fail)
+        with pytest.raises(OSError, match="target") as caught:
+            write()
+
+    assert caught.value.errno == number
+    assert caught.value.filename == os.fspath(target)
+    assert caught.value.filename2 is None
+    assert str(caught.value).endswith(f"{os.strerror(number)}: {str(target)!r}")
+    assert target.read_bytes() == b"old"
+    assert os.listdir(target.parent) == ["target"]
+
+
+def test_an_error_without_a_number_names_the_target(target):
+    """NumPy raises such an error if it cannot write an array."""
+    message = r"^9 requested and 3 written: '.*target'$"
+
+    with pytest.raises(OSError, match=message), replace_file(target):
+        raise OSError("9 requested and 3 written")
+
+
+def test_an_error_of_another_file_keeps_its_name(target):
+    """The content may be read from a file that is missing."""
+    missing = target.parent / "missing"
+
+    with pytest.raises(FileNotFoundError) as caught, replace_file(target):
+        missing.read_bytes()
+
+    assert caught.value.filename == str(missing)
+
+
+def test_the_error_names_the_link_as_it_was_passed(tmp_path, monkeypatch):
+    """The user knows the link, and may not know its target."""
+    link = tmp_path / "link"
+    try:
+        link.symlink_to(tmp_path / "none" / "file")
+    except OSError:
+        pytest.skip("this system does not let ordinary users create symbolic links")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(FileNotFoundError) as caught:
+        _write("link")
+
+    assert caught.value.filename == "link"
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"], ids=ascii)
+@pytest.mark.parametrize("check", [check_characters, check_target, _write])
+def test_impossible_names_are_refused(name, check):
+    """The error would otherwise be one of an encoding."""
+    with pytest.raises(ValueError, match=r"the path '.*' contains a character"):
+        check(name)
+
+
+_WRITE_TOO_MUCH = """
+import errno, os, resource, tempfile
+from pathlib import Path
+import numpy as np
+from imgsim import SimilarityIndex, copy_to_folders
+from imgsim.display import write_gallery
+from imgsim.export import Table
+
+with tempfile.TemporaryDirectory() as home:
+    folder = Path(home)
+    (folder / "1.jpg").write_bytes(b"small")
+    (folder / "2.jpg").write_bytes(bytes(50_000))
+    noise = np.random.default_rng(0).integers(0, 256, (100, 99, 3), dtype=np.uint8)
+    writers = {
+        "table.csv": Table(row=np.arange(10_000)).to_csv,
+        "page.html": lambda path: write_gallery(path, [noise] * 9),
+        "index.imgsim": SimilarityIndex().fit(np.ones((1000, 16))).save,
+    }
+    for name in writers:
+        (folder / name).write_text("old")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    for name, write in writers.items():
+        try:
+            write(folder / name)
+        except OSError as error:
+            assert error.errno == errno.EFBIG, error
+            assert error.filename == str(folder / name), error
+            assert str(error).endswith(f"{name}'"), error
+        else:
+            raise AssertionError(f"{name} was written")
+        assert (folder / name).read_text() == "old"
+    images = [folder / "1.jpg", folder / "2.jpg"]
+    try:
+        copy_to_folders(images, [0, 0], folder / "out")
+    except OSError as error:
+        assert error.errno == errno.EFBIG, error
+        assert error.filename2.endswith("2.jpg"), error
+    else:
+        raise AssertionError("the image was copied")
+    assert os.listdir(folder / "out/cluster_00") == ["1.jpg"]
+    assert len(os.listdir(folder)) == len(writers) + 3
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of files are of Linux")
+def test_every_writer_names_the_file_that_does_not_fit():
+    """No writer may leave half a file or damage the old one."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WRITE_TOO_MUCH],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr

@@ -1,6 +1,9 @@
 """Tests of the search for groups of duplicates."""
 
 import io
+import os
+import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -337,3 +340,214 @@ def test_zero_vectors_are_not_copies():
     X[[2, 3]] = 0
 
     assert _rows_of(find_duplicates(X)) == [[0, 4], [1, 5]]
+    assert find_duplicates(np.zeros((3, 4))) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "row"), [("cosine", [0, 0, 0]), ("correlation", [2, 2, 2])]
+)
+@pytest.mark.parametrize("keep", ["first", "medoid", [0, 1, 0, 0]], ids=str)
+def test_equal_images_without_a_direction_are_copies(picture, metric, row, keep):
+    """The embedding of a black image may be a row of zeros."""
+    X = np.array([row] * 4, dtype=np.float32)
+    images = [_encoded(picture), picture, _encoded(picture), 255 - picture]
+
+    (group,) = find_duplicates(X, 0.5, metric=metric, images=images, keep=keep)
+
+    assert group.exact_copies == [[0, 2]]
+    assert (group.ids, group.kept, group.distance) == ([0, 2], 0, 0.0)
+    assert group.farthest_pair == (0, 2)
+
+
+def test_the_copy_with_a_direction_is_compared(picture):
+    """Rows of equal images may differ, and one of them may be zero."""
+    X = np.array([[0, 0], [1, 0], [1, 0.1], [0, 0]])
+    images = [picture, picture, 255 - picture, picture[::-1]]
+
+    (group,) = find_duplicates(X, 0.1, images=images)
+
+    assert group.ids == [0, 1, 2]
+    assert group.exact_copies == [[0, 1]]
+    assert group.farthest_pair == (1, 2)
+
+
+def test_unreadable_rows_are_in_no_group_even_if_files_are_equal(picture):
+    """The file is not read, because the embedder could not read it."""
+    X = np.array([[np.nan, 0], [np.nan, 0], [0, 0], [0, 0]])
+
+    (group,) = find_duplicates(X, images=[picture] * 4)
+
+    assert group.ids == [2, 3]
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Return a file, a symbolic link and a hard link to it, and two copies."""
+    file, copy, other = (
+        _written(tmp_path / name, b"content") for name in ["b", "d", "e"]
+    )
+    symbolic, hard = tmp_path / "a", tmp_path / "c"
+    try:
+        symbolic.symlink_to(file)
+    except OSError:
+        pytest.skip("this system does not let ordinary users create symbolic links")
+    os.link(file, hard)
+    return [symbolic, file, hard, copy, other]
+
+
+@pytest.mark.parametrize("value", [0, 1], ids=["zero", "one"])
+@pytest.mark.parametrize("kind", ["path", "str", "file", "bytes"])
+def test_links_are_not_copies(paths, kind, value):
+    """Whoever deletes the extra copies would otherwise delete the only file."""
+    X = np.full((5, 3), value, dtype=np.float32)
+    convert = {
+        "path": Path,
+        "str": str,
+        "file": lambda path: io.FileIO(path),
+        "bytes": Path.read_bytes,
+    }[kind]
+    images = [convert(path) for path in paths]
+
+    of_links = find_duplicates(X[:3], ids=paths[:3], images=images[:3])
+    with_copies = find_duplicates(X, ids=paths, images=images)
+    for image in images if kind == "file" else ():
+        image.close()
+
+    assert of_links == []
+    assert _names_of(with_copies) == [["b", "d", "e"]]
+
+
+@pytest.mark.parametrize("kind", [Path, str])
+def test_ids_of_the_same_file_are_not_copies(paths, kind):
+    """Without images, the ids are the only hint that a file may be lost."""
+    X, ids = np.ones((5, 3)), list(map(kind, paths))
+
+    index = SimilarityIndex().fit(X, ids=ids)
+
+    assert find_duplicates(X[:3], ids=ids[:3]) == []
+    assert _names_of(find_duplicates(X, ids=ids)) == [["b", "d", "e"]]
+    assert _names_of(find_duplicates(index)) == [["b", "d", "e"]]
+
+
+def test_open_files_identify_images_without_paths(paths):
+    """The rows have numbers as ids."""
+    with paths[0].open("rb") as link, paths[1].open("rb") as file:
+        assert find_duplicates(np.ones((2, 2)), images=[link, file]) == []
+
+
+def _names_of(groups):
+    return [[os.path.basename(path) for path in group.ids] for group in groups]
+
+
+@pytest.mark.parametrize("spelling", ["{0}/b", "{0}/./b", "{0}/../{1}/b"])
+def test_a_repeated_path_is_one_image(paths, spelling):
+    """A list of paths may be made of several lists."""
+    folder = paths[0].parent
+    again = spelling.format(folder, folder.name)
+
+    assert find_duplicates(np.ones((2, 2)), images=[paths[1], again]) == []
+
+
+def test_a_relative_path_is_the_same_file_as_an_absolute_one(paths, monkeypatch):
+    """One list of paths may be relative to the working folder."""
+    monkeypatch.chdir(paths[0].parent)
+
+    assert find_duplicates(np.ones((2, 2)), ids=["b", str(paths[1])]) == []
+
+
+def test_a_file_in_a_linked_folder_is_one_image(paths, tmp_path):
+    """Two paths may lead to one folder."""
+    (tmp_path / "linked").symlink_to(tmp_path)
+
+    images = [tmp_path / "linked/b", paths[1]]
+
+    assert find_duplicates(np.ones((2, 2)), images=images) == []
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        ("first", "b"),
+        ("medoid", "b"),
+        ([9, 1, 2, 3, 4], "e"),
+        ([9, 1, 8, 3, 4], "c"),
+        ([9, 5, 1, 3, 4], "b"),
+        ([0, 0, 0, 0, 0], "b"),
+        ([1, np.nan, np.nan, np.nan, np.nan], "b"),
+    ],
+    ids=str,
+)
+def test_a_file_is_kept_and_not_a_link_to_it(paths, keep, kept):
+    """Of a file and its hard links, the one with the largest value is preferred."""
+    (group,) = find_duplicates(np.ones((5, 2)), ids=paths, images=paths, keep=keep)
+
+    assert Path(group.kept).name == kept
+    assert len(group) == 3
+
+
+def test_a_link_stands_for_a_file_that_is_not_given(paths):
+    """The link is deleted, and the file to which it leads is not."""
+    chosen = [paths[0], paths[3]]
+
+    (group,) = find_duplicates(np.ones((2, 2)), ids=chosen, images=chosen)
+
+    assert (group.kept, group.extra) == (paths[0], [paths[3]])
+
+
+def test_near_copies_of_a_file_are_grouped_with_it_once(paths):
+    """The number of links to an image does not change the medoid."""
+    X = _line(1, 1, 1, 0, 0.6)
+
+    (group,) = find_duplicates(X, 1, metric="euclidean", ids=paths, keep="medoid")
+
+    assert [path.name for path in group.ids] == ["b", "d", "e"]
+    assert group.kept.name == "e"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes symbolic links")
+@pytest.mark.parametrize("seed", range(40))
+def test_no_content_is_lost_if_all_extra_copies_are_deleted(tmp_path, seed):
+    """Files, copies, links and repeated paths are mixed at random."""
+    rng = random.Random(seed)
+    paths = _random_files(tmp_path, rng)
+    contents = [path.read_bytes() for path in paths]
+    X = np.eye(4)[[int(content) for content in contents]]
+    X[seed % 4] *= seed % 3  # may be zero
+    ids = [os.fspath(path) if rng.random() < 0.5 else path for path in paths]
+    keep = rng.choice(["first", "medoid", [rng.randrange(3) for _ in paths]])
+
+    groups = find_duplicates(X, 0, ids=ids, images=paths, keep=keep)
+    n_files = {}
+    for path, content in zip(paths, contents, strict=True):
+        n_files.setdefault(content, set()).add(path.stat().st_ino)
+    for group in groups:
+        for name in group.extra:
+            os.unlink(name)
+
+    assert {path.read_bytes() for path in paths if path.exists()} == set(contents)
+    expected = sorted(len(files) for files in n_files.values() if len(files) > 1)
+    assert sorted(map(len, groups)) == expected
+
+
+def _random_files(folder, rng):
+    """Return different paths of files in a folder, at least one of which is a file."""
+    (folder / "sub").mkdir()
+    (folder / "linked").symlink_to("sub")
+    paths = [_written(folder / "sub/0", b"0")]
+    for i in range(1, 10):
+        new, old = folder / rng.choice(["", "sub"]) / str(i), rng.choice(paths)
+        match rng.choice(["file", "copy", "hard", "symbolic", "again"]):
+            case "file":
+                paths.append(_written(new, b"%d" % rng.randrange(4)))
+            case "copy":
+                paths.append(_written(new, old.read_bytes()))
+            case "hard":
+                os.link(os.path.realpath(old), new)
+                paths.append(new)
+            case "symbolic":
+                new.symlink_to(old)
+                paths.append(new)
+            case "again" if old.parent.name == "sub":
+                paths.append(folder / "linked" / old.name)
+    rng.shuffle(paths)
+    return list(dict.fromkeys(paths))

@@ -522,6 +522,43 @@ def test_a_failed_copy_is_deleted(home, out, fail_within):
     assert _contents(out) == {"cluster_00/a.jpg": b"a.jpg"}
 
 
+@pytest.mark.parametrize("code", ["ENOSPC", "EDQUOT", "EROFS"])
+def test_a_full_disk_is_not_explained_by_links(home, out, monkeypatch, code):
+    """Copies need even more space."""
+    number = getattr(errno, code)
+
+    def fail(source, target):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "symlink", fail)
+    with pytest.raises(OSError, match=r"a\.jpg' -> .*a\.jpg'") as caught:
+        copy_to_folders(_make(home, "a.jpg"), [0], out, mode="symlink")
+
+    assert "mode='copy'" not in str(caught.value)
+
+
+def test_an_error_without_a_number_is_explained(home, out, fail_within):
+    """The message is all that is known about it."""
+    fail_within("a.jpg", OSError("3 bytes were written"))
+
+    with pytest.raises(OSError, match=r"3 bytes were written: .*a\.jpg' -> "):
+        copy_to_folders(_make(home, "a.jpg"), [0], out)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"], ids=ascii)
+def test_impossible_names_of_the_folder_are_refused(home, name):
+    """The error would otherwise be one of an encoding."""
+    with pytest.raises(ValueError, match="contains a character"):
+        copy_to_folders(_make(home, "a.jpg"), [0], home / name)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such a file may exist on Windows")
+def test_a_path_that_cannot_exist_is_named(home, out):
+    """The error would otherwise be one of an encoding."""
+    with pytest.raises(FileNotFoundError, match=r"paths\[0\]='\\ud800.jpg'"):
+        copy_to_folders(["\ud800.jpg"], [0], out)
+
+
 def test_an_interrupted_copy_is_deleted(home, out, fail_within):
     """Complete copies are kept when the user presses Ctrl-C."""
     paths = _make(home, "a.jpg", "b.jpg")

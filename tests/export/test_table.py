@@ -1,6 +1,8 @@
 """Tests of tables that do not need pandas."""
 
 import csv
+import errno
+import os
 import sys
 
 import numpy as np
@@ -129,14 +131,47 @@ def test_a_csv_file_without_rows_has_a_header(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "error"),
-    [(["fine", "\ud800"], UnicodeEncodeError), (["too short"], ValueError)],
+    ("column", "message"),
+    [(["fine", "\ud800"], r"'name' contains '\\ud800', which"), (["too short"], "zip")],
 )
-def test_a_failed_write_leaves_the_file_unchanged(column, error, tmp_path):
+def test_a_failed_write_leaves_the_file_unchanged(column, message, tmp_path):
     """An incomplete table would look like a complete one."""
     (tmp_path / "table.csv").write_text("old")
     table = Table(name=np.array(column, dtype=object), group=np.array([0, 1]))
 
-    with pytest.raises(error):
+    with pytest.raises(ValueError, match=message):
         table.to_csv(tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_leaves_the_file_unchanged(table, tmp_path, monkeypatch):
+    """The table is written aside and replaces the file at the end."""
+    (tmp_path / "table.csv").write_text("old")
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=r"no space: '.*table\.csv'"):
+        table.to_csv(tmp_path / "table.csv")
+
+    assert (tmp_path / "table.csv").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_name_of_a_column_that_cannot_be_encoded_is_named(tmp_path):
+    """The columns may be named after files."""
+    table = Table({"\ud800.jpg": np.array([1])})
+
+    with pytest.raises(ValueError, match=r"column '\\ud800.jpg' contains"):
+        table.to_csv(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("name", ["", "none/table.csv", "\ud800.csv"], ids=ascii)
+def test_a_path_that_is_no_file_is_named(table, tmp_path, name):
+    """Neither a folder nor a name that cannot exist is written."""
+    with pytest.raises(
+        (OSError, ValueError), match=r"not a regular|create it|character"
+    ):
+        table.to_csv(tmp_path / name)

@@ -328,6 +328,21 @@ def test_any_name_can_be_written(name, expected, write):
     assert expected in page.text
 
 
+@pytest.mark.parametrize("name", ["\ud800.jpg", "a\0.jpg"], ids=ascii)
+def test_a_name_that_no_file_can_have_is_a_gray_card(name, write):
+    """Other images of the page are shown all the same."""
+    page = write([name, name])
+
+    assert list(page.data["reasons"]) == ["0", "1"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such a file may exist on Windows")
+def test_a_name_that_no_file_can_have_is_not_linked(write):
+    """The message names the image."""
+    with pytest.raises(ValueError, match=r"images\[0\]='\\ud800.jpg' contains"):
+        write(["\ud800.jpg"], thumbnails="link")
+
+
 def test_the_page_allows_only_its_own_scripts(write, pictures):
     """The policy lists their hashes, and forbids all requests."""
     page = write(pictures)
