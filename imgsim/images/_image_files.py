@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from imgsim._warnings import warn_caller
-from imgsim.images._exclusion import make_exclusion
+from imgsim.images._exclusion import DEFAULT_EXCLUDE, make_exclusion
 from imgsim.images._file_identity import identify_file
 from imgsim.images._folder_walk import FoundFile, walk_folder
 from imgsim.images._formats import allowed_extensions
@@ -40,12 +40,15 @@ def find_image_files(
     errors: list[OSError] = []
     report = errors.append if on_error == "warn" else _raise
     wanted, unsupported = _wanted_and_unsupported(extensions)
+    patterns = DEFAULT_EXCLUDE
+    if exclude is not None:
+        patterns = tuple(_checked_strings("exclude", exclude))
     images, others = [], []
     for file in walk_folder(
         root,
         recursive=recursive,
         follow_symlinks=follow_symlinks,
-        is_excluded=make_exclusion(exclude),
+        is_excluded=make_exclusion(patterns),
         report=report,
     ):
         extension = file.path.suffix.lower()
@@ -75,16 +78,23 @@ def _wanted_and_unsupported(
     if extensions is None:
         allowed = allowed_extensions()
         return allowed, PHOTO_EXTENSIONS - allowed
-    if isinstance(extensions, str | bytes):
-        raise TypeError(
-            f"extensions={extensions!r} must be a collection of str. Pass "
-            f"[{extensions!r}]."
-        )
-    for extension in extensions:
-        if not isinstance(extension, str):
-            raise TypeError(f"extensions contains {extension!r}, which must be a str.")
-    bare = (extension.lower().removeprefix(".") for extension in extensions)
+    checked = _checked_strings("extensions", extensions)
+    bare = (extension.lower().removeprefix(".") for extension in checked)
     return {f".{name}" if name else "" for name in bare}, ()
+
+
+def _checked_strings(name: str, values: Collection[str]) -> list[str]:
+    if isinstance(values, str | bytes | os.PathLike) or not isinstance(
+        values, Iterable
+    ):
+        raise TypeError(
+            f"{name}={values!r} must be a collection of str. Pass [{values!r}]."
+        )
+    strings = list(values)
+    for value in strings:
+        if not isinstance(value, str):
+            raise TypeError(f"{name} contains {value!r}, which must be a str.")
+    return strings
 
 
 def _identify(

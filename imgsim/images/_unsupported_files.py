@@ -37,7 +37,8 @@ def warn_of_unsupported(paths: Collection[Path], folder: Path) -> None:
     if not paths:
         return
     n_files = Counter(path.suffix.lower() for path in paths)
-    counts = ", ".join(f"{n} {extension}" for extension, n in n_files.most_common())
+    ordered = sorted(n_files.items(), key=lambda item: (-item[1], item[0]))
+    counts = ", ".join(f"{n} {extension}" for extension, n in ordered)
     remedies = [text for part, text in _REMEDIES.items() if part & n_files.keys()]
     patterns = [f"*{extension}" for extension in sorted(n_files)]
     warn_caller(

@@ -73,7 +73,7 @@ def test_an_empty_extension_selects_files_without_extension(tmp_path):
 
 def test_refuses_a_string_of_extensions(tmp_path):
     """A string would be interpreted as a collection of characters."""
-    with pytest.raises(TypeError, match=r"Pass \['jpg'\]"):
+    with pytest.raises(TypeError, match=r"extensions='jpg' .* Pass \['jpg'\]"):
         list_images(tmp_path, extensions="jpg")
 
 
@@ -569,11 +569,20 @@ def test_patterns_exclude_files_and_folders(tmp_path, pattern):
 
 
 @pytest.mark.parametrize("name", ["extensions", "exclude"])
-@pytest.mark.parametrize("value", ["jpg", b"jpg", [b"jpg"], [None]], ids=repr)
+@pytest.mark.parametrize("value", ["jpg", b"jpg", [b"jpg"], [None], 3], ids=repr)
 def test_patterns_and_extensions_are_collections_of_strings(tmp_path, name, value):
     """The message names the value."""
-    with pytest.raises(TypeError, match=rf"{name}.*(jpg|None).*(must be a)"):
+    with pytest.raises(TypeError, match=rf"{name}.*(jpg|None|3).* must be a"):
         list_images(tmp_path, **{name: value})
+
+
+def test_patterns_and_extensions_may_come_from_an_iterator(tmp_path):
+    """They are read more than once."""
+    _touch(tmp_path, "a.jpg", "b.png", "c.jpg")
+
+    found = list_images(tmp_path, extensions=iter(["jpg"]), exclude=iter(["c.*"]))
+
+    assert _names(found, tmp_path) == ["a.jpg"]
 
 
 def test_an_image_in_two_classes_is_listed_in_one_of_them(tmp_path):
