@@ -35,7 +35,7 @@ def find_distinct_files(
     positions : ndarray of shape (n_files,), dtype int64
         Positions in increasing order.
     """
-    sources = images if images is not None else ids
+    sources = images if images is not None else [None] * len(ids)
     pairs = list(zip(sources, ids, strict=True))
     files = [identify_source(source) or identify_source(name) for source, name in pairs]
     are_links = [_is_link(source) or _is_link(name) for source, name in pairs]

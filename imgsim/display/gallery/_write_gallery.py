@@ -149,14 +149,16 @@ def write_gallery(
         If arguments differ in length or number of features, if labels are missing or
         neither integers nor strings, if `label_names` is given without labels, if both
         X and `index` are given, if `queries` or `max_distance` are given without X or
-        `index`, if `queries` and `query_images` are not given together, or if
-        `thumbnails="link"` and an image is not a path.
+        `index`, if `queries` and `query_images` are not given together, if
+        `thumbnails="link"` and an image is not a path, or if `path` is not a valid
+        name of an HTML file.
 
     TypeError
         If X or `queries` is sparse.
 
     OSError
-        If the file cannot be written. An existing file is left unchanged.
+        If the file cannot be written. The message names it, and an existing file is
+        left unchanged.
 
     See Also
     --------
