@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import _param_validation
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import validate_data
 
 __all__ = [
@@ -28,6 +28,14 @@ __all__ = [
 _FLOATS = (np.float32, np.float64)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Interval(_param_validation.Interval):
+    """An interval of numbers, to which True and False do not belong."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether a value is in the interval."""
+        return not isinstance(val, bool) and bool(super().is_satisfied_by(val))
 
 
 def fit_context(
