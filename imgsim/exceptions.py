@@ -43,7 +43,7 @@ class ImgsimError(Exception):
     ...     read_image(b"not an image")
     ... except ImgsimError as error:
     ...     print(error)
-    cannot read <12 bytes>: not an image, or not in a format that Pillow supports.
+    cannot read <12 bytes>: not an image, or not in a format that is supported.
     """
 
 

@@ -142,7 +142,7 @@ class ReconstructionDisplay:
         architecture = estimator.autoencoder_.architecture
         prepare = make_resizer(architecture.image_size, architecture.n_colors)
         return cls(
-            originals=_prepare_images(originals, prepare),
+            originals=_prepare_images(originals, prepare, estimator.max_pixels),
             reconstructions=_reconstruct(originals, errors[selected], estimator),
             errors=errors[selected],
             loss_curve=estimator.loss_curve_,
@@ -250,11 +250,13 @@ def _extremes(
 
 
 def _prepare_images(
-    sources: Sequence[Any], prepare: Callable[[PixelArray], PixelArray]
+    sources: Sequence[Any],
+    prepare: Callable[[PixelArray], PixelArray],
+    max_pixels: float | None,
 ) -> list[Any]:
     """Return images as the autoencoder receives them, unreadable sources as given."""
     images = list(sources)
-    for batch in ImageStream(sources, transform=prepare):
+    for batch in ImageStream(sources, transform=prepare, max_pixels=max_pixels):
         for row, image in zip(batch.rows, batch.images, strict=True):
             images[row] = image
     return images

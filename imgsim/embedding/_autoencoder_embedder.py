@@ -161,6 +161,12 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         Number of threads that decode images. None means 1 unless in a
         :obj:`joblib.parallel_backend` context. -1 means all processors.
 
+    max_pixels : float, default=None
+        Maximum number of pixels of a file or PIL image. An image with more is
+        unreadable, because a small file may expand to gigabytes. None means twice
+        `PIL.Image.MAX_IMAGE_PIXELS`: 178,956,970 pixels, unless an application changed
+        it in this process. `float("inf")` means no limit.
+
     cache : EmbeddingCache, str or path-like, default=None
         Cache of embeddings, so that no image is embedded twice by the same network. A
         path stands for an :class:`EmbeddingCache` at that path.
@@ -318,6 +324,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         random_state: int | RandomState | None = None,
         n_jobs: int | None = -1,
+        max_pixels: float | None = None,
         cache: EmbeddingCache | str | os.PathLike[str] | None = None,
         on_error: Literal["raise", "nan"] = "raise",
         verbose: int = 0,
@@ -349,6 +356,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         self.precision = precision
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.max_pixels = max_pixels
         self.cache = cache
         self.on_error = on_error
         self.verbose = verbose

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
@@ -101,6 +102,7 @@ class BaseImageEmbedder(
             Interval(Integral, 1, None, closed="left"),
             None,
         ],
+        "max_pixels": [Interval(Real, 1, np.inf, closed="both"), None],
         "cache": [EmbeddingCache, str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
@@ -110,6 +112,7 @@ class BaseImageEmbedder(
     normalize: Literal["l2"] | None
     batch_size: int
     n_jobs: int | None
+    max_pixels: float | None
     cache: "EmbeddingCache | str | os.PathLike[str] | None"
     on_error: Literal["raise", "nan"]
     verbose: int
@@ -131,7 +134,7 @@ class BaseImageEmbedder(
 
     def _image_loader(self) -> Callable[[Any], PixelArray]:
         """Return the function that reads an image, called in the decoding threads."""
-        return read_image
+        return partial(read_image, max_pixels=self.max_pixels)
 
     def _open_executor(self) -> AbstractContextManager[EmbeddingExecutor]:
         """Open the executor that embeds batches of transformed images."""
@@ -328,14 +331,21 @@ class BaseImageEmbedder(
             while pending:
                 yield self._collect(pending.popleft(), cached_rows, failures)
 
-    def _stream(self, sources: Sequence[Any], **functions: Any) -> ImageStream:
+    def _stream(
+        self,
+        sources: Sequence[Any],
+        *,
+        loader: Callable[[Any], Any] | None = None,
+        transform: Callable[[PixelArray], PixelArray] | None = None,
+    ) -> ImageStream:
         """Return a stream of images with the parameters of the embedder."""
         return ImageStream(
             sources,
+            loader=self._image_loader() if loader is None else loader,
+            transform=transform,
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
             on_error="raise" if self.on_error == "raise" else "skip",
-            **functions,
         )
 
     def _collect(

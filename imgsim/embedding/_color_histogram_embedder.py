@@ -47,6 +47,12 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         Number of threads that decode images. None means 1 unless in a
         :obj:`joblib.parallel_backend` context. -1 means all processors.
 
+    max_pixels : float, default=None
+        Maximum number of pixels of a file or PIL image. An image with more is
+        unreadable, because a small file may expand to gigabytes. None means twice
+        `PIL.Image.MAX_IMAGE_PIXELS`: 178,956,970 pixels, unless an application changed
+        it in this process. `float("inf")` means no limit.
+
     cache : EmbeddingCache, str or path-like, default=None
         Cache of embeddings, so that no image is embedded twice. A path stands for an
         :class:`EmbeddingCache` at that path.
@@ -112,6 +118,7 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         normalize: Literal["l2"] | None = None,
         batch_size: int = 32,
         n_jobs: int | None = -1,
+        max_pixels: float | None = None,
         cache: EmbeddingCache | str | os.PathLike[str] | None = None,
         on_error: Literal["raise", "nan"] = "raise",
         verbose: int = 0,
@@ -122,6 +129,7 @@ class ColorHistogramEmbedder(BaseImageEmbedder):
         self.normalize = normalize
         self.batch_size = batch_size
         self.n_jobs = n_jobs
+        self.max_pixels = max_pixels
         self.cache = cache
         self.on_error = on_error
         self.verbose = verbose

@@ -156,6 +156,12 @@ class ImageEmbedder(BaseImageEmbedder):
         Number of threads that decode images. None means 1 unless in a
         :obj:`joblib.parallel_backend` context. -1 means all processors.
 
+    max_pixels : float, default=None
+        Maximum number of pixels of a file or PIL image. An image with more is
+        unreadable, because a small file may expand to gigabytes. None means twice
+        `PIL.Image.MAX_IMAGE_PIXELS`: 178,956,970 pixels, unless an application changed
+        it in this process. `float("inf")` means no limit.
+
     cache : EmbeddingCache, str or path-like, default=None
         Cache of embeddings, so that no image is embedded twice and an interrupted run
         can be resumed. A path stands for an :class:`EmbeddingCache` at that path.
@@ -283,6 +289,7 @@ class ImageEmbedder(BaseImageEmbedder):
         decoder: Literal["auto", "pillow"] = "auto",
         batch_size: int = 32,
         n_jobs: int | None = -1,
+        max_pixels: float | None = None,
         cache: EmbeddingCache | str | os.PathLike[str] | None = None,
         on_error: Literal["raise", "nan"] = "raise",
         verbose: int = 0,
@@ -308,6 +315,7 @@ class ImageEmbedder(BaseImageEmbedder):
         self.decoder = decoder
         self.batch_size = batch_size
         self.n_jobs = n_jobs
+        self.max_pixels = max_pixels
         self.cache = cache
         self.on_error = on_error
         self.verbose = verbose
@@ -422,7 +430,7 @@ class ImageEmbedder(BaseImageEmbedder):
         return torch.zeros(shape, dtype=torch.uint8, device=device)
 
     def _image_loader(self) -> Callable[[Any], PixelArray]:
-        return make_loader(self.preprocessing_, self.decoder)
+        return make_loader(self.preprocessing_, self.decoder, self.max_pixels)
 
     def _image_transform(self) -> Callable[[PixelArray], PixelArray]:
         return make_transform(self.preprocessing_, self.decoder)

@@ -21,7 +21,18 @@ from PIL import Image, UnidentifiedImageError
 
 from imgsim._typing import PixelArray
 from imgsim.exceptions import ImageReadError
+from imgsim.images._formats import (
+    SIGNATURE_LENGTH,
+    allowed_formats,
+    check_format_of,
+    explain_refusal,
+)
 from imgsim.images._jpeg import rgb_from_file
+from imgsim.images._pixel_limit import (
+    PixelLimit,
+    check_before_decoding,
+    limit_nested,
+)
 from imgsim.images._rgb import rgb_from_array, rgb_from_pillow
 
 if TYPE_CHECKING:
@@ -40,7 +51,7 @@ _shared_source_lock = threading.Lock()
 _large_image_lock = threading.Lock()
 
 
-def read_image(source: ImageSource) -> PixelArray:
+def read_image(source: ImageSource, *, max_pixels: float | None = None) -> PixelArray:
     """Read an image as upright 8-bit RGB.
 
     The EXIF orientation is applied, alpha is composited on white, and every mode is
@@ -57,6 +68,13 @@ def read_image(source: ImageSource) -> PixelArray:
         [0, 1]. A file object is read from its start, and its position is restored
         afterwards.
 
+    max_pixels : float, default=None
+        Maximum number of pixels of a file or PIL image. An image with more pixels is
+        not decoded, because a small file may expand to gigabytes. None means twice
+        `PIL.Image.MAX_IMAGE_PIXELS`, above which Pillow refuses an image as well:
+        178,956,970 pixels, unless an application changed it. `float("inf")` means no
+        limit.
+
     Returns
     -------
     image : ndarray of shape (height, width, 3), dtype uint8
@@ -68,10 +86,12 @@ def read_image(source: ImageSource) -> PixelArray:
     ------
     ImageReadError
         If the image cannot be read for any reason: the file is missing, empty,
-        truncated or damaged; Pillow does not support its format; an array has another
-        shape, dtype or range; or the image has more pixels than
-        `PIL.Image.MAX_IMAGE_PIXELS` (89 million by default), since such a file may be
-        a decompression bomb. The original exception is the `__cause__`.
+        truncated or damaged; its format is not supported; an array has another shape,
+        dtype or range; or the image has more than `max_pixels` pixels. The original
+        exception is the `__cause__`.
+
+    TypeError, ValueError
+        If `max_pixels` is not a number of at least 1 and not None.
 
     See Also
     --------
@@ -90,8 +110,17 @@ def read_image(source: ImageSource) -> PixelArray:
 
     Pillow's warnings about unusual but readable files are suppressed while an image
     is read. Messages that libtiff writes to the standard error stream are not.
-    PostScript files are rejected, because PostScript is a program that would have to
-    be run.
+
+    These formats of Pillow are read: AVIF, BMP, DIB, GIF, ICNS, ICO, JPEG, JPEG 2000,
+    MPO, PCD, PCX, PNG, PPM, PSD, QOI, SGI, SUN, TGA, TIFF and WebP. Others are refused,
+    because they run a program (EPS, IPTC, WMF), take long to decode (FITS), or contain
+    no photographs. This also applies to a PIL image that is not yet loaded. HEIC and
+    HEIF are read if `pillow-heif` is installed. Every format of a plugin is read that
+    you have registered with `PIL.Image.register_open`, in each process.
+
+    At most 8 million pixels are read from icons (ICO, ICNS), and from files that Pillow
+    decodes in Python: QOI, BMP with run-length encoding, and PPM as text or with
+    another maximum value than 255 or 65535.
 
     Examples
     --------
@@ -102,27 +131,34 @@ def read_image(source: ImageSource) -> PixelArray:
            [128, 128, 128],
            [255, 255, 255]], dtype=uint8)
     """
-    return _read_or_explain(source, lambda image, file: rgb_from_pillow(image))
+    return _read_or_explain(
+        source, lambda image, file: rgb_from_pillow(image), max_pixels
+    )
 
 
-def read_image_fast(source: ImageSource, min_side: int) -> PixelArray:
+def read_image_fast(
+    source: ImageSource, min_side: int, *, max_pixels: float | None = None
+) -> PixelArray:
     """Read an image like `read_image`, but with the fastest decoder for JPEG files.
 
     The pixels are the same, except that the decoder may downscale a JPEG whose shorter
     side is at least ten times `min_side`. The result is at least 2.5 times `min_side`
     on its shorter side.
     """
-    return _read_or_explain(source, partial(rgb_from_file, min_side=min_side))
+    decode = partial(rgb_from_file, min_side=min_side)
+    return _read_or_explain(source, decode, max_pixels)
 
 
-def read_image_small(source: ImageSource, side: int) -> PixelArray:
+def read_image_small(
+    source: ImageSource, side: int, *, max_pixels: float | None = None
+) -> PixelArray:
     """Read an image like `read_image`, but downscale large files.
 
     The longer side of a file that is downscaled is at least `side`. JPEG files are
     downscaled by their decoder. Other large files are decoded one at a time, which
     limits the use of memory.
     """
-    return _read_or_explain(source, partial(_downscaled_rgb, side=side))
+    return _read_or_explain(source, partial(_downscaled_rgb, side=side), max_pixels)
 
 
 def _downscaled_rgb(image: Image.Image, file: IO[bytes], side: int) -> PixelArray:
@@ -154,8 +190,11 @@ def describe_source(source: Any) -> str:
     """Return the path of a source, or a short description if it is in memory."""
     if isinstance(source, str | os.PathLike):
         with suppress(TypeError):  # a path-like object may return an invalid path
-            path = os.fsdecode(source)
-            return path.encode("utf-8", "backslashreplace").decode("utf-8")
+            return _printable(os.fsdecode(source))
+    return _printable(_describe_object(source))
+
+
+def _describe_object(source: Any) -> str:
     if isinstance(source, Buffer):
         return f"<{len(source)} bytes>"
     if isinstance(source, Image.Image):
@@ -207,39 +246,41 @@ class _QuietPillow:
 _quiet_pillow = _QuietPillow()
 
 
-def _read_or_explain(source: ImageSource, decode: Decoder) -> PixelArray:
+def _read_or_explain(
+    source: ImageSource, decode: Decoder, max_pixels: float | None
+) -> PixelArray:
+    limit = PixelLimit.from_max_pixels(max_pixels)
     try:
-        return _read_quietly(source, decode)
+        return _read_quietly(source, decode, limit)
     except Exception as error:
         raise ImageReadError(describe_source(source), _reason(error)) from error
 
 
-def _read_quietly(source: ImageSource, decode: Decoder) -> PixelArray:
+def _read_quietly(
+    source: ImageSource, decode: Decoder, limit: PixelLimit
+) -> PixelArray:
     for _ in range(_N_TRIES - 1):
         with suppress(Warning), _quiet_pillow:
             # A readable file raises a warning as an error if another thread restores
             # a filter with the action "error" at the same time: try again.
-            return _read(source, decode)
+            return _read(source, decode, limit)
     with _quiet_pillow:
-        return _read(source, decode)
+        return _read(source, decode, limit)
 
 
-def _read(source: ImageSource, decode: Decoder) -> PixelArray:
+def _read(source: ImageSource, decode: Decoder, limit: PixelLimit) -> PixelArray:
     if isinstance(source, np.ndarray):
         return rgb_from_array(source)
     if isinstance(source, Image.Image):
-        _check_n_pixels(source)
-        with _shared_source_lock:
-            source.load()
-        return rgb_from_pillow(source)
+        return _read_pillow(source, limit)
     if isinstance(source, Buffer):
-        return _read_file(io.BytesIO(source), decode)
+        return _read_file(io.BytesIO(source), decode, limit)
     if isinstance(source, str | os.PathLike):
         with _open(source) as file:
-            return _read_file(file, decode)
+            return _read_file(file, decode, limit)
     if hasattr(source, "read"):
-        file = cast(IO[bytes], source)
-        return _read_file(io.BytesIO(_content(file)), decode)
+        content = _content(cast(IO[bytes], source))
+        return _read_file(io.BytesIO(content), decode, limit)
     if _is_tensor(source):
         return rgb_from_array(_channels_last(source))
     if source is None or source != source:
@@ -248,6 +289,14 @@ def _read(source: ImageSource, decode: Decoder) -> PixelArray:
         "an image must be a path, bytes, a binary file object, a PIL image, an ndarray "
         f"or a tensor; got {type(source).__name__}."
     )
+
+
+def _read_pillow(image: Image.Image, limit: PixelLimit) -> PixelArray:
+    check_format_of(image)
+    check_before_decoding(image, limit)
+    with _shared_source_lock, limit_nested(limit, image):
+        image.load()
+    return rgb_from_pillow(image)
 
 
 def _open(path: str | os.PathLike[str]) -> IO[bytes]:
@@ -259,25 +308,19 @@ def _open(path: str | os.PathLike[str]) -> IO[bytes]:
     return open(path, "rb")
 
 
-def _read_file(file: IO[bytes], decode: Decoder) -> PixelArray:
-    if not file.read(1):
+def _read_file(file: IO[bytes], decode: Decoder, limit: PixelLimit) -> PixelArray:
+    start = file.read(SIGNATURE_LENGTH)
+    if not start:
         raise EOFError("the file is empty.")
     file.seek(0)
-    with Image.open(file) as image:
-        if image.format == "EPS":
-            raise ValueError(
-                "PostScript files are not supported. Convert the file to another "
-                "format."
-            )
-        _check_n_pixels(image)
-        return decode(image, file)
-
-
-def _check_n_pixels(image: Image.Image) -> None:
-    # Pillow raises an error only above twice its limit, and warns below.
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and image.width * image.height > limit:
-        raise Image.DecompressionBombError
+    with limit_nested(limit, start):
+        try:
+            image = Image.open(file, formats=allowed_formats())
+        except UnidentifiedImageError as error:
+            raise UnidentifiedImageError(explain_refusal(start)) from error
+        with image:
+            check_before_decoding(image, limit)
+            return decode(image, file)
 
 
 def _content(file: IO[bytes]) -> bytes:
@@ -317,19 +360,18 @@ def _channels_last(tensor: "Tensor") -> NDArray[Any]:
 def _reason(error: Exception) -> str:
     """Return why an image cannot be read, given the exception that was raised."""
     match error:
-        case UnidentifiedImageError():
-            return "not an image, or not in a format that Pillow supports."
-        case Image.DecompressionBombError():
-            return (
-                f"the image has more than {Image.MAX_IMAGE_PIXELS:,} pixels and may be "
-                f"a decompression bomb. If you trust the file, increase "
-                f"PIL.Image.MAX_IMAGE_PIXELS."
-            )
         case FileNotFoundError():
             return "no such file."
         case IsADirectoryError():
             return "a folder, not a file. Use list_images to list its images."
         case PermissionError():
             return "permission denied."
+        case UnicodeEncodeError():
+            return "its path contains characters that no file name can contain."
         case _:
-            return str(error) or type(error).__name__
+            return _printable(str(error)) or type(error).__name__
+
+
+def _printable(text: str) -> str:
+    """Return a text without the lone surrogates of names that are not Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -3,8 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from math import ceil
+from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from imgsim._compute.threads import count_threads
 from imgsim._typing import PixelArray
 from imgsim.exceptions import ImageReadError
+from imgsim.images._pixel_limit import PixelLimit
 from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
 
@@ -103,8 +106,14 @@ class ImageStream:
         Whether an unreadable image is skipped and listed in `failures` of the batch,
         or raised as an :class:`~imgsim.exceptions.ImageReadError`.
 
-    loader : callable, default=read_image
-        Function that reads an image from its source, in the decoding thread.
+    max_pixels : float, default=None
+        Maximum number of pixels of a file or PIL image, as for :func:`read_image`. None
+        means twice `PIL.Image.MAX_IMAGE_PIXELS`, and `float("inf")` means no limit.
+
+    loader : callable, default=None
+        Function that reads an image from its source, in the decoding thread. None
+        means :func:`read_image` with `max_pixels`. Any other function has its own
+        limit, so that `max_pixels` must be None.
 
     Attributes
     ----------
@@ -114,8 +123,9 @@ class ImageStream:
     Raises
     ------
     TypeError, ValueError
-        If `X` is a single image, is not a sequence of images, or is empty, or if
-        `batch_size`, `n_jobs` or `on_error` has an invalid value.
+        If `X` is a single image, is not a sequence of images, or is empty, if
+        `batch_size`, `n_jobs`, `on_error` or `max_pixels` has an invalid value, or if
+        both `loader` and `max_pixels` are given.
 
     See Also
     --------
@@ -145,17 +155,21 @@ class ImageStream:
         batch_size: int = 32,
         n_jobs: int | None = -1,
         on_error: Literal["skip", "raise"] = "skip",
-        loader: Callable[[Any], Any] = read_image,
+        max_pixels: float | None = None,
+        loader: Callable[[Any], Any] | None = None,
     ) -> None:
+        _check_integer("batch_size", batch_size)
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size} must be at least 1.")
+        if n_jobs is not None:
+            _check_integer("n_jobs", n_jobs)
         if on_error not in ("skip", "raise"):
             raise ValueError(f"on_error={on_error!r} must be 'skip' or 'raise'.")
         self._sources = check_image_sources(X)
         self._transform = transform
         self._batch_size = batch_size
         self._n_threads = count_threads(n_jobs)
-        self._loader = loader
+        self._loader = _make_loader(loader, max_pixels)
         self._on_error = on_error
         self.n_images = len(self._sources)
 
@@ -208,6 +222,25 @@ class ImageStream:
             else:
                 failures.append(ImageFailure(row, result.source, result.reason))
         return ImageBatch(np.array(rows, dtype=np.int64), images, failures)
+
+
+def _check_integer(name: str, value: Any) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name}={value!r} must be an integer.")
+
+
+def _make_loader(
+    loader: Callable[[Any], Any] | None, max_pixels: float | None
+) -> Callable[[Any], Any]:
+    PixelLimit.from_max_pixels(max_pixels)  # raises an error if it is invalid
+    if loader is None:
+        return partial(read_image, max_pixels=max_pixels)
+    if max_pixels is not None:
+        raise ValueError(
+            f"max_pixels={max_pixels!r} must be None if a loader is given. Pass the "
+            f"limit to the loader instead."
+        )
+    return loader
 
 
 def transform_or_explain(

@@ -379,7 +379,9 @@ def _read(
     embedder.fit()  # sets the preprocessing
     stream = ImageStream(
         sources,
-        loader=make_loader(embedder.preprocessing_, embedder.decoder),
+        loader=make_loader(
+            embedder.preprocessing_, embedder.decoder, embedder.max_pixels
+        ),
         batch_size=embedder.batch_size,
         n_jobs=embedder.n_jobs,
         on_error="raise" if embedder.on_error == "raise" else "skip",

@@ -34,6 +34,7 @@ _NOT_IN_CHECKPOINT = {
     "cache",
     "checkpoint_dir",
     "device",
+    "max_pixels",
     "n_jobs",
     "normalize",
     "on_error",
@@ -199,6 +200,7 @@ def read_training_images(params: SimpleNamespace, X: Any) -> TrainingImages:
         batch_size=params.batch_size,
         n_jobs=params.n_jobs,
         on_error=params.on_error,
+        max_pixels=params.max_pixels,
     )
 
 

@@ -68,11 +68,13 @@ class TrainingImages:
         batch_size: int,
         n_jobs: int | None,
         on_error: Literal["raise", "nan"],
+        max_pixels: float | None = None,
     ) -> None:
         self._sources = sources
         self._resize = resize
         self._batch_size = batch_size
         self._n_jobs = n_jobs
+        self._max_pixels = max_pixels
         self._read_all("raise" if on_error == "raise" else "skip")
 
     def __len__(self) -> int:
@@ -107,6 +109,7 @@ class TrainingImages:
             transform=self._resize,
             batch_size=self._batch_size,
             n_jobs=self._n_jobs,
+            max_pixels=self._max_pixels,
             on_error=on_error,
         )
 

@@ -17,7 +17,9 @@ _MAX_ASPECT_RATIO = 16
 
 
 def make_loader(
-    config: Mapping[str, Any], decoder: Literal["auto", "pillow"]
+    config: Mapping[str, Any],
+    decoder: Literal["auto", "pillow"],
+    max_pixels: float | None,
 ) -> Callable[[Any], PixelArray]:
     """Return the function that reads an image source for this preprocessing.
 
@@ -25,8 +27,10 @@ def make_loader(
     but not below the size that the preprocessing requires.
     """
     if decoder == "pillow":
-        return read_image
-    return partial(read_image_fast, min_side=_required_side(config))
+        return partial(read_image, max_pixels=max_pixels)
+    return partial(
+        read_image_fast, min_side=_required_side(config), max_pixels=max_pixels
+    )
 
 
 def make_transform(
