@@ -81,8 +81,8 @@ def explain_refusal(start: bytes) -> str:
     brand = start[8:12] if start[4:8] == b"ftyp" else b""
     if brand in _HEIF_BRANDS and "HEIF" not in Image.OPEN:
         return f"HEIC and HEIF files need pillow-heif: {_register_heif()}"
-    if brand in _AVIF_BRANDS:
-        return "a damaged AVIF file, or AVIF is not supported: it needs Pillow 11.3."
+    if brand in _AVIF_BRANDS and "AVIF" not in Image.OPEN:
+        return "AVIF files need Pillow 11.3 or a later version."
     if start.startswith(_JPEG_XL_SIGNATURES):
         return (
             "JPEG XL files need a plugin of Pillow: pip install pillow-jxl-plugin, and "
@@ -112,7 +112,9 @@ def _refused_format(start: bytes) -> str | None:
         with suppress(Exception):  # Pillow does not check the length of the file
             if accepts and accepts(start) and not is_allowed(name):
                 description = getattr(opener, "format_description", None)
-                return f"{name} ({description})" if description else name
+                return (
+                    name if description in (None, name) else f"{name} ({description})"
+                )
     return None
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from math import floor, inf, isnan
 from numbers import Real
 from typing import Any, NamedTuple
@@ -14,6 +14,12 @@ _ICON_SIGNATURES = (b"\0\0\1\0", b"icns")
 
 # Pillow takes time proportional to the square of the number of comments.
 _MAX_COMMENTS = 1000
+
+# A TIFF file consists of tiles, one of which may be larger than a small image. Pillow
+# takes time for each tile.
+_TILE_WIDTH_TAG, _TILE_LENGTH_TAG = 322, 323
+_MAX_TILE_PIXELS = 4096 * 4096
+_MAX_TILES = 100_000
 
 _PILLOW_CHECK = "_decompression_bomb_check"
 
@@ -63,6 +69,7 @@ _SLOW_LIMIT = PixelLimit(
 def check_before_decoding(image: Image.Image, limit: PixelLimit) -> None:
     """Raise an error if decoding an image would take too much memory or time."""
     limit.check(image.size)
+    _check_tiles(image)
     slow_decoders = _python_decoders(image)
     if slow_decoders:
         _SLOW_LIMIT.check(image.size)
@@ -70,8 +77,9 @@ def check_before_decoding(image: Image.Image, limit: PixelLimit) -> None:
         _check_comments(image)
 
 
-@contextmanager
-def limit_nested(limit: PixelLimit, source: Image.Image | bytes) -> Iterator[None]:
+def limit_nested(
+    limit: PixelLimit, source: Image.Image | bytes
+) -> AbstractContextManager[None]:
     """Limit the images that this thread opens, among them images inside of `source`.
 
     Parameters
@@ -86,8 +94,7 @@ def limit_nested(limit: PixelLimit, source: Image.Image | bytes) -> Iterator[Non
         is_icon = source.startswith(_ICON_SIGNATURES)
     else:
         is_icon = source.format in _ICON_FORMATS
-    with _pillow_check.replaced(min(limit, _SLOW_LIMIT) if is_icon else limit):
-        yield
+    return _pillow_check.replaced(min(limit, _SLOW_LIMIT) if is_icon else limit)
 
 
 class _PillowCheck:
@@ -142,6 +149,24 @@ def _check_max_pixels(max_pixels: Any) -> None:
         raise ValueError(
             f"max_pixels={max_pixels!r} must be at least 1. Pass float('inf') to read "
             f"images of any size."
+        )
+
+
+def _check_tiles(image: Image.Image) -> None:
+    """Raise an error if an image consists of too many tiles, or of very large ones."""
+    n_tiles = len(getattr(image, "tile", ()))
+    if n_tiles > _MAX_TILES:
+        raise ValueError(
+            f"the image is stored in {n_tiles:,} parts, more than {_MAX_TILES:,}. "
+            f"Convert it to PNG or JPEG."
+        )
+    tags = getattr(image, "tag_v2", {})
+    width, length = tags.get(_TILE_WIDTH_TAG, 0), tags.get(_TILE_LENGTH_TAG, 0)
+    # A side of a tile is a multiple of 16, so a tile may exceed a large image slightly.
+    if width * length > max(2 * image.width * image.height, _MAX_TILE_PIXELS):
+        raise ValueError(
+            f"the image of {image.width} x {image.height} pixels consists of tiles of "
+            f"{width} x {length} pixels. Convert it to PNG or JPEG."
         )
 
 
