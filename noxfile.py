@@ -65,7 +65,7 @@ def tests_min(session: nox.Session) -> None:
     """Run the tests with the lowest supported version of each dependency."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    ranges = project["dependencies"] + extras["plot"] + extras["graph"]
+    ranges = project["dependencies"] + extras["plot"] + extras["graph"] + extras["heif"]
     lowest = [re.sub(r">=", "==", requirement) for requirement in ranges]
     session.install(*lowest, "-e", ".[test]")
     session.run("pytest", *session.posargs)

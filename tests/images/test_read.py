@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from imgsim import ImageReadError, read_image
+from imgsim.images import ImageStream
 
 
 def _saved(picture, path, **options):
@@ -398,11 +399,50 @@ def test_photographs_in_all_orientations_look_the_same(test_data, stem):
         assert np.abs(other - coarse[0]).mean() < 3
 
 
-def test_the_message_for_a_name_that_is_not_unicode_can_be_printed(tmp_path):
-    """On Linux, a file name may contain any bytes."""
-    name = Path(os.fsdecode(b"\xff.jpg"))
+class _SurrogatePath:
+    def __fspath__(self):
+        return "folder\ud800/\udc00.jpg"
 
+
+class _NamedFile(io.BytesIO):
+    name = "\ud800.jpg"
+
+
+UNPRINTABLE = {
+    "high surrogate": lambda folder: str(folder / "\ud800.jpg"),
+    "low surrogate": lambda folder: folder / "\udcff.jpg",
+    "bytes that are not UTF-8": lambda folder: Path(os.fsdecode(b"\xff.jpg")),
+    "path-like": lambda folder: _SurrogatePath(),
+    "open file": lambda folder: _NamedFile(b"no picture"),
+}
+
+
+@pytest.mark.parametrize("make_source", UNPRINTABLE.values(), ids=UNPRINTABLE)
+def test_the_message_for_a_name_that_is_not_unicode_can_be_printed(
+    make_source, tmp_path
+):
+    """On Linux, a file name may contain any bytes, and a str any surrogates."""
     with pytest.raises(ImageReadError) as caught:
-        read_image(tmp_path / name)
+        read_image(make_source(tmp_path))
 
     str(caught.value).encode("utf-8")
+    assert "\\ud" in caught.value.source
+    assert ".jpg" in caught.value.source
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows such names")
+def test_a_name_that_no_file_can_have_is_explained(tmp_path):
+    """The message of Python is about a codec."""
+    with pytest.raises(ImageReadError, match="characters that no file name can"):
+        read_image(tmp_path / "\ud800.jpg")
+
+
+def test_a_failure_with_such_a_name_can_be_printed(tmp_path):
+    """The name is part of a warning, and of the list of failures."""
+    names = [tmp_path / "\ud800.jpg", tmp_path / "\udcff.jpg"]
+
+    [batch] = ImageStream(names)
+
+    for failure in batch.failures:
+        repr(failure).encode("utf-8")
+        (failure.source + failure.reason).encode("utf-8")

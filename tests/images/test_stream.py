@@ -230,3 +230,35 @@ def test_an_interrupted_program_ends_at_once():
 
     assert child.returncode != 0
     assert "KeyboardInterrupt" in errors
+
+
+@pytest.mark.parametrize("value", [2.5, True, "4", np.bool_(True)], ids=repr)
+@pytest.mark.parametrize("name", ["batch_size", "n_jobs"])
+def test_numbers_that_are_not_integers_are_refused(name, value):
+    """The error would otherwise appear in the middle of a collection."""
+    with pytest.raises(TypeError, match=rf"{name}=.* must be an integer"):
+        ImageStream(_numbered(3), **{name: value})
+
+
+def test_integers_of_numpy_are_accepted():
+    """Sizes are often computed with numpy."""
+    batches = ImageStream(_numbered(3), batch_size=np.int64(2), n_jobs=np.int32(1))
+
+    assert [len(batch.images) for batch in batches] == [2, 1]
+
+
+def test_images_with_too_many_pixels_are_failures():
+    """One of them must not stop a run over a million images."""
+    images = [Image.fromarray(image) for image in _numbered(2)]
+    images.insert(1, Image.new("RGB", (3, 3)))
+
+    [batch] = ImageStream(images, max_pixels=4)
+
+    assert batch.rows.tolist() == [0, 2]
+    assert "9 pixels, more than max_pixels=4" in batch.failures[0].reason
+
+
+def test_a_loader_has_its_own_limit():
+    """A limit that is given but not applied would be dangerous."""
+    with pytest.raises(ValueError, match="max_pixels=9 must be None if a loader"):
+        ImageStream(_numbered(3), loader=np.asarray, max_pixels=9)
