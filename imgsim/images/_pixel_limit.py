@@ -152,9 +152,14 @@ def _check_max_pixels(max_pixels: Any) -> None:
         )
 
 
+def _tiles(image: Image.Image) -> list[Any]:
+    """Return what remains to be decoded, each with the name of its decoder first."""
+    return getattr(image, "tile", None) or []
+
+
 def _check_tiles(image: Image.Image) -> None:
     """Raise an error if an image consists of too many tiles, or of very large ones."""
-    n_tiles = len(getattr(image, "tile", ()))
+    n_tiles = len(_tiles(image))
     if n_tiles > _MAX_TILES:
         raise ValueError(
             f"the image is stored in {n_tiles:,} parts, more than {_MAX_TILES:,}. "
@@ -172,7 +177,7 @@ def _check_tiles(image: Image.Image) -> None:
 
 def _python_decoders(image: Image.Image) -> set[str]:
     """Return the decoders of an image that Pillow implements in Python, by name."""
-    names = {tile[0] for tile in getattr(image, "tile", ())}
+    names = {tile[0] for tile in _tiles(image)}
     return {
         name
         for name in names & Image.DECODERS.keys()
