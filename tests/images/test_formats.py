@@ -1,16 +1,19 @@
 """Tests of the formats of image files that are opened."""
 
+import ast
 import io
 import os
 import struct
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageFile, TiffImagePlugin
 
+import imgsim
 from imgsim import ImageReadError, read_image
 from imgsim.images import _formats
 from imgsim.images._formats import allowed_extensions, allowed_formats
@@ -161,6 +164,20 @@ def test_a_loaded_pil_image_of_another_format_is_read():
 
     assert read_image(image).shape == (9, 9, 3)
     assert read_image(Image.open(io.BytesIO(_fits())).copy()).shape == (9, 9, 3)
+
+
+def test_no_file_is_opened_without_a_list_of_formats():
+    """Pillow would otherwise try all formats that it knows."""
+    calls = [
+        node
+        for path in Path(imgsim.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
+    ]
+
+    assert calls
+    for call in calls:
+        assert "formats" in {keyword.arg for keyword in call.keywords}
 
 
 class _DotsFile(ImageFile.ImageFile):
