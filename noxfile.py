@@ -60,6 +60,15 @@ def browser(session: nox.Session) -> None:
     session.run(python, "-m", "pytest", "tests/browser", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """Damage files at random for two minutes. Use `-- --seconds 3600` for an hour."""
+    python = shared_python(session, "test")
+    # The memory of idle threads would count towards the limit of a case.
+    env = {"OMP_NUM_THREADS": "1"}
+    session.run(python, "tests/fuzz/run.py", *session.posargs, env=env)
+
+
 @nox.session(python="3.11")
 def tests_min(session: nox.Session) -> None:
     """Run the tests with the lowest supported version of each dependency."""

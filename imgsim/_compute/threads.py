@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from multiprocessing import current_process
 from typing import TypeVar
 
 from joblib import effective_n_jobs
@@ -31,8 +32,12 @@ def count_threads(n_jobs: int | None = -1) -> int:
     n_threads : int
         The number of threads. For a negative `n_jobs`, it is at most the value of the
         environment variable `OMP_NUM_THREADS`, which joblib sets in its worker
-        processes.
+        processes. It is 1 in a daemonic process, such as a worker of a pool of
+        `multiprocessing` or of a `DataLoader` of torch.
     """
+    if current_process().daemon and n_jobs != 0:
+        # joblib would warn that such a process cannot have child processes.
+        return max(n_jobs or 1, 1)
     n_threads: int = effective_n_jobs(n_jobs)
     share = os.environ.get("OMP_NUM_THREADS", "")
     if n_jobs is None or n_jobs > 0 or not share.isdigit() or not int(share):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from multiprocessing import current_process
 
 import pytest
 from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -28,6 +29,16 @@ def test_all_processors_are_those_assigned_to_a_worker(monkeypatch):
 
     assert count_threads(-1) == 1
     assert count_threads(3) == 3
+
+
+@pytest.mark.parametrize(("n_jobs", "expected"), [(None, 1), (-1, 1), (3, 3)])
+def test_a_daemonic_process_uses_threads_without_a_warning(
+    n_jobs, expected, monkeypatch
+):
+    """Threads are allowed in the workers of a pool, in which processes are not."""
+    monkeypatch.setattr(current_process(), "daemon", True)
+
+    assert count_threads(n_jobs) == expected
 
 
 def test_workers_of_joblib_use_their_share():
