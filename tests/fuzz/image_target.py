@@ -75,7 +75,7 @@ def _make_images():
         ),
         (deep, "TIFF", {}),
         (gray.convert("F"), "TIFF", {"exif": exif}),
-        (rgba, "TIFF", animation),
+        (rgba, "TIFF", {"save_all": True, "append_images": [rgba.rotate(180)]}),
         *(
             (rgb, name, {})
             for name in ("BMP", "DIB", "PPM", "TGA", "PCX", "SGI", "QOI")
