@@ -1,73 +1,29 @@
 """The rows of an index in the order in which they were added, with ids and labels."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
 from imgsim._distance.metric import BOOLEAN_METRICS, Metric, RowTerms
 from imgsim._distance.rows import Collection, DistanceRows
 from imgsim._validation import find_readable_rows
+from imgsim.index._growing_array import GrowingArray
+from imgsim.index._slot_lookup import SlotLookup
 
-_GROWTH_FACTOR = 1.5
 _MAX_EMPTY_SHARE = 0.25  # of all slots
 
 
-class GrowingArray:
-    """An array with spare capacity, so that appending does not copy it each time.
-
-    Parameters
-    ----------
-    values : ndarray
-        The first rows.
-
-    copy : bool, default=True
-        Whether to copy `values` now, with spare capacity. False keeps the array itself
-        until the first append. Spare capacity takes no memory until it is written,
-        because the operating system assigns memory at the first write.
-    """
-
-    def __init__(self, values: NDArray[Any], copy: bool = True) -> None:
-        self._buffer = values
-        self._n = len(values)
-        if copy:
-            self._reallocate(values.dtype, self._n)
-
-    @property
-    def values(self) -> NDArray[Any]:
-        """Return all rows. Later appends leave the returned array unchanged."""
-        return self._buffer[: self._n]
-
-    def append(self, rows: NDArray[Any]) -> None:
-        """Append rows. The dtype is widened if the new rows require it."""
-        if not len(rows):
-            return
-        n = self._n + len(rows)
-        dtype = np.result_type(self._buffer, rows)
-        if n > len(self._buffer) or dtype != self._buffer.dtype:
-            self._reallocate(dtype, n)
-        self._buffer[self._n : n] = rows
-        self._n = n
-
-    def _reallocate(self, dtype: DTypeLike, min_capacity: int) -> None:
-        capacity = max(min_capacity, int(_GROWTH_FACTOR * self._n))
-        buffer = np.empty((capacity, *self._buffer.shape[1:]), dtype=dtype)
-        buffer[: self._n] = self.values
-        self._buffer = buffer
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without spare capacity."""
-        return {"_buffer": self.values.copy(), "_n": self._n}
-
-
 class RowStore:
-    """Rows of an index, each in a slot.
+    """Rows of an index, each in a slot; a store never changes.
 
     Removing a row leaves its slot empty. Row numbers count only the rows that are
     present, so a row number changes when an earlier row is removed. Slots keep their
-    numbers until `compact` closes the gaps.
+    numbers in the stores made by `with_rows` and `without`; `compacted` closes the
+    gaps.
 
     Parameters
     ----------
@@ -90,8 +46,6 @@ class RowStore:
         not an integer.
     """
 
-    next_id: int | None
-
     def __init__(
         self,
         metric: Metric,
@@ -99,25 +53,17 @@ class RowStore:
         ids: NDArray[Any],
         labels: NDArray[Any] | None,
     ) -> None:
-        readable = find_readable_rows(values)
-        column = GrowingArray(values)
-        column.values[~readable] = 0
-        terms = metric.compute_terms(column.values)
+        readable, copied = find_readable_rows(values), GrowingArray(values)
+        copied.values[~readable] = 0
+        columns = _compute_columns(metric, copied.values, readable, ids, labels)
         self.metric = metric
         self._columns = {
-            "values": column,
-            "shift": GrowingArray(terms.shift),
-            "scale": GrowingArray(terms.scale),
-            "bias": GrowingArray(terms.bias),
-            "size": GrowingArray(terms.size),
-            "readable": GrowingArray(readable),
-            "present": GrowingArray(np.ones(len(readable), dtype=bool)),
-            "ids": GrowingArray(ids),
+            name: copied if name == "values" else GrowingArray(column)
+            for name, column in columns.items()
         }
-        if labels is not None:
-            self._columns["labels"] = GrowingArray(labels)
-        self._slot_of_id: dict[Hashable, int] | None = None
+        self.n_rows = len(values)
         self.next_id = next_id(ids, 0)
+        self._lookup: SlotLookup | None = None
 
     @classmethod
     def from_columns(
@@ -130,9 +76,14 @@ class RowStore:
             name: GrowingArray(column, copy=name != "values")
             for name, column in columns.items()
         }
-        store._slot_of_id = None
+        store.n_rows = int(np.count_nonzero(columns["present"]))
         store.next_id = next_id
+        store._lookup = None
         return store
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the lookup, which is made when it is needed."""
+        return {**self.__dict__, "_lookup": None}
 
     def columns(self, with_empty_slots: bool) -> dict[str, NDArray[Any]]:
         """Return an array for each property of the rows, by name."""
@@ -167,11 +118,6 @@ class RowStore:
     def n_slots(self) -> int:
         """Return the number of slots."""
         return len(self.present)
-
-    @property
-    def n_rows(self) -> int:
-        """Return the number of rows."""
-        return int(np.count_nonzero(self.present))
 
     @property
     def row_of_slot(self) -> NDArray[np.int64]:
@@ -259,48 +205,62 @@ class RowStore:
 
     def find_slots(self, ids: Iterable[Hashable]) -> list[int | None]:
         """Return the slot of each id, or None for an unknown id."""
-        if self._slot_of_id is None:
+        if self._lookup is None:
             slots = np.flatnonzero(self.present).tolist()
-            self._slot_of_id = dict(zip(self.ids.tolist(), slots, strict=True))
-        return [self._slot_of_id.get(name) for name in ids]
+            self._lookup = SlotLookup(dict(zip(self.ids.tolist(), slots, strict=True)))
+        slots = self._lookup.find(ids)
+        if self._is_compact:
+            return slots
+        present = self.present
+        return [None if slot is None or not present[slot] else slot for slot in slots]
 
-    def append(
+    def with_rows(
         self, values: NDArray[Any], ids: NDArray[Any], labels: NDArray[Any] | None
-    ) -> None:
-        """Append rows in new slots."""
-        new = RowStore(self.metric, values, ids, labels)._columns
-        if self._slot_of_id is not None:
-            slots = range(self.n_slots, self.n_slots + len(values))
-            self._slot_of_id.update(zip(ids.tolist(), slots, strict=True))
+    ) -> Self:
+        """Return a store with these rows in new slots at the end."""
+        readable = find_readable_rows(values)
+        values = np.where(readable[:, np.newaxis], values, values.dtype.type(0))
+        new = _compute_columns(self.metric, values, readable, ids, labels)
+        columns = {
+            name: column.extended(new[name]) for name, column in self._columns.items()
+        }
+        store = self._with_columns(columns, self.n_rows + len(values))
         if self.next_id is not None:
-            self.next_id = next_id(ids, self.next_id)
-        for name, column in self._columns.items():
-            column.append(new[name].values)
+            store.next_id = next_id(ids, self.next_id)
+        if self._lookup is not None:
+            store._lookup = self._lookup.extended(ids.tolist(), self.n_slots)
+        return store
 
-    def remove(self, slots: list[int]) -> None:
-        """Empty some slots."""
-        if self._slot_of_id is not None:
-            for name in self._columns["ids"].values[slots].tolist():
-                del self._slot_of_id[name]
-        # A concurrent search may be reading the old array.
+    def without(self, slots: list[int]) -> Self:
+        """Return a store in which these slots, which hold rows, are empty."""
+        if not slots:
+            return self
         present = self.present.copy()
         present[slots] = False
-        self._columns["present"] = GrowingArray(present)
+        columns = {**self._columns, "present": GrowingArray(present)}
+        return self._with_columns(columns, self.n_rows - len(slots))
 
     @property
     def needs_compaction(self) -> bool:
         """Return whether more than a quarter of the slots is empty."""
         return self.n_rows < (1 - _MAX_EMPTY_SHARE) * self.n_slots
 
-    def compact(self) -> None:
-        """Close the gaps, which moves rows to other slots."""
+    def compacted(self) -> Self:
+        """Return a store without empty slots, in which rows are in other slots."""
         if self._is_compact:
-            return
-        columns = {name: self._of_rows(name) for name in self._columns}
-        self._columns = {
-            name: GrowingArray(column, copy=False) for name, column in columns.items()
+            return self
+        columns = {
+            name: GrowingArray(self._of_rows(name), copy=False)
+            for name in self._columns
         }
-        self._slot_of_id = None
+        store = self._with_columns(columns, self.n_rows)
+        store._lookup = None
+        return store
+
+    def _with_columns(self, columns: dict[str, GrowingArray], n_rows: int) -> Self:
+        store = copy(self)
+        store._columns, store.n_rows, store._lookup = columns, n_rows, self._lookup
+        return store
 
     @property
     def _is_compact(self) -> bool:
@@ -310,6 +270,28 @@ class RowStore:
         """Return a column without empty slots, copied only if there are empty slots."""
         column = self._columns[name].values
         return column if self._is_compact else column[self.present]
+
+
+def _compute_columns(
+    metric: Metric,
+    values: NDArray[Any],
+    readable: NDArray[np.bool_],
+    ids: NDArray[Any],
+    labels: NDArray[Any] | None,
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of rows that are all present, given values without NaN."""
+    terms = metric.compute_terms(values)
+    columns = {
+        "values": values,
+        "shift": terms.shift,
+        "scale": terms.scale,
+        "bias": terms.bias,
+        "size": terms.size,
+        "readable": readable,
+        "present": np.ones(len(readable), dtype=bool),
+        "ids": ids,
+    }
+    return columns if labels is None else {**columns, "labels": labels}
 
 
 def check_ids(ids: Sequence[Hashable], n_rows: int | None = None) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """The engine of `SimilarityIndex`, which searches, adds and removes rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -57,8 +57,9 @@ class _Queries(NamedTuple):
     slots: NDArray[np.int64] | None
 
 
+@dataclass(frozen=True)
 class Searcher:
-    """Find neighbors among the rows of an index, and add and remove rows.
+    """Find neighbors among the rows of an index; a searcher never changes.
 
     Parameters
     ----------
@@ -66,21 +67,15 @@ class Searcher:
         The rows.
 
     parameters : SearchParameters
-        Parameters of the index. They may be replaced between searches.
+        Parameters of the index.
 
     graph : NeighborGraph, default=None
         Graph of the slots. If None, the search is exact.
     """
 
-    def __init__(
-        self,
-        store: RowStore,
-        parameters: SearchParameters,
-        graph: NeighborGraph | None = None,
-    ) -> None:
-        self.store = store
-        self.parameters = parameters
-        self.graph = graph
+    store: RowStore
+    parameters: SearchParameters
+    graph: NeighborGraph | None = None
 
     @classmethod
     def from_rows(
@@ -100,8 +95,7 @@ class Searcher:
                 rows[slots], parameters.database_augmentation, slots
             )
             searcher = cls(RowStore(metric, augmented, ids, labels), parameters)
-        searcher._build_graph()
-        return searcher
+        return searcher._with_new_graph()
 
     def count_candidates(self, X: NDArray[Any] | None) -> int:
         """Return the number of rows that can be neighbors of a query."""
@@ -291,34 +285,33 @@ class Searcher:
             indices += result[1]
         return distances, indices
 
-    def add(
+    def with_rows(
         self,
         rows: NDArray[Any],
         ids: NDArray[Any],
         labels: NDArray[Any] | None,
-        replace: bool,
-    ) -> None:
-        """Append rows; the index is unchanged if ValueError is raised.
+        replace_rows: bool,
+    ) -> Self:
+        """Return a searcher that also finds these rows.
 
-        If `replace` is true, indexed rows that have one of the ids are removed.
+        If `replace_rows` is true, indexed rows that have one of the ids are removed.
         """
         store = self.store
         replaced = [slot for slot in store.find_slots(ids.tolist()) if slot is not None]
-        if replaced and not replace:
+        if replaced and not replace_rows:
             known = store.ids[store.row_of_slot[replaced[0]]]
             raise ValueError(
                 f"{len(replaced)} of the ids are already in the index, such as "
                 f"{known!r}: pass replace=True to replace their rows."
             )
         self._check_readable_left(replaced, rows)
-        store.remove(replaced)
+        kept = replace(self, store=store.without(replaced))
         if self.parameters.database_augmentation:
-            rows = self._augment_new(rows)
-        store.append(rows, ids, labels)
-        self._maintain()
+            rows = kept._augment_new(rows)
+        return kept._with_store(kept.store.with_rows(rows, ids, labels))
 
-    def remove(self, ids: NDArray[Any]) -> None:
-        """Remove rows; the index is unchanged if KeyError or ValueError is raised."""
+    def without(self, ids: NDArray[Any]) -> Self:
+        """Return a searcher that does not find the rows with these ids."""
         names = ids.tolist()
         slots = self.store.find_slots(names)
         unknown = [
@@ -331,8 +324,7 @@ class Searcher:
             )
         removed = [slot for slot in slots if slot is not None]
         self._check_readable_left(removed, np.empty((0, 1)))
-        self.store.remove(removed)
-        self._maintain()
+        return self._with_store(self.store.without(removed))
 
     def _check_readable_left(self, removed: list[int], new_rows: NDArray[Any]) -> None:
         left = self.store.searchable
@@ -343,29 +335,33 @@ class Searcher:
                 "would remove all readable rows: add others first."
             )
 
-    def _maintain(self) -> None:
-        """Compact the store and rebuild the graph if too much has changed."""
-        graph, store = self.graph, self.store
-        is_compacted = store.needs_compaction
-        if is_compacted:
-            store.compact()
-        if graph is None:
-            self._build_graph()  # if there are enough rows by now
-        elif is_compacted or store.n_slots > (1 + _MAX_NEW_SHARE) * len(graph):
-            self._build_graph()
+    def _with_store(self, store: RowStore) -> Self:
+        """Return a searcher for changed rows.
 
-    def _build_graph(self) -> None:
-        """Build the graph, if the algorithm and the rows require it."""
-        self.graph = None
+        The rows are compacted, and the graph is built again, if too much has changed.
+        """
+        changed = replace(self, store=store)
+        if store.needs_compaction:
+            return replace(changed, store=store.compacted())._with_new_graph()
+        if self.graph is None or (
+            store.n_slots > (1 + _MAX_NEW_SHARE) * len(self.graph)
+        ):
+            return changed._with_new_graph()
+        return changed
+
+    def _with_new_graph(self) -> Self:
+        """Return a searcher with a graph, if the algorithm and the rows require it."""
         n_searchable = int(np.count_nonzero(self.store.searchable))
-        if n_searchable > 2 and self._needs_graph():
-            self.store.compact()
-            self.graph = build_graph(
-                self._collection(),
-                min(self.parameters.n_neighbors, n_searchable - 2),
-                self.parameters.recall,
-                check_random_state(self.parameters.random_state),
-            )
+        if n_searchable <= 2 or not self._needs_graph():
+            return replace(self, graph=None)
+        compact = replace(self, store=self.store.compacted(), graph=None)
+        graph = build_graph(
+            compact._collection(),
+            min(self.parameters.n_neighbors, n_searchable - 2),
+            self.parameters.recall,
+            check_random_state(self.parameters.random_state),
+        )
+        return replace(compact, graph=graph)
 
     def _needs_graph(self) -> bool:
         algorithm, store = self.parameters.algorithm, self.store

@@ -2,9 +2,13 @@
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import fields
+from contextlib import AbstractContextManager
+from copy import copy
+from dataclasses import fields, replace
 from numbers import Integral, Real
+from threading import RLock
 from typing import Any, ClassVar, Literal, Self, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +51,8 @@ from imgsim.index.storage._index_file import (
 from imgsim.metrics import precision_at_k
 
 _METRICS = {*get_args(MetricName), "precomputed"}
+# Locks cannot be copied or pickled, so they are not attributes of an index.
+_write_locks: WeakKeyDictionary[Any, AbstractContextManager[bool]] = WeakKeyDictionary()
 
 
 class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -325,20 +331,24 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If lengths differ, ids are not unique, a value is infinite, every row
             contains NaN, or the metric does not fit the rows or the other parameters.
         """
-        rows, _ = check_rows_to_fit(self, X)
+        fitted = copy(self)
+        rows, _ = check_rows_to_fit(fitted, X)
         metric = make_metric(self.metric, self.metric_params, rows)
         self._check_parameter_combination(metric.name)
         check_boolean_values(rows, metric.name)
         check_consistent_length(rows, y)
-        self._searcher = Searcher.from_rows(
+        fitted._searcher = Searcher.from_rows(
             metric,
             rows,
             np.arange(len(rows)) if ids is None else check_ids(ids, len(rows)),
             None if y is None else column_or_1d(y),
-            self._search_parameters(),
+            fitted._search_parameters(),
         )
-        self._has_boolean_rows = is_boolean(X)
-        self.fingerprint_ = fingerprint
+        fitted._has_boolean_rows = is_boolean(X)
+        fitted.fingerprint_ = fingerprint
+        with self._write_lock():
+            # A single assignment, so that no mixture of two fits is ever seen.
+            self.__dict__ = {**vars(fitted), **self.get_params(deep=False)}
         return self
 
     def add(
@@ -393,11 +403,13 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         indexed rows, and the indexed rows do not change. Fit the index again with all
         rows to augment all of them.
         """
-        searcher = self._get_searcher()
-        rows = self._check_rows(X, fingerprint)
-        labels = searcher.store.check_new_labels(y, len(rows))
-        unique_ids = searcher.store.check_new_ids(ids, len(rows))
-        searcher.add(rows, unique_ids, labels, replace)
+        with self._write_lock():
+            index = self._snapshot()
+            searcher = index._get_searcher()
+            rows = index._check_rows(X, fingerprint)
+            labels = searcher.store.check_new_labels(y, len(rows))
+            unique_ids = searcher.store.check_new_ids(ids, len(rows))
+            self._searcher = searcher.with_rows(rows, unique_ids, labels, replace)
         return self
 
     def remove(self, ids: Sequence[Hashable]) -> Self:
@@ -423,7 +435,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ValueError
             If ids are not unique, or no readable row would be left.
         """
-        self._get_searcher().remove(check_ids(ids))
+        with self._write_lock():
+            searcher = self._snapshot()._get_searcher()
+            self._searcher = searcher.without(check_ids(ids))
         return self
 
     def search(
@@ -486,17 +500,18 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         TypeError
             If `exclude_ids` is not a sequence of ids or of lists of ids.
         """
-        searcher = self._get_searcher()
-        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        index = self._snapshot()
+        searcher, store = index._get_searcher(), index._searcher.store
+        k = index.n_neighbors if n_neighbors is None else n_neighbors
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"n_neighbors={k!r} must be an integer, at least 1.")
-        limit = check_max_distance(max_distance, self.effective_metric_)
-        queries = self._check_queries(X, fingerprint)
-        n_queries = self.n_samples_fit_ if queries is None else len(queries)
-        excluded = find_excluded_slots(searcher.store, exclude_ids, n_queries)
-        allowed = find_allowed_slots(searcher.store, where, excluded.everywhere)
+        limit = check_max_distance(max_distance, store.metric.name)
+        queries = index._check_queries(X, fingerprint)
+        n_queries = store.n_rows if queries is None else len(queries)
+        excluded = find_excluded_slots(store, exclude_ids, n_queries)
+        allowed = find_allowed_slots(store, where, excluded.everywhere)
         distances, indices = searcher.search(queries, int(k), limit, allowed, excluded)
-        ids = self.ids_
+        ids = store.ids
         return SearchResult(distances, [ids[rows] for rows in indices], indices)
 
     def kneighbors(
@@ -541,16 +556,17 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If `n_neighbors` exceeds the number of rows that can be neighbors, or the
             queries do not fit the embeddings of the index.
         """
-        searcher = self._get_searcher()
-        queries = self._check_queries(X, fingerprint)
-        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        index = self._snapshot()
+        searcher = index._get_searcher()
+        queries = index._check_queries(X, fingerprint)
+        k = index.n_neighbors if n_neighbors is None else n_neighbors
         n_candidates = searcher.count_candidates(queries)
         if not isinstance(k, Integral) or not 1 <= k <= n_candidates:
             raise ValueError(
                 f"n_neighbors={k!r} must be an integer, at least 1 and at most "
                 f"{n_candidates}, the number of readable rows"
                 f"{' other than the query' if X is None else ''} "
-                f"(n_samples_fit={self.n_samples_fit_})."
+                f"(n_samples_fit={index.n_samples_fit_})."
             )
         distances, indices = searcher.kneighbors(queries, int(k))
         return (distances, indices) if return_distance else indices
@@ -600,11 +616,12 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If `radius` is not a number, or the queries do not fit the embeddings of the
             index.
         """
-        searcher = self._get_searcher()
-        radius = self.radius if radius is None else radius
+        index = self._snapshot()
+        searcher = index._get_searcher()
+        radius = index.radius if radius is None else radius
         if not isinstance(radius, Real) or np.isnan(radius):
             raise ValueError(f"radius={radius!r} must be a number.")
-        queries = self._check_queries(X, fingerprint)
+        queries = index._check_queries(X, fingerprint)
         distances, indices = searcher.radius_neighbors(
             queries, float(radius), sort_results
         )
@@ -644,10 +661,11 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             an error for the other parameters.
         """
         _check_mode(mode)
-        distances, indices = self.kneighbors(X, n_neighbors)
+        index = self._snapshot()
+        distances, indices = index.kneighbors(X, n_neighbors)
         found = indices >= 0
         edges = np.nonzero(found)[0], indices[found], distances[found]
-        return self._searcher.make_graph(mode, len(indices), *edges)
+        return index._searcher.make_graph(mode, len(indices), *edges)
 
     def radius_neighbors_graph(
         self,
@@ -686,10 +704,11 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raises an error for the other parameters.
         """
         _check_mode(mode)
-        distances, indices = self.radius_neighbors(X, radius, True, sort_results)
+        index = self._snapshot()
+        distances, indices = index.radius_neighbors(X, radius, True, sort_results)
         query = np.repeat(np.arange(len(indices)), [len(rows) for rows in indices])
         edges = query, np.concatenate(indices), np.concatenate(distances)
-        return self._searcher.make_graph(mode, len(indices), *edges)
+        return index._searcher.make_graph(mode, len(indices), *edges)
 
     def transform(self, X: ArrayLike) -> csr_matrix:
         """Return the graph of neighbors, as `KNeighborsTransformer` does.
@@ -712,8 +731,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If the index has too few readable rows, or the queries do not fit the
             embeddings of the index.
         """
-        n_neighbors = self.n_neighbors + (self.mode == "distance")
-        return self.kneighbors_graph(X, n_neighbors, self.mode)
+        index = self._snapshot()
+        n_neighbors = index.n_neighbors + (index.mode == "distance")
+        return index.kneighbors_graph(X, n_neighbors, index.mode)
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Return the mean precision of the `n_neighbors` nearest rows.
@@ -744,17 +764,17 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             sorted by class and split by cross-validation. Shuffle them, for example
             with `sklearn.model_selection.StratifiedKFold(shuffle=True)`.
         """
-        searcher = self._get_searcher()
-        labels = self._get_labels("score")
-        queries = self._check_rows(X, None)
+        index = self._snapshot()
+        searcher, labels = index._get_searcher(), index._get_labels("score")
+        queries = index._check_rows(X, None)
         check_consistent_length(queries, y)
-        k = min(self.n_neighbors, searcher.count_candidates(queries))
+        k = min(index.n_neighbors, searcher.count_candidates(queries))
         _, indices = searcher.kneighbors(queries, k)
         is_readable = indices[:, 0] >= 0
         if not is_readable.any():
             raise ValueError("every row of X contains NaN: no query to score.")
         query_labels = column_or_1d(y)[is_readable]
-        _warn_of_unknown_labels(query_labels, labels[self.readable_])
+        _warn_of_unknown_labels(query_labels, labels[index.readable_])
         is_relevant = labels[indices[is_readable]] == query_labels[:, np.newaxis]
         return precision_at_k(is_relevant, k=k)
 
@@ -810,7 +830,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         .. [1] R. Laxhammar and G. Falkman, "Conformal prediction for distribution-
            independent anomaly detection in streaming vessel data", StreamKDD 2010.
         """
-        searcher = self._get_searcher()
+        index = self._snapshot()
+        searcher = index._get_searcher()
         name, share = (
             ("coverage", coverage) if precision is None else ("precision", precision)
         )
@@ -821,10 +842,10 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise ValueError(
                 "the index has 1 readable row; suggest_threshold requires at least 2."
             )
-        labels = self.y_ if precision is None else self._get_labels("precision")
-        k = 1 if labels is None else min(self.n_neighbors, n_candidates)
+        labels = index.y_ if precision is None else index._get_labels("precision")
+        k = 1 if labels is None else min(index.n_neighbors, n_candidates)
         distances, indices = searcher.kneighbors(None, k)
-        readable = self.readable_
+        readable = index.readable_
         if labels is None:
             return threshold_by_coverage(distances[readable, 0], coverage)
         is_relevant = labels[indices[readable]] == labels[readable, np.newaxis]
@@ -852,15 +873,15 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         for each array. Removed rows are not saved, unless the graph still contains them
         because it has not been rebuilt since they were removed.
         """
-        store = self._get_searcher().store
+        index = self._snapshot()
         content = IndexContent(
-            parameters=self.get_params(deep=False),
-            store=store,
-            graph=self._searcher.graph,
-            n_features=self.n_features_in_,
-            feature_names=list(getattr(self, "feature_names_in_", [])),
-            fingerprint=self.fingerprint_,
-            has_boolean_rows=self._has_boolean_rows,
+            parameters=index.get_params(deep=False),
+            store=index._searcher.store,
+            graph=index._searcher.graph,
+            n_features=index.n_features_in_,
+            feature_names=list(getattr(index, "feature_names_in_", [])),
+            fingerprint=index.fingerprint_,
+            has_boolean_rows=index._has_boolean_rows,
         )
         save_index(content, path)
 
@@ -924,20 +945,28 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             index.feature_names_in_ = np.array(content.feature_names, dtype=object)
         return index
 
+    def _write_lock(self) -> AbstractContextManager[bool]:
+        """Return the lock that serializes the calls that change this index."""
+        return _write_locks.setdefault(self, RLock())
+
+    def _snapshot(self) -> Self:
+        """Return a copy of the fitted index, which no other thread changes."""
+        check_is_fitted(self)
+        return copy(self)
+
     def _get_searcher(self) -> Searcher:
         """Return the searcher, with the current parameters of the index."""
-        check_is_fitted(self)
-        self._searcher.parameters = self._search_parameters()
-        return self._searcher
+        return replace(self._searcher, parameters=self._search_parameters())
 
     def _search_parameters(self) -> SearchParameters:
         names = (field.name for field in fields(SearchParameters))
         return SearchParameters(**{name: getattr(self, name) for name in names})
 
     def _get_labels(self, caller: str) -> NDArray[Any]:
-        if self.y_ is None:
+        labels = self.y_
+        if labels is None:
             raise ValueError(f"{caller} requires labels of the rows: call fit(X, y).")
-        return self.y_
+        return labels
 
     def _check_parameter_combination(self, metric: str | Callable[..., float]) -> None:
         if self.algorithm == "pynndescent" and metric not in GRAPH_METRICS:

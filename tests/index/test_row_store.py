@@ -18,7 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
 
 from imgsim import SimilarityIndex
-from imgsim.index._row_store import GrowingArray, check_ids, make_ids, next_id
+from imgsim.index._row_store import check_ids, make_ids, next_id
 
 METRICS = {"cosine": "cosine", "euclidean": "euclidean", "manhattan": "cityblock"}
 NAN = (np.nan,) * 3
@@ -442,96 +442,3 @@ def test_new_ids_must_be_passed_after_strings():
     """No integer follows the id "b"."""
     with pytest.raises(ValueError, match="ids must be passed"):
         _after(check_ids([1, "b"], 2), 1)
-
-
-@pytest.mark.parametrize("copy", [True, False])
-@pytest.mark.parametrize("sizes", [[1], [3, 1, 1, 1, 20], [1] * 30, [0, 4, 0]])
-def test_a_growing_array_holds_the_appended_rows_in_order(sizes, copy):
-    """The buffer is reallocated several times."""
-    parts = [np.random.default_rng(i).random((n, 2)) for i, n in enumerate(sizes)]
-    array = GrowingArray(parts[0], copy=copy)
-
-    for part in parts[1:]:
-        array.append(part)
-
-    assert_array_equal(array.values, np.concatenate(parts))
-
-
-@pytest.mark.parametrize("copy", [True, False])
-def test_a_growing_array_does_not_write_to_its_input(copy):
-    """The first rows belong to the caller."""
-    first = np.arange(4.0)
-    array = GrowingArray(first[:2], copy=copy)
-
-    array.append(np.array([9.0]))
-
-    assert_array_equal(first, np.arange(4.0))
-    assert not np.shares_memory(array.values, first)
-
-
-def test_values_in_use_do_not_change():
-    """A concurrent search may be reading them."""
-    array = GrowingArray(np.arange(10))
-    before = array.values
-
-    array.append(np.array([7]))
-
-    assert_array_equal(before, np.arange(10))
-    assert np.shares_memory(array.values, before)
-
-
-@pytest.mark.parametrize("n_more", [0, 1])
-def test_a_read_only_array_can_grow(n_more):
-    """Arrays that are mapped from a file are read-only."""
-    first = np.arange(3)
-    first.flags.writeable = False
-    array = GrowingArray(first, copy=False)
-
-    array.append(np.zeros(n_more, dtype=int))
-
-    assert_array_equal(array.values, [0, 1, 2, *[0] * n_more])
-
-
-@pytest.mark.parametrize(
-    ("first", "more"),
-    [
-        (np.array(["a"]), np.array(["longer"])),
-        (np.array([1]), np.array([1.5])),
-        (np.array([1]), np.array(["a"], dtype=object)),
-    ],
-)
-def test_a_growing_array_widens_its_dtype(first, more):
-    """A longer string must not be truncated."""
-    array = GrowingArray(first)
-
-    array.append(more)
-
-    assert array.values.tolist() == [*first.tolist(), *more.tolist()]
-
-
-def test_appending_rarely_copies_the_array(monkeypatch):
-    """Otherwise, adding rows one by one would take quadratic time."""
-    moves = []
-    reallocate = GrowingArray._reallocate
-    monkeypatch.setattr(
-        GrowingArray, "_reallocate", lambda *args: moves.append(1) or reallocate(*args)
-    )
-    array = GrowingArray(np.zeros(100))
-
-    for _ in range(2000):
-        array.append(np.zeros(1))
-
-    assert len(array.values) == 2100
-    assert len(moves) < 12
-
-
-def test_pickles_do_not_hold_spare_capacity():
-    """It would be sent to every worker process."""
-    array = GrowingArray(np.zeros(1000))
-
-    pickled = pickle.dumps(array)
-    copy = pickle.loads(pickled)
-    copy.append(np.ones(2))
-
-    assert len(pickled) < 8 * 1000 + 500
-    assert_array_equal(copy.values, [*np.zeros(1000), 1, 1])
