@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from numbers import Integral, Real
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import validate_data
 
 __all__ = [
+    "ANY_INTEGER",
+    "ANY_NUMBER",
+    "RANDOM_STATE",
     "HasMethods",
     "Interval",
     "StrOptions",
@@ -20,6 +24,8 @@ __all__ = [
     "find_readable_rows",
     "fit_context",
     "floats_for",
+    "is_integer",
+    "is_number",
     "spread_labels",
     "validate_params",
 ]
@@ -30,12 +36,31 @@ _FLOATS = (np.float32, np.float64)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Interval(_param_validation.Interval):
-    """An interval of numbers, to which True and False do not belong."""
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Return whether a value is an integer. True and False are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a real number, perhaps NaN. True and False are not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+class Interval(_param_validation.Interval):  # type: ignore[misc]
+    """scikit-learn's interval of numbers, without True and False."""
 
     def is_satisfied_by(self, val: Any) -> bool:
-        """Return whether a value is in the interval."""
-        return not isinstance(val, bool) and bool(super().is_satisfied_by(val))
+        """Return whether a value is a number in the interval."""
+        return is_number(val) and bool(super().is_satisfied_by(val))
+
+
+ANY_INTEGER = Interval(Integral, None, None, closed="neither")
+ANY_NUMBER = Interval(Real, None, None, closed="neither")
+RANDOM_STATE = [
+    Interval(Integral, 0, 2**32 - 1, closed="both"),
+    np.random.RandomState,
+    None,
+]
 
 
 def fit_context(

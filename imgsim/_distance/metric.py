@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from imgsim._validation import find_readable_rows
+from imgsim._validation import (
+    find_readable_rows,
+    is_number,
+)
 
 MetricName = Literal[
     "cosine",
@@ -267,7 +269,7 @@ def check_max_distance(
     """
     limit = np.inf if max_distance is None else max_distance
     allows_negative = metric == "inner_product"
-    if not isinstance(limit, Real) or not limit >= (-np.inf if allows_negative else 0):
+    if not is_number(limit) or not limit >= (-np.inf if allows_negative else 0):
         bound = "" if allows_negative else ", at least 0"
         raise ValueError(f"max_distance={limit!r} must be a number{bound}.")
     return float(limit)

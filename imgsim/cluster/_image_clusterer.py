@@ -17,6 +17,8 @@ from imgsim._estimator_base import (
     TransformerMixin,
 )
 from imgsim._validation import (
+    ANY_INTEGER,
+    RANDOM_STATE,
     Interval,
     StrOptions,
     check_rows,
@@ -222,8 +224,8 @@ class ImageClusterer(
         "algorithm_params": [dict, None],
         "k_range": ["array-like", range, None],
         "criterion": [StrOptions(set(CRITERIA))],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
+        "n_jobs": [ANY_INTEGER, None],
+        "random_state": RANDOM_STATE,
     }
 
     def __init__(

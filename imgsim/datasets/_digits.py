@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
 from imgsim._typing import PixelArray
+from imgsim._validation import is_integer
 
 
 def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunch:
@@ -36,7 +37,7 @@ def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunc
     Raises
     ------
     ValueError
-        If `n_per_class` or `size` is less than 1.
+        If `n_per_class` or `size` is not an integer of at least 1.
 
     See Also
     --------
@@ -54,10 +55,12 @@ def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunc
     >>> data.images.shape, data.target[:4]
     ((50, 32, 32), array([0, 1, 2, 3]))
     """
-    if n_per_class is not None and n_per_class < 1:
-        raise ValueError(f"n_per_class={n_per_class} must be at least 1.")
-    if size < 1:
-        raise ValueError(f"size={size} must be at least 1.")
+    given = {"size": size}
+    if n_per_class is not None:
+        given["n_per_class"] = n_per_class
+    for name, value in given.items():
+        if not is_integer(value) or value < 1:
+            raise ValueError(f"{name}={value!r} must be an integer, at least 1.")
     digits = load_digits()
     rows = np.sort(
         np.concatenate(

@@ -9,6 +9,7 @@ from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
 from imgsim._typing import PixelArray
+from imgsim._validation import is_integer
 
 _SIDE = 160
 _GRID = (2, 4)
@@ -48,7 +49,7 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
     Raises
     ------
     ValueError
-        If `n_crops` or `n_copies` is out of range.
+        If `n_crops` or `n_copies` is not an integer in its range.
 
     See Also
     --------
@@ -61,13 +62,15 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
     >>> data.target, data.target_names[-1]
     (array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]), 'flower-2')
     """
-    if not 1 <= n_crops <= _GRID[0] * _GRID[1]:
+    if not is_integer(n_crops) or not 1 <= n_crops <= _GRID[0] * _GRID[1]:
         raise ValueError(
-            f"n_crops={n_crops} must be at least 1 and at most {_GRID[0] * _GRID[1]}."
+            f"n_crops={n_crops!r} must be an integer, at least 1 and at most "
+            f"{_GRID[0] * _GRID[1]}."
         )
-    if not 0 <= n_copies <= len(_VARIATIONS):
+    if not is_integer(n_copies) or not 0 <= n_copies <= len(_VARIATIONS):
         raise ValueError(
-            f"n_copies={n_copies} must be at least 0 and at most {len(_VARIATIONS)}."
+            f"n_copies={n_copies!r} must be an integer, at least 0 and at most "
+            f"{len(_VARIATIONS)}."
         )
     variations = {"original": _unchanged} | dict(list(_VARIATIONS.items())[:n_copies])
     crops = _crops_by_name(n_crops)

@@ -6,7 +6,10 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from imgsim._validation import floats_for
+from imgsim._validation import (
+    floats_for,
+    is_integer,
+)
 
 
 def check_length(name: str, images: Sized, n_expected: int, of_what: str) -> None:
@@ -20,8 +23,8 @@ def check_length(name: str, images: Sized, n_expected: int, of_what: str) -> Non
 
 def check_n_columns(n_columns: int) -> None:
     """Raise ValueError unless there is at least one column of images."""
-    if n_columns < 1:
-        raise ValueError(f"n_columns={n_columns} must be at least 1.")
+    if not is_integer(n_columns) or n_columns < 1:
+        raise ValueError(f"n_columns={n_columns!r} must be an integer, at least 1.")
 
 
 def check_embeddings(name: str, X: ArrayLike) -> NDArray[Any]:

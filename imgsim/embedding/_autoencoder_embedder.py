@@ -17,7 +17,12 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import use_precision
 from imgsim._typing import EmbeddingArray, PixelArray
-from imgsim._validation import Interval, StrOptions, fit_context
+from imgsim._validation import (
+    RANDOM_STATE,
+    Interval,
+    StrOptions,
+    fit_context,
+)
 from imgsim._warnings import warn_caller
 from imgsim.embedding._base import BaseImageEmbedder
 from imgsim.embedding.autoencoder._augmentation import Augmentation
@@ -291,7 +296,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         "checkpoint_dir": [str, os.PathLike, None],
         "device": [str],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
-        "random_state": ["random_state"],
+        "random_state": RANDOM_STATE,
     }
 
     def __init__(

@@ -9,7 +9,10 @@ import numpy as np
 from PIL import Image
 
 from imgsim._typing import EmbeddingArray, PixelArray
-from imgsim._validation import Interval
+from imgsim._validation import (
+    Interval,
+    is_integer,
+)
 from imgsim.embedding._base import BaseImageEmbedder
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
 
@@ -177,7 +180,7 @@ def _check_counts(
     name: str, counts: tuple[int, ...], *, n_expected: int, max_count: int
 ) -> None:
     valid = len(counts) == n_expected and all(
-        isinstance(count, Integral) and 1 <= count <= max_count for count in counts
+        is_integer(count) and 1 <= count <= max_count for count in counts
     )
     if not valid:
         raise ValueError(

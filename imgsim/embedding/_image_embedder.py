@@ -13,7 +13,13 @@ import numpy as np
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
 from imgsim._typing import EmbeddingArray, PixelArray
-from imgsim._validation import HasMethods, Interval, StrOptions
+from imgsim._validation import (
+    ANY_INTEGER,
+    ANY_NUMBER,
+    HasMethods,
+    Interval,
+    StrOptions,
+)
 from imgsim.embedding._base import BaseImageEmbedder, EmbeddingExecutor
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
 from imgsim.embedding.pretrained._forward_passes import (
@@ -247,12 +253,12 @@ class ImageEmbedder(BaseImageEmbedder):
         "model_kwargs": [dict, None],
         "pooling": [StrOptions({*get_args(Pooling)}), None],
         "gem_p": [Interval(Real, 0, None, closed="neither")],
-        "layer": [Integral, str, list, tuple, None],
+        "layer": [ANY_INTEGER, str, list, tuple, None],
         "flip": ["boolean"],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
         "crop_mode": [StrOptions({*get_args(CropMode)}), None],
         "crop_pct": [Interval(Real, 0, 1, closed="right"), None],
-        "mean": [Real, tuple, list, None],
+        "mean": [ANY_NUMBER, tuple, list, None],
         "std": [Interval(Real, 0, None, closed="neither"), tuple, list, None],
         "interpolation": [StrOptions({*get_args(Interpolation)}), None],
         "device": [str],

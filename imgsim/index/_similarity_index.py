@@ -29,11 +29,14 @@ from imgsim._estimator_base import (
     TransformerMixin,
 )
 from imgsim._validation import (
+    RANDOM_STATE,
     Interval,
     StrOptions,
     check_rows,
     check_rows_to_fit,
     fit_context,
+    is_integer,
+    is_number,
 )
 from imgsim._warnings import warn_caller
 from imgsim.index._filters import find_allowed_slots, find_excluded_slots
@@ -210,7 +213,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "database_augmentation": [Interval(Integral, 0, None, closed="left")],
         "expansion_power": [Interval(Real, 0, None, closed="left")],
         "device": [str],
-        "random_state": ["random_state"],
+        "random_state": RANDOM_STATE,
     }
 
     n_features_in_: int
@@ -503,7 +506,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         index = self._snapshot()
         searcher, store = index._get_searcher(), index._searcher.store
         k = index.n_neighbors if n_neighbors is None else n_neighbors
-        if not isinstance(k, Integral) or k < 1:
+        if not is_integer(k) or k < 1:
             raise ValueError(f"n_neighbors={k!r} must be an integer, at least 1.")
         limit = check_max_distance(max_distance, store.metric.name)
         queries = index._check_queries(X, fingerprint)
@@ -561,7 +564,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         queries = index._check_queries(X, fingerprint)
         k = index.n_neighbors if n_neighbors is None else n_neighbors
         n_candidates = searcher.count_candidates(queries)
-        if not isinstance(k, Integral) or not 1 <= k <= n_candidates:
+        if not is_integer(k) or not 1 <= k <= n_candidates:
             raise ValueError(
                 f"n_neighbors={k!r} must be an integer, at least 1 and at most "
                 f"{n_candidates}, the number of readable rows"
@@ -619,7 +622,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         index = self._snapshot()
         searcher = index._get_searcher()
         radius = index.radius if radius is None else radius
-        if not isinstance(radius, Real) or np.isnan(radius):
+        if not is_number(radius) or np.isnan(radius):
             raise ValueError(f"radius={radius!r} must be a number.")
         queries = index._check_queries(X, fingerprint)
         distances, indices = searcher.radius_neighbors(
@@ -835,7 +838,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         name, share = (
             ("coverage", coverage) if precision is None else ("precision", precision)
         )
-        if not isinstance(share, Real) or not 0 < share <= 1:
+        if not is_number(share) or not 0 < share <= 1:
             raise ValueError(f"{name}={share!r} must be a number in (0, 1].")
         n_candidates = searcher.count_candidates(None)
         if n_candidates < 1:

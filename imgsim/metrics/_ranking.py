@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, column_or_1d
 
+from imgsim._validation import is_integer
+
 
 def precision_at_k(relevance: ArrayLike, *, k: int) -> float:
     """Compute the mean precision of the first k results.
@@ -203,7 +205,7 @@ def _checked_relevance(relevance: ArrayLike, k: int | None) -> NDArray[np.bool_]
         raise ValueError("relevance must contain booleans, or 0 and 1 only.")
     n_retrieved = values.shape[1]
     k = n_retrieved if k is None else k
-    if not isinstance(k, int | np.integer) or not 1 <= k <= n_retrieved:
+    if not is_integer(k) or not 1 <= k <= n_retrieved:
         raise ValueError(
             f"k={k!r} must be an integer, at least 1 and at most {n_retrieved=}."
         )

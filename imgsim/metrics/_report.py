@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
+from imgsim._validation import is_integer
 from imgsim.metrics._ranking import (
     average_precision_at_k,
     ndcg_at_k,
@@ -47,7 +48,8 @@ def retrieval_report(
     Raises
     ------
     ValueError
-        If an element of `ks` is less than 1, or if no query has a relevant image.
+        If an element of `ks` is not an integer of at least 1, `digits` is not an
+        integer of at least 0, or no query has a relevant image.
 
     See Also
     --------
@@ -68,6 +70,8 @@ def retrieval_report(
               5      0.906    0.906    0.905    0.921
              10      0.458    0.917    0.909    0.927
     """
+    if not is_integer(digits) or digits < 0:
+        raise ValueError(f"digits={digits!r} must be an integer, at least 0.")
     n_retrieved = check_array(relevance, dtype=None, input_name="relevance").shape[1]
     rows = [f"{'k':>11}{'precision':>11}{'recall':>9}{'AP':>9}{'NDCG':>9}"]
     for k in dict.fromkeys((*(k for k in ks if k <= n_retrieved), n_retrieved)):

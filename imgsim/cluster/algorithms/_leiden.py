@@ -8,7 +8,6 @@ time and memory. Both are randomized, and with some seeds the clusters of handwr
 digits are clearly worse.
 """
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from imgsim._optional import import_optional
+from imgsim._validation import is_number
 
 _MAX_STEPS = 30
 _TOLERANCES = ("tol_aggregation", "tol_optimization")
@@ -74,11 +74,11 @@ def fit_leiden(
        resolution-limit-free community detection", Physical Review E, 2011.
     """
     resolution = params.get("resolution", 1.0)
-    if not isinstance(resolution, Real) or not 0 < float(resolution) < np.inf:
+    if not is_number(resolution) or not 0 < float(resolution) < np.inf:
         raise ValueError(f"resolution={resolution!r} must be a positive number.")
     for name in _TOLERANCES:
         value = params.get(name, 1e-3)
-        if not isinstance(value, Real) or not float(value) >= _MIN_TOLERANCE:
+        if not is_number(value) or not float(value) >= _MIN_TOLERANCE:
             raise ValueError(
                 f"{name}={value!r} must be a number of at least {_MIN_TOLERANCE}."
             )

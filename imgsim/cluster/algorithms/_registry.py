@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from sklearn.cluster import (
 )
 from sklearn.mixture import GaussianMixture
 
+from imgsim._validation import is_integer, is_number
 from imgsim.cluster.algorithms._dbscan_eps import suggest_eps
 from imgsim.cluster.algorithms._feature_space import ClusterMetric
 from imgsim.cluster.algorithms._leiden import fit_leiden
@@ -228,13 +229,13 @@ def _fit_dbscan(task: ClusteringTask, n_clusters: int | None) -> tuple[Any, Labe
 
 
 def _checked_count(name: str, value: Any) -> int:
-    if not isinstance(value, Integral) or value < 1:
+    if not is_integer(value) or value < 1:
         raise ValueError(f"{name}={value!r} must be an integer of at least 1.")
     return int(value)
 
 
 def _checked_eps(eps: Any) -> float:
-    if not isinstance(eps, Real) or not 0 < float(eps) < np.inf:
+    if not is_number(eps) or not 0 < float(eps) < np.inf:
         raise ValueError(f"eps={eps!r} must be 'auto' or a positive number.")
     return float(eps)
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_random_state
 
 from imgsim._validation import (
+    RANDOM_STATE,
     Interval,
     StrOptions,
     find_readable_rows,
@@ -112,7 +113,7 @@ def silhouette_samples_many(
     {
         **_CONSTRAINTS,
         "sample_size": [Interval(Integral, 1, None, closed="left"), None],
-        "random_state": ["random_state"],
+        "random_state": RANDOM_STATE,
     },
     prefer_skip_nested_validation=True,
 )

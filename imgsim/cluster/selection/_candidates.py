@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from scipy.sparse.linalg import ArpackError
 from tqdm.auto import tqdm
 
 from imgsim._compute.threads import count_threads, map_in_threads
+from imgsim._validation import is_integer
 from imgsim.cluster.algorithms._feature_space import count_distinct
 from imgsim.cluster.algorithms._registry import ClusteringTask, check_algorithm_params
 from imgsim.cluster.selection._shared_kmeans_init import SharedKMeansInit
@@ -60,7 +60,7 @@ class Candidate:
 def check_k_range(k_range: Sequence[int]) -> list[int]:
     """Return the candidates in increasing order without duplicates."""
     values = list(k_range)
-    integral = all(isinstance(k, Integral) for k in values)
+    integral = all(is_integer(k) for k in values)
     if not values or not integral or min(values) < 1:
         raise ValueError(
             f"k_range={k_range!r} must contain at least one candidate, and only "

@@ -10,6 +10,8 @@ from sklearn.utils import check_array
 
 from imgsim._compute.seeds import RandomState, as_seed
 from imgsim._validation import (
+    ANY_INTEGER,
+    RANDOM_STATE,
     Interval,
     StrOptions,
     find_readable_rows,
@@ -55,8 +57,8 @@ from imgsim.cluster.selection._score_candidates import SampleSize, score_candida
             StrOptions({"auto"}),
             None,
         ],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
+        "n_jobs": [ANY_INTEGER, None],
+        "random_state": RANDOM_STATE,
         "verbose": ["verbose"],
     },
     # The estimator of an algorithm checks the algorithm's parameters.

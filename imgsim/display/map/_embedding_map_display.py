@@ -1,6 +1,5 @@
 """Display of a map of a collection of images in two dimensions."""
 
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
 from imgsim._compute.seeds import RandomState, as_seed
+from imgsim._validation import is_integer, is_number
 from imgsim.display._checks import check_embeddings
 from imgsim.display._labels import LabelNames
 from imgsim.display.map._label_groups import number_labels
@@ -368,7 +368,7 @@ default="tsne"
         ValueError
             If `n_thumbnails` is negative.
         """
-        if not isinstance(n_thumbnails, int | np.integer) or n_thumbnails < 0:
+        if not is_integer(n_thumbnails) or n_thumbnails < 0:
             raise ValueError(f"n_thumbnails={n_thumbnails!r} must be at least 0.")
         query_positions = self.query_positions
         if query_positions is not None:
@@ -396,7 +396,7 @@ def _check_choices(
         )
     if metric not in METRICS:
         raise ValueError(f"metric={metric!r} must be one of {METRICS}.")
-    if not isinstance(perplexity, Real) or not float(perplexity) >= 1:
+    if not is_number(perplexity) or not float(perplexity) >= 1:
         raise ValueError(f"perplexity={perplexity!r} must be a number, at least 1.")
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from numbers import Integral
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -14,6 +13,7 @@ from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
 from imgsim._compute.seeds import draw_seed
 from imgsim._compute.torch_random import gradients_enabled
+from imgsim._validation import is_integer
 from imgsim.embedding.autoencoder._augmentation import Augmentation
 from imgsim.embedding.autoencoder._initialization import initialize_network
 from imgsim.embedding.autoencoder._latent_axes import rescale_axes
@@ -284,7 +284,7 @@ def _make_architecture(params: SimpleNamespace) -> "Architecture":
     from imgsim.embedding.autoencoder._conv_autoencoder import Architecture
 
     channels, image_size = tuple(params.channels), int(params.image_size)
-    is_valid = all(isinstance(c, Integral) and int(c) > 0 for c in channels)
+    is_valid = all(is_integer(c) and c > 0 for c in channels)
     if not channels or not is_valid:
         raise ValueError(
             f"channels={params.channels!r} must be one or more positive integers."

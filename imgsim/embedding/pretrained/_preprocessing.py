@@ -1,10 +1,11 @@
 """The preprocessing of images: the model's own, and the parameters that override it."""
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
+
+from imgsim._validation import is_integer, is_number
 
 CropMode = Literal["center", "squash", "border"]
 Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest", "box", "hamming"]
@@ -35,9 +36,7 @@ def check_image_size(image_size: Any) -> tuple[int, int]:
     """Return `image_size` as (height, width) in pixels."""
     has_two = isinstance(image_size, tuple | list)
     sides = tuple(image_size) if has_two else (image_size, image_size)
-    if len(sides) != 2 or not all(
-        isinstance(n, int | np.integer) and n >= 1 for n in sides
-    ):
+    if len(sides) != 2 or not all(is_integer(n) and n >= 1 for n in sides):
         raise ValueError(
             f"image_size={image_size!r} must be one integer or two, (height, width), "
             f"each at least 1."
@@ -46,11 +45,9 @@ def check_image_size(image_size: Any) -> tuple[int, int]:
 
 
 def _one_per_channel(name: str, value: Any) -> tuple[float, float, float]:
-    values = (value,) * 3 if isinstance(value, Real) else tuple(value)
+    values = (value,) * 3 if is_number(value) else tuple(value)
     valid = len(values) == 3 and all(
-        isinstance(number, int | float | np.number)
-        and np.isfinite(number)
-        and (number > 0 or name == "mean")
+        is_number(number) and np.isfinite(number) and (number > 0 or name == "mean")
         for number in values
     )
     if not valid:
