@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from imgsim._distance.magnitudes import (
+    SAFE_SUM,
+    check_magnitudes_to_fit,
+    check_variances,
+    correct_distances,
+)
 from imgsim._validation import (
     find_readable_rows,
     is_number,
@@ -144,7 +150,8 @@ class Metric:
             scale = np.divide(1, norm, out=np.zeros(n), where=norm > 0)
             size = size * scale
         elif self.kind == SQUARED:
-            bias = -(size**2) / 2
+            with np.errstate(over="ignore"):  # rows out of range are not scored
+                bias = -(size**2) / 2
         size[is_out_of_range] = np.inf
         return RowTerms(shift, scale, bias, size)
 
@@ -176,7 +183,8 @@ class Metric:
             return np.full(len(query_size), 1 - distance)
         if self.kind != SQUARED:
             return np.full(len(query_size), -distance)
-        squared = {"euclidean": distance**2, "hamming": distance * n_features}
+        # `distance**2` would raise OverflowError.
+        squared = {"euclidean": distance * distance, "hamming": distance * n_features}
         return (query_size**2 - squared.get(str(self.name), distance)) / 2
 
     def finish(
@@ -210,7 +218,7 @@ class Metric:
                 # The function is wrapped, because cdist replaces functions that have
                 # the name of one of its own metrics.
                 name, params = partial(_call, name, params), {}
-            return np.asarray(
+            distances = np.asarray(
                 cdist(
                     _convert_for_scipy(queries, self.name),
                     _convert_for_scipy(rows, self.name),
@@ -218,6 +226,8 @@ class Metric:
                     **params,
                 )
             )
+            self.correct(distances, queries, rows)
+            return distances
         left = self.transform(queries, query_terms)
         right = self.transform(rows, row_terms)
         if self.kind == PRODUCT:
@@ -225,12 +235,28 @@ class Metric:
             return np.asarray(1 - np.einsum("if,jf->ij", left, right))
         if self.kind == JACCARD:
             return np.asarray(cdist(left > 0, right > 0, "jaccard"))
-        return self.finish(
+        distances = self.finish(
             cdist(left, right, _CDIST_NAMES[self.kind]),
             query_terms.scale[:, np.newaxis],
             row_terms.scale[np.newaxis],
             queries.shape[1],
         )
+        self.correct(distances, queries, rows)
+        return distances
+
+    def correct(
+        self,
+        distances: NDArray[np.float64],
+        queries: NDArray[Any],
+        rows: NDArray[Any],
+        pairs: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    ) -> None:
+        """Compute distances again, in place, if squares overflowed or underflowed.
+
+        `distances` are the distances of all queries to all rows, or those of pairs of
+        positions.
+        """
+        correct_distances(distances, queries, rows, pairs, self.name, self.params)
 
 
 def make_metric(
@@ -251,10 +277,12 @@ def make_metric(
             "embeddings: pass the distances to "
             "sklearn.neighbors.NearestNeighbors(metric='precomputed')."
         )
+    check_magnitudes_to_fit(rows, name)
     if name in ("seuclidean", "mahalanobis"):
         rows = rows[find_readable_rows(rows)]
     if name == "seuclidean":
         params.setdefault("V", np.var(rows, axis=0, ddof=1, dtype=np.float64))
+        check_variances(params["V"])
     if name == "mahalanobis" and "VI" not in params:
         params["VI"] = np.linalg.pinv(np.cov(rows.T.astype(np.float64)))
     return Metric(name, params)
@@ -292,7 +320,19 @@ def _euclidean_norms(
         block = rows[start : start + step].astype(np.float64)
         if shift is not None:
             block -= shift[start : start + step, np.newaxis]
-        norms[start : start + step] = np.sqrt(np.einsum("ij,ij->i", block, block))
+        norms[start : start + step] = _norms_of_block(block)
+    return norms
+
+
+def _norms_of_block(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    squares = np.einsum("ij,ij->i", block, block)
+    odd = np.flatnonzero(~((squares > SAFE_SUM[0]) & (squares < SAFE_SUM[1])))
+    norms: NDArray[np.float64] = np.sqrt(squares)
+    if len(odd):
+        unit = np.abs(block[odd]).max(axis=1)
+        unit[unit == 0] = 1
+        scaled = block[odd] / unit[:, np.newaxis]
+        norms[odd] = unit * np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
     return norms
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.preprocessing import normalize
 
 from imgsim._distance.rows import Collection
+from imgsim._distance.unit_rows import unit_rows
 
 
 def add_neighbors(
@@ -54,6 +54,6 @@ def add_neighbors(
         ),
         shape=(n, len(used)),
     )
-    neighbors = normalize(collection.rows.values[used])
-    expanded = normalize(vectors) + weights @ neighbors
-    return np.asarray(normalize(expanded), dtype=vectors.dtype)
+    neighbors = unit_rows(collection.rows.values[used])
+    expanded = unit_rows(vectors) + weights @ neighbors
+    return np.asarray(unit_rows(expanded), dtype=vectors.dtype)

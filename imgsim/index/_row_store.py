@@ -167,12 +167,20 @@ class RowStore:
             converted = rows.astype(self.dtype, order="C", copy=False)
         is_too_large = np.isinf(converted)
         if is_too_large.any():
-            raise ValueError(
-                f"X contains {rows[is_too_large][0]:g}, which exceeds the range of "
-                f"{self.dtype}, the dtype of the index: fit the index with float64, "
-                f"or scale X."
-            )
+            raise self._range_error(rows[is_too_large][0])
+        if self.metric.ignores_length and rows.dtype != self.dtype:
+            smallest = np.finfo(self.dtype).tiny
+            has_direction = (np.abs(converted) >= smallest).any(axis=1)
+            is_too_small = (rows != 0) & ~has_direction[:, np.newaxis]
+            if is_too_small.any():
+                raise self._range_error(rows[is_too_small][0])
         return converted
+
+    def _range_error(self, value: np.floating[Any]) -> ValueError:
+        return ValueError(
+            f"X contains {value:g}, which exceeds the range of {self.dtype}, the dtype "
+            f"of the index: fit the index with float64, or scale X."
+        )
 
     def check_new_ids(
         self, ids: Sequence[Hashable] | None, n_rows: int

@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._distance.magnitudes import check_magnitudes
 from imgsim._distance.metric import (
     BOOLEAN_METRICS,
     MetricName,
@@ -1009,7 +1010,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         rows = check_rows(self, X, reset=False)
         check_boolean_values(rows, store.metric.name)
-        return store.convert(rows)
+        converted = store.convert(rows)
+        check_magnitudes(converted, store.metric.name)
+        return converted
 
     @property
     def _n_features_out(self) -> int:

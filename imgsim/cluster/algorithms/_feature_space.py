@@ -5,29 +5,28 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.preprocessing import normalize
+
+from imgsim._distance.magnitudes import check_largest_value, check_smallest_value
+from imgsim._distance.unit_rows import unit_rows
 
 ClusterMetric = Literal["cosine", "euclidean"]
 
 AUTO_COMPONENTS = 128
-_USUAL_EXPONENT = 16  # of 2; squares of larger or smaller numbers may leave float32
+# The sums of squares of smaller or larger numbers may leave the range of the dtype, by
+# its size in bytes.
+_RANGES = {4: (1e-15, 1e12), 8: (1e-140, 1e140)}
 
 
 def to_euclidean(rows: NDArray[Any], metric: ClusterMetric) -> NDArray[Any]:
-    """Return rows whose Euclidean distances rank pairs as `metric` does."""
-    return unit_rows(rows) if metric == "cosine" else rows
+    """Return rows whose Euclidean distances rank pairs as `metric` does.
 
-
-def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return rows scaled to unit length, without overflow or underflow."""
-    if not len(rows):
-        return rows
-    exponents = np.frexp(np.abs(rows).max(axis=1))[1]
-    if np.abs(exponents).max() > _USUAL_EXPONENT:
-        # Scaling by powers of 2 is exact.
-        rows = np.ldexp(rows, -exponents[:, np.newaxis])
-    unit: NDArray[Any] = normalize(rows)
-    return unit
+    Raise ValueError if the squares of the rows would overflow.
+    """
+    if metric == "cosine":
+        return unit_rows(rows)
+    _, largest = _RANGES[rows.dtype.itemsize]
+    check_largest_value(rows, metric, largest)
+    return rows
 
 
 class FeatureSpace:
@@ -63,6 +62,9 @@ class FeatureSpace:
     def fit(self, rows: NDArray[Any]) -> Self:
         """Compute the principal components; rows that are all equal have none."""
         n_components = self._count_components(rows)
+        if self.metric == "euclidean":
+            smallest, _ = _RANGES[rows.dtype.itemsize]
+            check_smallest_value(rows, self.metric, smallest)
         scaled = to_euclidean(rows, self.metric)
         # Rows with the same direction differ only by rounding errors.
         if n_components and not np.allclose(scaled, scaled[0], rtol=1e-6, atol=0):

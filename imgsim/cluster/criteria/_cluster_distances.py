@@ -19,7 +19,7 @@ from sklearn.utils import gen_batches
 from imgsim._compute.threads import count_threads, map_in_threads
 from imgsim._distance.metric import ABSOLUTE, SQUARED, Metric
 from imgsim._distance.scores import make_score_function
-from imgsim.cluster.algorithms._feature_space import unit_rows
+from imgsim._distance.unit_rows import unit_rows
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

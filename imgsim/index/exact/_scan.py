@@ -189,6 +189,7 @@ def compute_distances(
         rows.terms.scale[row_of_pair],
         rows.values.shape[1],
     )
+    metric.correct(distances, queries.values, rows.values, (query_of_pair, row_of_pair))
     return Pairs(query_of_pair, row_of_pair, distances)
 
 
