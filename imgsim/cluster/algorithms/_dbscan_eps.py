@@ -48,6 +48,8 @@ def suggest_eps(
        discovering clusters in large spatial databases with noise", KDD 1996.
     """
     smallest = float(np.finfo(rows.dtype).eps)  # DBSCAN rejects a radius of 0
+    if metric == "euclidean":
+        smallest *= float(np.abs(rows).max()) or 1.0
     n_others = min(max(min_samples - 1, 1), len(rows) - 1)
     if n_others < 1:
         return smallest
