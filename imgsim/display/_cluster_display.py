@@ -169,7 +169,8 @@ class ClusterDisplay:
         check_consistent_length(column, distances)
         if column.dtype.kind not in "iu":
             raise ValueError(f"labels must be integers; got dtype {column.dtype}.")
-        column = np.maximum(column.astype(np.int64), -1)
+        if column.dtype.kind == "i":
+            column = np.maximum(column, -1)
         if n_images < 1:
             raise ValueError(f"n_images={n_images} must be at least 1.")
         by_distance = np.arange(len(column))

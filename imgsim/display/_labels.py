@@ -25,7 +25,12 @@ def as_label_column(labels: ArrayLike) -> NDArray[Any]:
     if column.dtype.kind == "O" and all(isinstance(label, str) for label in column):
         return column.astype(str)
     if column.dtype.kind == "O" and all(_is_integer(label) for label in column):
-        column = column.astype(np.int64)
+        largest = np.iinfo(np.int64).max
+        if len(column) and max(column) > largest:
+            raise ValueError(
+                f"labels contains {max(column)}, but must be at most {largest}."
+            )
+        column = np.maximum(column, -1).astype(np.int64)
     if column.dtype.kind not in "iuU":
         given = f"{dtype} with missing values" if is_extension else column.dtype
         raise ValueError(f"labels must be integers or strings; got dtype {given}.")

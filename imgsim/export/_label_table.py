@@ -116,6 +116,12 @@ def _checked_labels(labels: ArrayLike) -> NDArray[np.int64]:
             f"labels contains {clusters.min()}, but must be at least -1, the label of "
             f"noise. Pass numpy.maximum(labels, -1)."
         )
+    largest = np.iinfo(np.int64).max
+    if len(clusters) and clusters.max() > largest:
+        raise ValueError(
+            f"labels contains {clusters.max()}, but must be at most {largest}. Number "
+            f"the clusters with numpy.unique(labels, return_inverse=True)[1]."
+        )
     return clusters.astype(np.int64)
 
 

@@ -6,12 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import column_or_1d
 
 from imgsim._distance.metric import BOOLEAN_METRICS, Metric, RowTerms
 from imgsim._distance.rows import Collection, DistanceRows
 from imgsim._validation import find_readable_rows
 from imgsim.index._growing_array import GrowingArray
+from imgsim.index._labels import as_labels, have_common_dtype
 from imgsim.index._slot_lookup import SlotLookup
 
 _MAX_EMPTY_SHARE = 0.25  # of all slots
@@ -201,15 +201,15 @@ class RowStore:
             )
         if y is None or known is None:
             return None
-        labels = column_or_1d(y)
+        labels = as_labels(y)
         if len(labels) != n_rows:
             raise ValueError(
                 f"y has {len(labels)} entries and X has {n_rows} rows; both must have "
                 f"the same length."
             )
         # Appending strings to an array of numbers would convert the numbers.
-        is_same_kind = _kind_of_labels(known.values) == _kind_of_labels(labels)
-        return np.asarray(labels if is_same_kind else labels.astype(object))
+        has_common_dtype = have_common_dtype(known.values, labels)
+        return labels if has_common_dtype else labels.astype(object)
 
     def find_slots(self, ids: Iterable[Hashable]) -> list[int | None]:
         """Return the slot of each id, or None for an unknown id."""
@@ -374,7 +374,3 @@ def check_boolean_values(
                 f"metric={metric!r} requires boolean rows, but X contains "
                 f"{other[0]:g}: pass X > threshold, or another metric."
             )
-
-
-def _kind_of_labels(labels: NDArray[Any]) -> str:
-    return "number" if labels.dtype.kind in "biuf" else labels.dtype.kind

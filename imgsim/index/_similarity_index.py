@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.magnitudes import check_magnitudes
@@ -41,6 +41,7 @@ from imgsim._validation import (
 )
 from imgsim._warnings import warn_caller
 from imgsim.index._filters import find_allowed_slots, find_excluded_slots
+from imgsim.index._labels import as_labels, have_equal_labels
 from imgsim.index._row_store import check_boolean_values, check_ids, is_boolean
 from imgsim.index._search_result import SearchResult
 from imgsim.index._searcher import Searcher, SearchParameters
@@ -345,7 +346,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             metric,
             rows,
             np.arange(len(rows)) if ids is None else check_ids(ids, len(rows)),
-            None if y is None else column_or_1d(y),
+            None if y is None else as_labels(y),
             fitted._search_parameters(),
         )
         fitted._has_boolean_rows = is_boolean(X)
@@ -777,9 +778,11 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         is_readable = indices[:, 0] >= 0
         if not is_readable.any():
             raise ValueError("every row of X contains NaN: no query to score.")
-        query_labels = column_or_1d(y)[is_readable]
+        query_labels = as_labels(y)[is_readable]
         _warn_of_unknown_labels(query_labels, labels[index.readable_])
-        is_relevant = labels[indices[is_readable]] == query_labels[:, np.newaxis]
+        is_relevant = have_equal_labels(
+            labels[indices[is_readable]], query_labels[:, np.newaxis]
+        )
         return precision_at_k(is_relevant, k=k)
 
     def suggest_threshold(
@@ -1036,7 +1039,8 @@ def _check_mode(mode: str) -> None:
 
 
 def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
-    n_unknown = int((~np.isin(labels, known)).sum())
+    names = set(known.tolist())
+    n_unknown = sum(label not in names for label in labels.tolist())
     if n_unknown:
         warn_caller(
             f"{n_unknown} of {len(labels)} queries have a label that no row of the "
