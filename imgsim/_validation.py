@@ -46,7 +46,7 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-class Interval(_param_validation.Interval):  # type: ignore[misc]
+class Interval(_param_validation.Interval):
     """scikit-learn's interval of numbers, without True and False."""
 
     def is_satisfied_by(self, val: Any) -> bool:

@@ -214,8 +214,9 @@ class RowStore:
     def find_slots(self, ids: Iterable[Hashable]) -> list[int | None]:
         """Return the slot of each id, or None for an unknown id."""
         if self._lookup is None:
-            slots = np.flatnonzero(self.present).tolist()
-            self._lookup = SlotLookup(dict(zip(self.ids.tolist(), slots, strict=True)))
+            present_slots = np.flatnonzero(self.present).tolist()
+            slot_of_id = dict(zip(self.ids.tolist(), present_slots, strict=True))
+            self._lookup = SlotLookup(slot_of_id)
         slots = self._lookup.find(ids)
         if self._is_compact:
             return slots

@@ -180,8 +180,20 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     Rows that contain NaN stand for unreadable images. They are never returned as
     neighbors, and as queries they have no neighbors.
 
-    Several threads may search one index at the same time. `fit`, `add` and `remove`
-    must not run at the same time as any other call.
+    The methods of an index may be called by several threads at the same time. `fit`,
+    `add` and `remove` prepare a new state of the index and then switch to it in a
+    single step: if they raise an error or are interrupted, for example by Ctrl-C, the
+    index has either its old state or its new one. Calls of `add` and `remove` wait for
+    each other, so that all of them take effect. Each search and each call of `save`
+    uses one state from beginning to end, even if the index is changed meanwhile.
+    Attributes that are read one after the other, such as `ids_` and `embeddings_`, may
+    belong to different states; `copy.copy(index)` returns an index with the current
+    state, which shares memory with the original and can be changed independently.
+
+    Values may have any magnitude for which distances can be represented. A larger or
+    smaller value is refused with a message that states the bound: 1e280 in float64 and
+    1e30 in float32, or 1e150 and 1e15 for "sqeuclidean", "inner_product",
+    "mahalanobis" and "seuclidean", whose values are squares.
 
     References
     ----------
@@ -333,8 +345,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            If lengths differ, ids are not unique, a value is infinite, every row
-            contains NaN, or the metric does not fit the rows or the other parameters.
+            If lengths differ, ids are not unique, a value is infinite or its magnitude
+            is out of range for the metric, every row contains NaN, or the metric does
+            not fit the rows or the other parameters.
         """
         fitted = copy(self)
         rows, _ = check_rows_to_fit(fitted, X)
