@@ -1,6 +1,7 @@
 """Search for groups of images that are copies of each other."""
 
 from collections.abc import Callable, Hashable, Sequence
+from copy import copy
 from numbers import Real
 from typing import Any, Literal, NamedTuple
 
@@ -296,7 +297,7 @@ def _checked_index(
             f"the index has database_augmentation={index.database_augmentation}, which "
             f"changes its embeddings. Pass the original embeddings instead."
         )
-    return index
+    return copy(index)  # other threads may change the index
 
 
 def _checked_max_distance(max_distance: float | None, metric: Metric) -> float:

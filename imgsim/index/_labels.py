@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
 from imgsim._validation import is_integer
+from imgsim._warnings import warn_caller
 
 
 def as_labels(y: ArrayLike) -> NDArray[Any]:
@@ -33,6 +34,19 @@ def have_common_dtype(a: NDArray[Any], b: NDArray[Any]) -> bool:
     if np.result_type(a, b).kind != "f":
         return True
     return all(_are_exact_as_floats(labels) for labels in (a, b))
+
+
+def warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
+    """Warn if labels of queries are not among the labels of the index."""
+    names = set(known.tolist())
+    n_unknown = sum(label not in names for label in labels.tolist())
+    if n_unknown:
+        warn_caller(
+            f"{n_unknown} of {len(labels)} queries have a label that no row of the "
+            f"index has, so their precision is 0. If the images are sorted by class, "
+            f"pass cv=StratifiedKFold(shuffle=True) to cross-validation.",
+            UserWarning,
+        )
 
 
 def _are_exact_as_floats(labels: NDArray[Any]) -> bool:

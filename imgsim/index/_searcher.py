@@ -1,5 +1,6 @@
 """The engine of `SimilarityIndex`, which searches, adds and removes rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Self
 
@@ -41,6 +42,20 @@ class SearchParameters:
     expansion_power: float
     device: str
     random_state: int | np.random.RandomState | None
+
+    def check_metric(self, metric: str | Callable[..., float]) -> None:
+        """Raise ValueError if the metric does not suit the parameters."""
+        if self.algorithm == "pynndescent" and metric not in GRAPH_METRICS:
+            raise ValueError(
+                f"metric={metric!r} must be one of {list(GRAPH_METRICS)} for "
+                f"algorithm='pynndescent': pass algorithm='exact'."
+            )
+        for name in ("query_expansion", "database_augmentation"):
+            value = getattr(self, name)
+            if value and metric != "cosine":
+                raise ValueError(
+                    f"{name}={value} requires metric='cosine', got metric={metric!r}."
+                )
 
 
 class _Queries(NamedTuple):

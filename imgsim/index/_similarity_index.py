@@ -2,13 +2,10 @@
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import fields, replace
 from numbers import Integral, Real
-from threading import RLock
 from typing import Any, ClassVar, Literal, Self, get_args
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,14 +36,17 @@ from imgsim._validation import (
     is_integer,
     is_number,
 )
-from imgsim._warnings import warn_caller
 from imgsim.index._filters import find_allowed_slots, find_excluded_slots
-from imgsim.index._labels import as_labels, have_equal_labels
+from imgsim.index._labels import (
+    as_labels,
+    have_equal_labels,
+    warn_of_unknown_labels,
+)
 from imgsim.index._row_store import check_boolean_values, check_ids, is_boolean
 from imgsim.index._search_result import SearchResult
 from imgsim.index._searcher import Searcher, SearchParameters
 from imgsim.index._thresholds import threshold_by_coverage, threshold_by_precision
-from imgsim.index.graph._neighbor_graph import GRAPH_METRICS
+from imgsim.index._write_lock import write_lock
 from imgsim.index.storage._index_file import (
     IndexContent,
     load_index,
@@ -56,8 +56,6 @@ from imgsim.index.storage._index_file import (
 from imgsim.metrics import precision_at_k
 
 _METRICS = {*get_args(MetricName), "precomputed"}
-# Locks cannot be copied or pickled, so they are not attributes of an index.
-_write_locks: WeakKeyDictionary[Any, AbstractContextManager[bool]] = WeakKeyDictionary()
 
 
 class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -352,7 +350,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         fitted = copy(self)
         rows, _ = check_rows_to_fit(fitted, X)
         metric = make_metric(self.metric, self.metric_params, rows)
-        self._check_parameter_combination(metric.name)
+        parameters = self._search_parameters()
+        parameters.check_metric(metric.name)
         check_boolean_values(rows, metric.name)
         check_consistent_length(rows, y)
         fitted._searcher = Searcher.from_rows(
@@ -360,11 +359,11 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             rows,
             np.arange(len(rows)) if ids is None else check_ids(ids, len(rows)),
             None if y is None else as_labels(y),
-            fitted._search_parameters(),
+            parameters,
         )
         fitted._has_boolean_rows = is_boolean(X)
         fitted.fingerprint_ = fingerprint
-        with self._write_lock():
+        with write_lock(self):
             # A single assignment, so that no mixture of two fits is ever seen.
             self.__dict__ = {**vars(fitted), **self.get_params(deep=False)}
         return self
@@ -421,7 +420,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         indexed rows, and the indexed rows do not change. Fit the index again with all
         rows to augment all of them.
         """
-        with self._write_lock():
+        with write_lock(self):
             index = self._snapshot()
             searcher = index._get_searcher()
             rows = index._check_rows(X, fingerprint)
@@ -453,7 +452,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ValueError
             If ids are not unique, or no readable row would be left.
         """
-        with self._write_lock():
+        with write_lock(self):
             searcher = self._snapshot()._get_searcher()
             self._searcher = searcher.without(check_ids(ids))
         return self
@@ -792,7 +791,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if not is_readable.any():
             raise ValueError("every row of X contains NaN: no query to score.")
         query_labels = as_labels(y)[is_readable]
-        _warn_of_unknown_labels(query_labels, labels[index.readable_])
+        warn_of_unknown_labels(query_labels, labels[index.readable_])
         is_relevant = have_equal_labels(
             labels[indices[is_readable]], query_labels[:, np.newaxis]
         )
@@ -965,10 +964,6 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             index.feature_names_in_ = np.array(content.feature_names, dtype=object)
         return index
 
-    def _write_lock(self) -> AbstractContextManager[bool]:
-        """Return the lock that serializes the calls that change this index."""
-        return _write_locks.setdefault(self, RLock())
-
     def _snapshot(self) -> Self:
         """Return a copy of the fitted index, which no other thread changes."""
         check_is_fitted(self)
@@ -987,20 +982,6 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if labels is None:
             raise ValueError(f"{caller} requires labels of the rows: call fit(X, y).")
         return labels
-
-    def _check_parameter_combination(self, metric: str | Callable[..., float]) -> None:
-        if self.algorithm == "pynndescent" and metric not in GRAPH_METRICS:
-            raise ValueError(
-                f"metric={self.metric!r} must be one of {list(GRAPH_METRICS)} for "
-                f"algorithm='pynndescent': pass algorithm='exact'."
-            )
-        for name in ("query_expansion", "database_augmentation"):
-            value = getattr(self, name)
-            if value and metric != "cosine":
-                raise ValueError(
-                    f"{name}={value} requires metric='cosine', got "
-                    f"metric={self.metric!r}."
-                )
 
     def _check_queries(
         self, X: ArrayLike | None, fingerprint: str | None
@@ -1049,15 +1030,3 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 def _check_mode(mode: str) -> None:
     if mode not in ("connectivity", "distance"):
         raise ValueError(f"mode={mode!r} must be 'connectivity' or 'distance'.")
-
-
-def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:
-    names = set(known.tolist())
-    n_unknown = sum(label not in names for label in labels.tolist())
-    if n_unknown:
-        warn_caller(
-            f"{n_unknown} of {len(labels)} queries have a label that no row of the "
-            f"index has, so their precision is 0. If the images are sorted by class, "
-            f"pass cv=StratifiedKFold(shuffle=True) to cross-validation.",
-            UserWarning,
-        )
