@@ -27,5 +27,5 @@ def test_each_digit_has_the_requested_number_of_images():
 @pytest.mark.parametrize("parameters", [{"n_per_class": 0}, {"size": 0}])
 def test_invalid_parameters_are_named(parameters):
     """The message contains the value and the bound."""
-    with pytest.raises(ValueError, match="=0 must be at least 1"):
+    with pytest.raises(ValueError, match="=0 must be an integer, at least 1"):
         load_digit_images(**parameters)

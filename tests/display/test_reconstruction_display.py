@@ -117,7 +117,7 @@ def test_invalid_parameters_raise_an_error(embedder, pictures):
     ):
         from_estimator(tolerant, ["missing.jpg"], select="worst")
     display = from_estimator(embedder, pictures)
-    with pytest.raises(ValueError, match="n_columns=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_columns=0 must be an integer, at least 1"):
         display.plot(n_columns=0)
     display.errors = [0.1]
     with pytest.raises(

@@ -290,7 +290,7 @@ def test_invalid_parameters_raise_an_error(picture):
         SimilarityMapDisplay.from_estimator(_embedder(), [picture], [picture] * 2)
     with pytest.raises(TypeError, match="X must be a sequence of images"):
         SimilarityMapDisplay.from_estimator(_embedder(), "one.jpg", "other.jpg")
-    with pytest.raises(ValueError, match="n_columns=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_columns=0 must be an integer, at least 1"):
         _display().plot(n_columns=0)
     display = _display(2)
     display.similarities = [0.5]
