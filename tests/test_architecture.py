@@ -17,6 +17,7 @@ FLOORS = [
         "_estimator_base",
         "_html",
         "_optional",
+        "_paths",
         "_typing",
         "_validation",
         "_warnings",
