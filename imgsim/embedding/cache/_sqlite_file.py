@@ -49,7 +49,7 @@ _TABLES = (
 # A damaged file can have a tree of pages in which SQLite would read the same pages
 # again and again. Reading the tables of a cache takes fewer steps than these.
 _MAX_STEPS_OF_CHECK = 100_000
-_MAX_STEPS = 10_000_000  # plus one for each byte of the file
+_MAX_STEPS = 1_000_000  # plus ten for each byte of the file
 _STEPS_BETWEEN_CALLS = 10_000
 _PERMISSIONS = (
     "Check the permissions of the file and of its folder. If a run was interrupted "
@@ -82,7 +82,7 @@ class CacheConnection(sqlite3.Connection):
 def open_cache_file(path: str) -> Iterator[CacheConnection]:
     """Open or create the file; raise EmbeddingCacheError for errors of SQLite."""
     with translate_errors(path), closing(connect(path)) as connection:
-        _limit_steps(connection, _MAX_STEPS + os.path.getsize(path))
+        _limit_steps(connection, _MAX_STEPS + 10 * os.path.getsize(path))
         yield connection
 
 
@@ -130,7 +130,8 @@ def translate_errors(path: str) -> Iterator[None]:
     """Raise EmbeddingCacheError with the name of the file for errors of SQLite."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    # The message of an error can contain text of the file that is not valid UTF-8.
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         remedy = _REMEDIES.get(_primary_code(error))
         if remedy is not None:
             raise EmbeddingCacheError(
@@ -181,7 +182,9 @@ def _initialize(connection: CacheConnection, path: str) -> None:
     _limit_steps(connection, _MAX_STEPS_OF_CHECK)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
-    if _read_pragma(connection, "page_count") == 0:
+    n_pages = _read_pragma(connection, "page_count")
+    # For SQLite, a file of one byte has no page, too.
+    if n_pages == 0 and os.path.getsize(path) == 0:
         # With an embedding of length 2048, half of a larger page would be empty.
         connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
