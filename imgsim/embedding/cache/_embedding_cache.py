@@ -29,8 +29,17 @@ class EmbeddingCache:
     Parameters
     ----------
     path : str or path-like
-        Path of the SQLite file. The file is created at the first use. Its folder must
-        exist.
+        Path of the SQLite file. The file is created at the first use, and an empty file
+        is accepted. Its folder must exist.
+
+    Raises
+    ------
+    TypeError
+        If `path` is neither a str nor a path-like object.
+
+    EmbeddingCacheError
+        If `path` cannot be the path of a file, or is a special name of SQLite such as
+        ":memory:".
 
     See Also
     --------
@@ -45,8 +54,13 @@ class EmbeddingCache:
     Embeddings are written every two seconds and at the end, so that a killed run loses
     at most the last two seconds. Several processes can use the same file if it is on a
     local disk. If the disk is full, the run continues without the cache, with one
-    warning. A file that is damaged or belongs to another program is rejected and not
-    modified.
+    warning. The embeddings in a file that can only be read are used, and one warning
+    says that no new embedding is written.
+
+    A file that is damaged or belongs to another program is rejected and not modified.
+    Its tables are compared with those of a cache before anything is read from them, and
+    each row has a checksum, which reveals accidental damage. The checksum does not
+    protect from people who may write to the file: they can store wrong embeddings.
 
     An embedding of length `d` takes `4 d` bytes plus a few hundred bytes, and the
     status of a file takes about 150 bytes. A million embeddings of ResNet-50 (length
@@ -187,7 +201,7 @@ def _decode_recipe(description: Any, path: str) -> dict[str, Any]:
     return recipe
 
 
-def _check_bound(name: str, bound: Any, kind: type[Real]) -> None:
+def _check_bound(name: str, bound: Any, kind: Any) -> None:
     """Raise an error unless a bound is None or a finite number of at least 0."""
     if bound is None:
         return
