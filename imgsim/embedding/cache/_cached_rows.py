@@ -75,6 +75,7 @@ class CachedRows:
     def __init__(self, path: str, recipe: Mapping[str, Any], n_features: int) -> None:
         self._path = path
         self._recipe = json.dumps(recipe, sort_keys=True, default=repr)
+        self._checksum_of_recipe = zlib.crc32(self._recipe.encode())
         self._n_bytes = 4 * n_features
         self._lock = threading.Lock()
         self._new_rows: dict[bytes, EmbeddingArray] = {}
@@ -153,17 +154,20 @@ class CachedRows:
     def _find_by_status(self, status: FileStatus) -> CacheLookup | None:
         with self._lock, translate_errors(self._path):
             row = self._connection.execute(
-                "SELECT size, modified, changed, inode, content, checksum FROM files "
+                "SELECT size, modified, changed, inode, files.content, files.checksum, "
+                "value, rows.checksum FROM files "
+                "LEFT JOIN rows ON rows.content = files.content AND recipe = ? "
                 "WHERE path = ?",
-                (status.path,),
+                (self._recipe_id, status.path),
             ).fetchone()
         if row is None:
             return None
-        *known, key, checksum = row
+        *known, key, checksum, value, checksum_of_value = row
         if _checksum_of_file((status.path, *known), key) != checksum:
             raise self._damage_error()
-        embedding = self.get(key) if (status.path, *known) == status else None
-        return None if embedding is None else CacheLookup(key, embedding, None)
+        if (status.path, *known) != status or checksum_of_value is None:
+            return None
+        return CacheLookup(key, self._decode(key, value, checksum_of_value), None)
 
     def _decode(self, key: bytes, value: Any, checksum: Any) -> EmbeddingArray:
         is_complete = type(value) is bytes and len(value) == self._n_bytes
@@ -172,7 +176,7 @@ class CachedRows:
         return np.frombuffer(value, dtype="<f4").astype(np.float32)
 
     def _checksum(self, key: bytes, value: bytes) -> int:
-        return zlib.crc32(value, zlib.crc32(key, zlib.crc32(self._recipe.encode())))
+        return zlib.crc32(value, zlib.crc32(key, self._checksum_of_recipe))
 
     def _damage_error(self) -> EmbeddingCacheError:
         return EmbeddingCacheError(

@@ -52,20 +52,20 @@ _MAX_STEPS_OF_CHECK = 100_000
 _MAX_STEPS = 1_000_000  # plus ten for each byte of the file
 _STEPS_BETWEEN_CALLS = 10_000
 _PERMISSIONS = (
-    "Check the permissions of the file and of its folder. If a run was interrupted "
-    "while it wrote to the file, the next run must be able to write to it, too"
+    "Check the permissions of the file and of its folder. After a run that was "
+    "interrupted while it wrote to the file, the next run must write to it as well."
 )
-_REPEAT = "Try again when no other process uses the file"
+_REPEAT = "Try again when no other process uses the file."
 # What to do after errors of SQLite that do not depend on the content of the file.
 _REMEDIES = {
     sqlite3.SQLITE_AUTH: _PERMISSIONS,
     sqlite3.SQLITE_BUSY: _REPEAT,
     sqlite3.SQLITE_CANTOPEN: _PERMISSIONS,
-    sqlite3.SQLITE_FULL: "Free space on the disk",
-    sqlite3.SQLITE_IOERR: "Check that the disk has free space and works",
+    sqlite3.SQLITE_FULL: "Free space on the disk.",
+    sqlite3.SQLITE_IOERR: "Check that the disk works and has free space.",
     sqlite3.SQLITE_LOCKED: _REPEAT,
-    sqlite3.SQLITE_NOLFS: "Check that the disk supports large files",
-    sqlite3.SQLITE_NOMEM: "Free memory",
+    sqlite3.SQLITE_NOLFS: "Check that the disk supports large files.",
+    sqlite3.SQLITE_NOMEM: "Free memory.",
     sqlite3.SQLITE_PERM: _PERMISSIONS,
     sqlite3.SQLITE_PROTOCOL: _REPEAT,
     sqlite3.SQLITE_READONLY: _PERMISSIONS,
@@ -135,8 +135,8 @@ def translate_errors(path: str) -> Iterator[None]:
         remedy = _REMEDIES.get(_primary_code(error))
         if remedy is not None:
             raise EmbeddingCacheError(
-                f"cache={path!r} cannot be used: {error}. {remedy}, or use another "
-                f"path."
+                f"cache={path!r} cannot be used: {error}. {remedy} Otherwise, use "
+                f"another path."
             ) from error
         raise EmbeddingCacheError(
             f"cache={path!r} is damaged or is not a cache of embeddings: {error}. Move "
