@@ -11,7 +11,7 @@ cache, so that the views and triggers of another file are never evaluated.
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from itertools import count
@@ -162,19 +162,29 @@ def _check_file(path: str) -> str:
             f"cache={path!r}: the folder {folder!r} does not exist; create it first, "
             f"or use another path."
         )
-    try:
-        if not os.path.lexists(path):
-            return "rwc"
-        is_file = stat.S_ISREG(os.stat(path).st_mode)
-    except OSError as error:
-        raise EmbeddingCacheError(
-            f"cache={path!r} cannot be used: {error.strerror}; use another path."
-        ) from error
-    if not is_file:
-        raise EmbeddingCacheError(
-            f"cache={path!r} is not a regular file; use another path."
-        )
+    for suffix in ("-journal", "-wal", "-shm"):
+        _check_type(path, path + suffix, os.lstat)
+    if not _check_type(path, path, os.stat):
+        return "rwc"
     return "rw" if os.access(path, os.W_OK) and os.access(folder, os.W_OK) else "ro"
+
+
+def _check_type(path: str, part: str, get_status: Callable[[str], Any]) -> bool:
+    """Return whether a file of the cache exists; raise an error for anything else."""
+    problem = "is not a regular file"
+    try:
+        if stat.S_ISREG(get_status(part).st_mode):
+            return True
+    except FileNotFoundError:
+        # Another process may just have deleted its journal.
+        if not os.path.islink(part):
+            return False
+        problem = "is a link to a file that does not exist"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    raise EmbeddingCacheError(
+        f"cache={path!r} cannot be used, because {part!r} {problem}; use another path."
+    )
 
 
 def _initialize(connection: CacheConnection, path: str) -> None:
@@ -187,8 +197,7 @@ def _initialize(connection: CacheConnection, path: str) -> None:
     if n_pages == 0 and os.path.getsize(path) == 0:
         # With an embedding of length 2048, half of a larger page would be empty.
         connection.execute("PRAGMA page_size = 4096")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN")
         _create_tables(connection)
         connection.execute("COMMIT")
     _check_version(connection, path)
@@ -197,7 +206,10 @@ def _initialize(connection: CacheConnection, path: str) -> None:
 
 
 def _create_tables(connection: CacheConnection) -> None:
-    # Another process may have created the tables in the meantime.
+    # This writes to the file. Before the transaction, it would be a commit of its own,
+    # and other processes would find a file without tables. In the transaction, it
+    # waits for another process that creates the tables.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     if not _read_schema(connection, 1):
         for table in _TABLES:
             connection.execute(table)

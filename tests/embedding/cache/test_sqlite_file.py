@@ -16,7 +16,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from imgsim import ColorHistogramEmbedder, EmbeddingCache
-from imgsim.embedding.cache import _cached_rows
+from imgsim.embedding.cache import _cached_rows, _sqlite_file
 from imgsim.exceptions import EmbeddingCacheError, EmbeddingCacheWarning
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
@@ -393,7 +393,7 @@ def _make_device(path):
         (os.mkdir, "is not a regular file"),
         (os.mkfifo, "is not a regular file"),
         (_make_device, "is not a regular file"),
-        (_make_dangling_link, "No such file"),
+        (_make_dangling_link, "is a link to a file that does not exist"),
         (_make_circular_link, "symbolic links"),
     ],
 )
@@ -406,6 +406,36 @@ def test_something_that_is_not_a_file_is_an_error(images, tmp_path, make, messag
         ColorHistogramEmbedder(cache=path).fit_transform(images)
     with pytest.raises(EmbeddingCacheError, match=rf"rows\.sqlite'.* {message}"):
         EmbeddingCache(path).info()
+
+
+@posix_only
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, _make_dangling_link])
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+def test_a_part_that_is_not_a_file_is_an_error(path, images, make, suffix):
+    """SQLite would wait for a pipe of this name."""
+    part = path.with_name(path.name + suffix)
+    make(part)
+
+    with pytest.raises(EmbeddingCacheError, match=rf"{part.name}' is not a regular"):
+        ColorHistogramEmbedder(cache=path).fit_transform(images)
+
+
+def test_a_file_is_created_in_one_step(tmp_path):
+    """Otherwise, another process or a killed process would find half a cache."""
+    path, sizes = tmp_path / "rows.sqlite", []
+    path.touch()
+
+    class Traced(_sqlite_file.CacheConnection):
+        def execute(self, *args):
+            result = super().execute(*args)
+            sizes.append(path.stat().st_size)
+            return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_sqlite_file, "CacheConnection", Traced)
+        assert EmbeddingCache(path).info().n_bytes == path.stat().st_size
+
+    assert set(sizes) == {0, path.stat().st_size}
 
 
 @pytest.mark.parametrize(
