@@ -205,7 +205,7 @@ def files(images, tmp_path):
         "UPDATE files SET modified = modified + 1",
         "UPDATE rows SET value = CAST(zeroblob(length(value)) AS TEXT)",
         "UPDATE rows SET value = x''",
-        "UPDATE rows SET value = zeroblob(10000000)",
+        "UPDATE rows SET value = zeroblob(100000)",
         "UPDATE rows SET value = 1.5",
         "UPDATE rows SET checksum = 'text'",
         "UPDATE rows SET checksum = x'00'",
