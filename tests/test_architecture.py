@@ -17,7 +17,6 @@ FLOORS = [
         "_estimator_base",
         "_html",
         "_optional",
-        "_paths",
         "_typing",
         "_validation",
         "_warnings",

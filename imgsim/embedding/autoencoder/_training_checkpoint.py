@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from imgsim._atomic_file import replace_file
-from imgsim._paths import check_path
+from imgsim._atomic_file import check_characters, replace_file
 from imgsim._warnings import warn_caller
 from imgsim.embedding.autoencoder._training_state import check_seed
 
@@ -61,7 +60,8 @@ class TrainingCheckpoint:
         described = repr([CHECKPOINT_FORMAT_VERSION, *items]).encode()
         self._digest = hashlib.blake2b(described, digest_size=8).hexdigest()
         name = f"autoencoder-{self._digest}.pt"
-        self._path = Path(check_path("checkpoint_dir", folder)) / name
+        check_characters(folder)
+        self._path = Path(folder) / name
         self._has_failed = False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,8 +125,8 @@ class TrainingCheckpoint:
                 file.write(content.getbuffer())
         except OSError as error:
             self._warn(
-                f"could not be saved ({error}). The training continues without it. If "
-                f"the training is interrupted, it has to be repeated"
+                f"could not be saved ({error.strerror}). The training continues "
+                f"without it. If the training is interrupted, it has to be repeated"
             )
 
     def remove(self) -> None:
@@ -135,9 +135,9 @@ class TrainingCheckpoint:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             self._warn(
-                f"could not be deleted ({error}). The training is finished. Delete the "
-                f"file, so that another training with the same parameters and images "
-                f"does not end with the same network"
+                f"could not be deleted ({error.strerror}). The training is finished. "
+                f"Delete the file, so that another training with the same parameters "
+                f"and images does not end with the same network"
             )
 
     def _read(self) -> bytes:

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from imgsim._paths import check_path
+from imgsim._atomic_file import check_characters
 from imgsim.exceptions import EmbeddingCacheError
 
 CACHE_FORMAT_VERSION = 2
@@ -113,10 +113,13 @@ def connect(path: str) -> CacheConnection:
 
 def check_cache_path(path: Any) -> str:
     """Return the path as a str, or raise an error if it cannot name a file."""
+    name = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(name, str):
+        raise TypeError(f"cache={path!r} must be a str or a path-like object.")
     try:
-        name = check_path("cache", path)
+        check_characters(name)
     except ValueError as error:
-        raise EmbeddingCacheError(str(error)) from error
+        raise EmbeddingCacheError(f"cache={name!r} cannot be used: {error}") from error
     if name in ("", ":memory:") or name.startswith("file:"):
         raise EmbeddingCacheError(
             f"cache={name!r} is not the path of a file, so that no embedding would be "

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
-from imgsim._paths import check_path
+from imgsim._atomic_file import check_characters
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,10 @@ class WeightsFile(NamedTuple):
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> Self:
         """Look up the size and the modification time of the file at `path`."""
-        name = check_path("checkpoint_path", path)
+        name = os.fspath(path)
+        if not isinstance(name, str):
+            raise TypeError(f"checkpoint_path={path!r} must be a str or path-like.")
+        check_characters(name)
         if not os.path.isfile(name):
             raise FileNotFoundError(f"checkpoint_path={name!r} is not a file.")
         status = os.stat(name)

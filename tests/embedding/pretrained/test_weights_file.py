@@ -349,11 +349,11 @@ def test_an_archive_is_not_unpacked_if_it_is_compressed(weights, tmp_path):
 @pytest.mark.parametrize("path", ["a\0b", "\ud800"])
 def test_a_path_that_no_file_can_have_is_an_error(path):
     """The message names the parameter."""
-    with pytest.raises(ValueError, match=r"checkpoint_path=.* no file name can"):
+    with pytest.raises(ValueError, match=r"the path .* no file name can contain"):
         WeightsFile.from_path(path)
 
 
 def test_a_path_must_be_text():
     """The extension of the name decides how the file is read."""
-    with pytest.raises(TypeError, match="checkpoint_path=b'a' must be a str or a path"):
+    with pytest.raises(TypeError, match="checkpoint_path=b'a' must be a str or path"):
         WeightsFile.from_path(b"a")
