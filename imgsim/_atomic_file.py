@@ -48,18 +48,23 @@ def check_target(target: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replace_file(
+    target: str | os.PathLike[str], *, follow_link: bool = True
+) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `target` when the block ends normally.
 
     The temporary file is created in the folder of `target`, under a random name, and is
     removed if the block raises. A file or link that already has this name is an error.
-    The content is flushed to the disk before the replacement. If `target` is a symbolic
-    link, the file that it points to is replaced.
+    The content is flushed to the disk before the replacement.
 
     Parameters
     ----------
     target : str or PathLike
         Path of the file. If the file exists, its permissions are kept.
+
+    follow_link : bool, default=True
+        Whether a symbolic link `target` is followed, so that the file that it points to
+        is replaced. If False, the link itself is replaced.
 
     Yields
     ------
@@ -76,7 +81,7 @@ def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If `target` contains a character that no file name can contain.
     """
     check_characters(target)
-    path = os.path.realpath(target)
+    path = os.path.realpath(target) if follow_link else os.path.abspath(target)
     folder, name = os.path.split(path)
     # The name itself may be as long as the file system allows.
     temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(8)}.tmp")
@@ -86,7 +91,8 @@ def replace_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with opened as file:
                 # Fails without an old file, and on file systems without permissions.
                 with suppress(OSError):
-                    shutil.copymode(path, temporary)
+                    if not os.path.islink(path):
+                        shutil.copymode(path, temporary)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

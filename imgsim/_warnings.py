@@ -5,7 +5,8 @@ import warnings
 
 __all__ = ["warn_caller"]
 
-_SKIPPED_PACKAGES = {"imgsim", "joblib", "sklearn"}
+# A context manager that is used as a decorator calls a function from contextlib.
+_SKIPPED_PACKAGES = {"contextlib", "imgsim", "joblib", "sklearn"}
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:

@@ -12,7 +12,7 @@ imgsim can catch it.
           +-- IndexFileError (ValueError)           a saved index cannot be loaded
           +-- WeightsUnavailableError (OSError)     pretrained weights cannot be loaded
     Warning
-     +-- EmbeddingCacheWarning (UserWarning)        embeddings are no longer cached
+     +-- EmbeddingCacheWarning (UserWarning)        new embeddings are not cached
      +-- ImageReadWarning (UserWarning)             some images could not be read
      +-- WeakClustersWarning (UserWarning)          clusters are weak, or none was found
 """
@@ -126,7 +126,7 @@ class WeightsUnavailableError(ImgsimError, OSError):
 
 
 class EmbeddingCacheWarning(UserWarning):
-    """Embeddings can no longer be cached, for example because the disk is full.
+    """New embeddings are not cached: the disk is full, or the file can only be read.
 
     The embedder still returns all embeddings.
 

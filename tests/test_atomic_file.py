@@ -45,6 +45,22 @@ def test_a_file_may_be_new(tmp_path):
     assert os.listdir(tmp_path) == ["target"]
 
 
+@posix_only
+def test_a_link_can_be_replaced_instead_of_followed(target):
+    """In a shared folder, it may have been created by another user."""
+    link = target.with_name("link")
+    link.symlink_to(target)
+    target.chmod(0o777)
+
+    with replace_file(link, follow_link=False) as file:
+        file.write(b"new")
+
+    assert target.read_bytes() == b"old"
+    assert link.read_bytes() == b"new"
+    assert not link.is_symlink()
+    assert stat.S_IMODE(link.stat().st_mode) != 0o777
+
+
 def test_the_file_may_be_written_in_any_order(target):
     """A header may be written last, when the checksums are known."""
     with replace_file(target) as file:

@@ -391,9 +391,9 @@ class AutoencoderEmbedder(BaseImageEmbedder):
             If an image cannot be read and `on_error="raise"`.
 
         ValueError
-            If no image can be read, if the loss becomes infinite or NaN, or if
-            `warm_start=True` and the parameters do not fit the network of the previous
-            fit.
+            If no image can be read, if the loss becomes infinite or NaN, if the
+            checkpoint in `checkpoint_dir` is damaged, or if `warm_start=True` and the
+            parameters do not fit the network of the previous fit.
 
         Warns
         -----
@@ -403,6 +403,8 @@ class AutoencoderEmbedder(BaseImageEmbedder):
 
         UserWarning
             If Ctrl-C interrupted the training; the weights of the best epoch are kept.
+            If a checkpoint could not be saved, for example because the disk is full;
+            the training continues without it.
         """
         self._train(X)
         self._warn_of_unused_images(X)

@@ -91,8 +91,8 @@ class TrainingRun:
     trained : TrainedNetwork or None
         Network to train further. None initializes a new one.
 
-    state : mapping or None
-        State dict of a trainer, from which the run resumes.
+    seed : int or None
+        Seed of all random numbers. None draws it from `random_state`.
 
     validation_fraction : float
         Fraction of the images that are used for validation.
@@ -106,12 +106,12 @@ class TrainingRun:
         params: SimpleNamespace,
         images: TrainingImages,
         trained: TrainedNetwork | None,
-        state: Mapping[str, Any] | None,
         *,
+        seed: int | None,
         validation_fraction: float,
         max_epochs: int | None,
     ) -> None:
-        seed = draw_seed(params.random_state) if state is None else int(state["seed"])
+        seed = draw_seed(params.random_state) if seed is None else seed
         device = resolve_device(params.device)
         self._params, self._images, self._seed = params, images, seed
         self._split = TrainingSplit.random(len(images), validation_fraction, seed)
@@ -128,8 +128,15 @@ class TrainingRun:
             precision=_training_precision(params.precision, device),
             seed=seed,
         )
-        if state is not None:
-            self.trainer.load_state_dict(state)
+
+    def resume(self, checkpoint: TrainingCheckpoint, state: dict[str, Any]) -> None:
+        """Continue from the state of a checkpoint, which is checked before."""
+        with checkpoint.refuse_invalid_state():
+            self.trainer.resume(
+                state,
+                max_epochs=self._params.max_epochs,
+                has_validation=len(self._split.validation) > 0,
+            )
 
     def run_epoch(self) -> None:
         """Train once on each training image."""
@@ -218,15 +225,16 @@ def fit_autoencoder(
         settings = _checkpoint_settings(params, images, trained)
         checkpoint = TrainingCheckpoint(params.checkpoint_dir, settings)
         state = checkpoint.load()
-    fraction = params.validation_fraction if params.early_stopping else 0.0
     run = TrainingRun(
         params,
         images,
         trained,
-        state,
-        validation_fraction=fraction,
+        seed=None if state is None else state["seed"],
+        validation_fraction=params.validation_fraction if params.early_stopping else 0,
         max_epochs=params.max_epochs,
     )
+    if checkpoint is not None and state is not None:
+        run.resume(checkpoint, state)
     is_finished = run.run_epochs(checkpoint)
     return run.result(), is_finished
 
@@ -243,8 +251,15 @@ def fit_one_epoch(
     The state does not contain the weights, because the result contains them.
     """
     run = TrainingRun(
-        params, images, trained, state, validation_fraction=0.0, max_epochs=None
+        params,
+        images,
+        trained,
+        seed=None if state is None else state["seed"],
+        validation_fraction=0.0,
+        max_epochs=None,
     )
+    if state is not None:
+        run.trainer.load_state_dict(state)
     run.run_epoch()
     update_axes = trained is None or len(images) >= params.latent_dim
     last_epoch = run.trainer.n_epochs - 1

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from copy import deepcopy
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from imgsim.embedding.autoencoder._losses import (
     sample_latent,
 )
 from imgsim.embedding.autoencoder._training_images import TrainingImages
+from imgsim.embedding.autoencoder._training_state import check_state
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -172,16 +172,32 @@ class Trainer:
             "validation_loss_curve": list(self.validation_loss_curve),
         }
 
+    def resume(
+        self, state: dict[str, Any], *, max_epochs: int, has_validation: bool
+    ) -> None:
+        """Restore the state of a file, or raise ValueError if it does not fit."""
+        groups = self._optimizer.param_groups
+        check_state(
+            state,
+            weights=self.network.state_dict(),
+            parameters=[p for group in groups for p in group["params"]],
+            max_epochs=max_epochs,
+            has_validation=has_validation,
+        )
+        self.load_state_dict(state)
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a state; the network is unchanged if the state has no weights."""
         if "network" in state:
             self.network.load_state_dict(state["network"])
-        # `weight_decay` may have been changed since the state was saved.
-        decays = [group["weight_decay"] for group in self._optimizer.param_groups]
-        # Without the copy, torch would modify the given tensors in later steps.
-        self._optimizer.load_state_dict(deepcopy(state["optimizer"]))
-        for group, decay in zip(self._optimizer.param_groups, decays, strict=True):
-            group["weight_decay"] = decay
+        # Without the copies, torch would modify the given tensors in later steps.
+        moments = {
+            number: {name: value.clone() for name, value in values.items()}
+            for number, values in state["optimizer"]["state"].items()
+        }
+        # The parameters may have been changed since the state was saved.
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.best_weights = {
             name: value.to(self._device)
             for name, value in state.get("best_weights", {}).items()

@@ -74,16 +74,23 @@ class CachedRows:
 
     def __init__(self, path: str, recipe: Mapping[str, Any], n_features: int) -> None:
         self._path = path
+        self._recipe = json.dumps(recipe, sort_keys=True, default=repr)
+        self._checksum_of_recipe = zlib.crc32(self._recipe.encode())
         self._n_bytes = 4 * n_features
         self._lock = threading.Lock()
         self._new_rows: dict[bytes, EmbeddingArray] = {}
         self._new_files: dict[bytes, tuple[FileStatus, bytes]] = {}
         self._committed_at = time.monotonic()
-        self._is_writable = True
         self._connection = connect(path)
-        with translate_errors(path):
-            description = json.dumps(recipe, sort_keys=True, default=repr)
-            self._recipe = self._get_recipe_id(description)
+        try:
+            with translate_errors(path):
+                self._recipe_id = self._find_recipe()
+            self._is_writable = self._connection.is_writable
+            if not self._is_writable:
+                self._warn("the file can only be read")
+        except BaseException:
+            self._connection.close()
+            raise
 
     def find(self, source: Any) -> CacheLookup:
         """Look up a source by the status of its file, or by its content."""
@@ -110,7 +117,7 @@ class CachedRows:
                 return self._new_rows[key]
             row = self._connection.execute(
                 "SELECT value, checksum FROM rows WHERE recipe = ? AND content = ?",
-                (self._recipe, key),
+                (self._recipe_id, key),
             ).fetchone()
         return None if row is None else self._decode(key, *row)
 
@@ -133,7 +140,7 @@ class CachedRows:
                     self._write()
             except sqlite3.OperationalError as error:
                 self._is_writable = False
-                self._warn(error)
+                self._warn(str(error))
             self._new_rows, self._new_files = {}, {}
             self._committed_at = time.monotonic()
 
@@ -147,74 +154,89 @@ class CachedRows:
     def _find_by_status(self, status: FileStatus) -> CacheLookup | None:
         with self._lock, translate_errors(self._path):
             row = self._connection.execute(
-                "SELECT content, value, checksum FROM files JOIN rows USING (content) "
-                "WHERE path = ? AND size = ? AND modified = ? AND changed = ? "
-                "AND inode = ? AND recipe = ?",
-                (*status, self._recipe),
+                "SELECT size, modified, changed, inode, files.content, files.checksum, "
+                "value, rows.checksum FROM files "
+                "LEFT JOIN rows ON rows.content = files.content AND recipe = ? "
+                "WHERE path = ?",
+                (self._recipe_id, status.path),
             ).fetchone()
         if row is None:
             return None
-        return CacheLookup(row[0], self._decode(*row), None)
+        *known, key, checksum, value, checksum_of_value = row
+        if _checksum_of_file((status.path, *known), key) != checksum:
+            raise self._damage_error()
+        if (status.path, *known) != status or checksum_of_value is None:
+            return None
+        return CacheLookup(key, self._decode(key, value, checksum_of_value), None)
 
-    def _decode(self, key: bytes, value: bytes, checksum: int) -> EmbeddingArray:
-        if len(value) != self._n_bytes or _checksum(key, value) != checksum:
-            raise EmbeddingCacheError(
-                f"cache={self._path!r} is damaged: a row does not match its checksum. "
-                f"Move the file away, or use another path."
-            )
+    def _decode(self, key: bytes, value: Any, checksum: Any) -> EmbeddingArray:
+        is_complete = type(value) is bytes and len(value) == self._n_bytes
+        if not is_complete or self._checksum(key, value) != checksum:
+            raise self._damage_error()
         return np.frombuffer(value, dtype="<f4").astype(np.float32)
 
-    def _get_recipe_id(self, description: str) -> int:
-        """Return the id of a recipe, which is added if it is new."""
+    def _checksum(self, key: bytes, value: bytes) -> int:
+        return zlib.crc32(value, zlib.crc32(key, self._checksum_of_recipe))
+
+    def _damage_error(self) -> EmbeddingCacheError:
+        return EmbeddingCacheError(
+            f"cache={self._path!r} is damaged: a row does not match its checksum. "
+            f"Move the file away, or use another path."
+        )
+
+    def _find_recipe(self) -> int | None:
+        """Return the id of the recipe, or None if the file does not contain it."""
         query = "SELECT id FROM recipes WHERE description = ?"
-        row = self._connection.execute(query, (description,)).fetchone()
-        if row is None:
-            try:
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO recipes (description, created) "
-                    "VALUES (?, ?)",
-                    (description, time.time()),
-                )
-            except sqlite3.OperationalError as error:
-                self._is_writable = False
-                self._warn(error)
-                return -1
-            row = self._connection.execute(query, (description,)).fetchone()
-        return int(row[0])
+        row = self._connection.execute(query, (self._recipe,)).fetchone()
+        return None if row is None else int(row[0])
 
     def _write(self) -> None:
         if not self._new_rows and not self._new_files:
             return
-        now = time.time()
-        rows = []
-        for key, embedding in self._new_rows.items():
-            value = embedding.astype("<f4").tobytes()
-            rows.append((self._recipe, key, value, _checksum(key, value), now))
-        files = [(*status, key) for status, key in self._new_files.values()]
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO rows (recipe, content, value, checksum, created)"
-                " VALUES (?, ?, ?, ?, ?)",
-                rows,
-            )
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", files
-            )
+            recipe_id = self._insert()
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+        self._recipe_id = recipe_id
 
-    def _warn(self, error: sqlite3.OperationalError) -> None:
+    def _insert(self) -> int | None:
+        """Insert new embeddings and files; return the id of the recipe."""
+        now = time.time()
+        self._connection.execute(
+            "INSERT OR IGNORE INTO recipes (description, created) VALUES (?, ?)",
+            (self._recipe, now),
+        )
+        recipe_id = self._find_recipe()
+        rows = []
+        for key, embedding in self._new_rows.items():
+            value = embedding.astype("<f4").tobytes()
+            rows.append((recipe_id, key, value, self._checksum(key, value), now))
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO rows (recipe, content, value, checksum, created)"
+            " VALUES (?, ?, ?, ?, ?)",
+            rows,
+        )
+        files = [
+            (*status, key, _checksum_of_file(status, key))
+            for status, key in self._new_files.values()
+        ]
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", files
+        )
+        return recipe_id
+
+    def _warn(self, reason: str) -> None:
         warn_caller(
-            f"embeddings are no longer written to cache={self._path!r}: {error}. All "
-            f"embeddings are still computed and returned. The next run will use the "
-            f"embeddings that are already in the cache.",
+            f"new embeddings are not written to cache={self._path!r}: {reason}. All "
+            f"embeddings are still returned, and those in the cache are not computed "
+            f"again.",
             EmbeddingCacheWarning,
         )
 
 
-def _checksum(key: bytes, value: bytes) -> int:
-    return zlib.crc32(value, zlib.crc32(key))
+def _checksum_of_file(status: tuple[Any, ...], key: Any) -> int:
+    return zlib.crc32(repr((*status, key)).encode())

@@ -1,14 +1,17 @@
 """A cache of embeddings on disk, so that no image is embedded twice."""
 
 import json
+import math
 import os
 import sqlite3
+from numbers import Integral, Real
 from time import time
 from typing import Any
 
 from sklearn.utils import Bunch
 
-from imgsim.embedding.cache._sqlite_file import open_cache_file
+from imgsim.embedding.cache._sqlite_file import check_cache_path, open_cache_file
+from imgsim.exceptions import EmbeddingCacheError
 
 _SECONDS_PER_DAY = 86400
 
@@ -26,8 +29,17 @@ class EmbeddingCache:
     Parameters
     ----------
     path : str or path-like
-        Path of the SQLite file. The file is created at the first use. Its folder must
-        exist.
+        Path of the SQLite file. The file is created at the first use, and an empty file
+        is accepted. Its folder must exist.
+
+    Raises
+    ------
+    TypeError
+        If `path` is neither a str nor a path-like object.
+
+    EmbeddingCacheError
+        If `path` cannot be the path of a file, or is a special name of SQLite such as
+        ":memory:".
 
     See Also
     --------
@@ -42,8 +54,13 @@ class EmbeddingCache:
     Embeddings are written every two seconds and at the end, so that a killed run loses
     at most the last two seconds. Several processes can use the same file if it is on a
     local disk. If the disk is full, the run continues without the cache, with one
-    warning. A file that is damaged or belongs to another program is rejected and not
-    modified.
+    warning. The embeddings in a file that can only be read are used, and one warning
+    says that no new embedding is written.
+
+    A file that is damaged or belongs to another program is rejected and not modified.
+    Its tables are compared with those of a cache before anything is read from them, and
+    each row has a checksum, which reveals accidental damage. The checksum does not
+    protect from people who may write to the file: they can store wrong embeddings.
 
     An embedding of length `d` takes `4 d` bytes plus a few hundred bytes, and the
     status of a file takes about 150 bytes. A million embeddings of ResNet-50 (length
@@ -68,6 +85,7 @@ class EmbeddingCache:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        check_cache_path(path)
         self.path = path
 
     def __repr__(self) -> str:
@@ -104,22 +122,23 @@ class EmbeddingCache:
         EmbeddingCacheError
             If the file is damaged or is not a cache.
         """
-        if not os.path.exists(self.path):
+        path = os.fspath(self.path)
+        if not os.path.lexists(path):
             return Bunch(n_rows=0, n_files=0, n_bytes=0, recipes=[])
-        with open_cache_file(os.fspath(self.path)) as connection:
+        with open_cache_file(path) as connection:
             recipes: list[dict[str, Any]] = [
-                {**json.loads(description), "n_rows": n_rows}
+                {**_decode_recipe(description, path), "n_rows": n_rows}
                 for description, n_rows in connection.execute(
                     "SELECT description, count(rows.id) FROM recipes "
                     "JOIN rows ON rows.recipe = recipes.id "
                     "GROUP BY recipes.id ORDER BY recipes.id"
                 )
             ]
-            (n_files,) = connection.execute("SELECT count(*) FROM files").fetchone()
+            n_files = _count(connection, "SELECT count(path) FROM files")
         return Bunch(
             n_rows=sum(recipe["n_rows"] for recipe in recipes),
             n_files=n_files,
-            n_bytes=self._n_bytes(),
+            n_bytes=os.path.getsize(path),
             recipes=recipes,
         )
 
@@ -144,43 +163,85 @@ class EmbeddingCache:
 
         Raises
         ------
+        TypeError
+            If `older_than` is not a number, or `max_bytes` is not an integer.
+
         ValueError
-            If both parameters are None, or one of them is negative.
+            If both parameters are None, or one of them is negative or not finite.
 
         EmbeddingCacheError
-            If the file is damaged or is not a cache.
+            If the file is damaged, is not a cache, or cannot be written.
         """
-        for name, bound in (("older_than", older_than), ("max_bytes", max_bytes)):
-            if bound is not None and bound < 0:
-                raise ValueError(f"{name}={bound!r} must be at least 0.")
+        _check_bound("older_than", older_than, Real)
+        _check_bound("max_bytes", max_bytes, Integral)
         if older_than is None and max_bytes is None:
             raise ValueError("prune requires older_than (in days) or max_bytes.")
-        if not os.path.exists(self.path):
-            return 0
-        n_removed = 0
-        with open_cache_file(os.fspath(self.path)) as connection:
-            if older_than is not None:
-                oldest = time() - older_than * _SECONDS_PER_DAY
-                n_removed += _remove(connection, "created < ?", oldest)
-            _shrink(connection)
-            while max_bytes is not None and _n_bytes_used(connection) > max_bytes:
-                n_excess = _n_excess(connection, max_bytes)
-                if n_excess == 0:
-                    break
-                first = "id IN (SELECT id FROM rows ORDER BY created, id LIMIT ?)"
-                n_removed += _remove(connection, first, n_excess)
-                _shrink(connection)
-        return n_removed
-
-    def _n_bytes(self) -> int:
         path = os.fspath(self.path)
-        parts = (path, path + "-wal")
-        return sum(os.path.getsize(part) for part in parts if os.path.exists(part))
+        if not os.path.lexists(path):
+            return 0
+        with open_cache_file(path) as connection:
+            if not connection.is_writable:
+                raise EmbeddingCacheError(
+                    f"cache={path!r} can only be read, so that no embedding can be "
+                    f"removed. Change the permissions of the file and of its folder."
+                )
+            return _prune(connection, older_than, max_bytes)
+
+
+def _decode_recipe(description: Any, path: str) -> dict[str, Any]:
+    try:
+        recipe = json.loads(description)
+        if not isinstance(recipe, dict):
+            raise ValueError("the description of a recipe is not a JSON object")
+    except (RecursionError, TypeError, ValueError) as error:
+        raise EmbeddingCacheError(
+            f"cache={path!r} is damaged: {error}. Move the file away, or use another "
+            f"path."
+        ) from error
+    return recipe
+
+
+def _check_bound(name: str, bound: Any, kind: Any) -> None:
+    """Raise an error unless a bound is None or a finite number of at least 0."""
+    if bound is None:
+        return
+    if isinstance(bound, bool) or not isinstance(bound, kind):
+        noun = "an integer" if kind is Integral else "a number"
+        raise TypeError(f"{name}={bound!r} must be {noun} or None.")
+    try:
+        is_valid = 0 <= float(bound) < math.inf
+    except OverflowError:  # an integer that is larger than any float
+        is_valid = False
+    if not is_valid:
+        raise ValueError(f"{name}={bound!r} must be at least 0 and finite.")
+
+
+def _prune(
+    connection: sqlite3.Connection, older_than: float | None, max_bytes: int | None
+) -> int:
+    n_removed = 0
+    if older_than is not None:
+        oldest = time() - older_than * _SECONDS_PER_DAY
+        n_removed += _remove(connection, "created < ?", oldest)
+    _shrink(connection)
+    while max_bytes is not None and _n_bytes_used(connection) > max_bytes:
+        first = "id IN (SELECT id FROM rows ORDER BY created, id LIMIT ?)"
+        n_new = _remove(connection, first, _n_excess(connection, max_bytes))
+        if n_new == 0:
+            break
+        n_removed += n_new
+        _shrink(connection)
+    return n_removed
+
+
+def _count(connection: sqlite3.Connection, query: str) -> int:
+    # The number of steps that `count(*)` takes cannot be limited.
+    return int(connection.execute(query).fetchone()[0])
 
 
 def _n_excess(connection: sqlite3.Connection, max_bytes: int) -> int:
     """Estimate how many rows exceed `max_bytes`; 0 only if there are no rows."""
-    n_rows = int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
+    n_rows = _count(connection, "SELECT count(id) FROM rows")
     excess = 1 - max_bytes / _n_bytes_used(connection)
     return min(n_rows, int(n_rows * excess) + 1)
 
@@ -188,9 +249,7 @@ def _n_excess(connection: sqlite3.Connection, max_bytes: int) -> int:
 def _n_bytes_used(connection: sqlite3.Connection) -> int:
     """Return the size of the file when no other process uses it."""
     names = ("page_count", "freelist_count", "page_size")
-    n_pages, n_free, size = (
-        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in names
-    )
+    n_pages, n_free, size = (_count(connection, f"PRAGMA {name}") for name in names)
     return (n_pages - n_free) * size
 
 
@@ -209,4 +268,3 @@ def _remove(connection: sqlite3.Connection, condition: str, value: float) -> int
 def _shrink(connection: sqlite3.Connection) -> None:
     # `execute` would run only one step, which frees only one page.
     connection.executescript("PRAGMA incremental_vacuum")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

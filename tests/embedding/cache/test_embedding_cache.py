@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import time
 import warnings
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -287,7 +288,7 @@ def _newer(path):
         (_text, "damaged or is not a cache"),
         (
             _newer,
-            "format version 99, but this version of imgsim supports only version 1",
+            "format version 99, but this version of imgsim supports only version 2",
         ),
     ],
 )
@@ -379,23 +380,19 @@ def test_prune_stops_at_max_bytes(cache, pictures):
     assert cache.path.stat().st_size <= limit
 
 
-def test_prune_removes_no_more_while_another_process_reads(cache, pictures):
-    """The file cannot become smaller before the other process closes it."""
-    rng = np.random.default_rng(0)
-    many = rng.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
-    ColorHistogramEmbedder(cache=cache).fit_transform(many)
-    limit = int(0.9 * cache.path.stat().st_size)
-    reader = sqlite3.connect(cache.path, isolation_level=None)
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM rows").fetchone()
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_sqlite_file, "_LOCK_TIMEOUT_SECONDS", 0.1)
-            n_removed = cache.prune(max_bytes=limit)
-    finally:
-        reader.close()
+def test_prune_waits_for_another_process_that_reads(cache, pictures, monkeypatch):
+    """If the other process does not finish, nothing is removed."""
+    ColorHistogramEmbedder(cache=cache).fit_transform(pictures)
+    monkeypatch.setattr(_sqlite_file, "_LOCK_TIMEOUT_SECONDS", 0.1)
+    with closing(sqlite3.connect(cache.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM rows").fetchone()
 
-    assert 10 <= n_removed <= 40
+        with pytest.raises(EmbeddingCacheError, match="is locked"):
+            cache.prune(max_bytes=0)
+
+        assert len(cache) == 12
+    assert cache.prune(max_bytes=0) == 12
 
 
 def test_a_disk_that_is_full_from_the_start_does_not_end_a_run(
@@ -424,12 +421,45 @@ def test_a_disk_that_is_full_from_the_start_does_not_end_a_run(
         ({}, "requires older_than"),
         ({"max_bytes": -1}, "max_bytes=-1 must be at least 0"),
         ({"older_than": -0.5}, r"older_than=-0\.5 must be at least 0"),
+        ({"older_than": np.nan}, "older_than=nan must be at least 0 and finite"),
+        ({"older_than": np.inf}, "older_than=inf must be at least 0 and finite"),
+        ({"older_than": 10**400}, "older_than=10* must be at least 0 and finite"),
     ],
 )
 def test_prune_requires_a_bound(cache, bounds, message):
     """Without one, it would remove everything or nothing."""
     with pytest.raises(ValueError, match=message):
         cache.prune(**bounds)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"older_than": True},
+        {"older_than": np.True_},
+        {"older_than": "3"},
+        {"older_than": 1j},
+        {"older_than": [3]},
+        {"max_bytes": True},
+        {"max_bytes": 2.5},
+        {"max_bytes": np.nan},
+        {"max_bytes": "1e9"},
+    ],
+    ids=str,
+)
+def test_prune_requires_numbers(cache, bounds):
+    """True is not a number of days, although it equals 1."""
+    [name] = bounds
+
+    with pytest.raises(TypeError, match=rf"{name}=.* must be an? (number|integer) or"):
+        cache.prune(**bounds)
+
+
+def test_prune_accepts_numbers_of_numpy(cache, pictures):
+    """They come from calculations with arrays."""
+    ColorHistogramEmbedder(cache=cache).fit_transform(pictures)
+
+    assert cache.prune(older_than=np.float32(1), max_bytes=np.int64(0)) == 12
 
 
 def test_a_cache_is_equal_to_another_with_the_same_path(cache):
