@@ -6,6 +6,7 @@ therefore knows which case has crashed or does not end.
 """
 
 import multiprocessing
+import os
 import tempfile
 import time
 import traceback
@@ -100,6 +101,8 @@ def _serve(connection, target_class, folder, seed, megabytes):
     target = target_class(folder)
     target.run_valid_files()  # imports what a case needs
     _limit_memory(megabytes)
+    # Decoders write remarks on each damaged file to the standard error stream.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     connection.send(None)
     with suppress(EOFError):  # the parent process has closed the connection
         while True:

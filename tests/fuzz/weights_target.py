@@ -1,7 +1,6 @@
 """Damaged and hostile files of weights."""
 
 import io
-import pickle
 from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
@@ -66,7 +65,6 @@ class WeightsTarget:
                 with suppress(Exception):
                     torch.save(saved, file, _use_new_zipfile_serialization=is_zip)
                     yield ".pt", file.getvalue()
-        yield ".pt", pickle.dumps(dict.fromkeys(state, 1.0))
 
     def _mutate_state(self, rng):
         """Rename, remove, replace or add a tensor."""

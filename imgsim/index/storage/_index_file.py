@@ -41,6 +41,7 @@ _INVALID_CONTENT_ERRORS = (
 )
 _GRAPH_NUMBERS = ("width", "n_neighbors", "recall")
 _GRAPH_ARRAYS = ("links", "entries", "entry_codes", "axes")
+_MAX_GRAPH_WIDTH = 2**31 - 1
 _COLUMN_DTYPES = {
     "shift": np.float64,
     "scale": np.float64,
@@ -158,7 +159,7 @@ def _decode_index(arrays: _Arrays, metadata: Any) -> IndexContent:
 def _decode_graph(
     arrays: _Arrays, numbers: dict[str, Any] | None, values: NDArray[Any]
 ) -> NeighborGraph | None:
-    if not numbers:
+    if numbers is None:
         return None
     links, entries, codes, axes = (arrays[f"graph.{name}"] for name in _GRAPH_ARRAYS)
     _check_graph(links, entries, codes, axes, values)
@@ -241,9 +242,20 @@ def _check_metadata(metadata: dict[str, Any]) -> None:
     _require(type(names) is list, "feature_names is not a list")
     _require(len(names) in (0, n_features), "a feature has no name")
     _require(all(type(name) is str for name in names), "a feature name is not a str")
-    for name, value in (metadata["graph"] or {}).items():
-        is_number = type(value) in (int, float) and value >= 0
-        _require(is_number, f"graph: {name} is not a number of at least 0")
+    _check_graph_numbers(metadata["graph"])
+
+
+def _check_graph_numbers(numbers: dict[str, Any] | None) -> None:
+    if numbers is None:
+        return
+    _require(numbers.keys() == set(_GRAPH_NUMBERS), "numbers of the graph are missing")
+    for name in ("width", "n_neighbors"):
+        value = numbers[name]
+        is_valid = type(value) is int and 1 <= value <= _MAX_GRAPH_WIDTH
+        _require(is_valid, f"graph: {name} is not an integer in the valid range")
+    recall = numbers["recall"]
+    is_share = type(recall) in (int, float) and 0 <= recall <= 1
+    _require(is_share, "graph: recall is not a number in [0, 1]")
 
 
 def _check_columns(columns: _Arrays, n_features: int) -> None:
