@@ -35,7 +35,7 @@ class SlotLookup:
         names = list(ids)
         slots: list[int | None] = [None] * len(names)
         for part in self._parts:
-            slots = [
-                part.get(name, slot) for name, slot in zip(names, slots, strict=True)
-            ]
+            if not part.keys().isdisjoint(names):  # faster, and true for new ids
+                pairs = zip(names, slots, strict=True)
+                slots = [part.get(name, slot) for name, slot in pairs]
         return slots
