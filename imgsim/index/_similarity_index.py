@@ -190,7 +190,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Values may have any magnitude for which distances can be represented. A larger or
     smaller value is refused with a message that states the bound: 1e280 in float64 and
-    1e30 in float32, or 1e150 and 1e15 for "sqeuclidean", "inner_product",
+    1e33 in float32, or 1e150 and 1e15 for "sqeuclidean", "inner_product",
     "mahalanobis" and "seuclidean", whose values are squares.
 
     References
