@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._distance.magnitudes import check_magnitudes
+from imgsim._distance.magnitudes import check_magnitudes, check_magnitudes_to_fit
 from imgsim._distance.metric import (
     BOOLEAN_METRICS,
     MetricName,
@@ -349,6 +349,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         fitted = copy(self)
         rows, _ = check_rows_to_fit(fitted, X)
+        check_magnitudes_to_fit(rows, self.metric)
         metric = make_metric(self.metric, self.metric_params, rows)
         parameters = self._search_parameters()
         parameters.check_metric(metric.name)
