@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 # By size of the dtype in bytes. The squares of these numbers can be represented.
 _SQUARABLE = {4: (1e-15, 1e15), 8: (1e-150, 1e150)}
-_LARGEST = {4: 1e30, 8: 1e280}
+_LARGEST = {4: 1e33, 8: 1e280}
 _SMALLEST_LENGTH = 1e-280  # of a row whose direction can be computed
 # The dimension of these distances is the square of the dimension of the rows, or their
 # parameters are variances.

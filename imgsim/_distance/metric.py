@@ -11,7 +11,6 @@ from scipy.spatial.distance import cdist
 
 from imgsim._distance.magnitudes import (
     SAFE_SUM,
-    check_magnitudes_to_fit,
     check_variances,
     correct_distances,
 )
@@ -277,7 +276,6 @@ def make_metric(
             "embeddings: pass the distances to "
             "sklearn.neighbors.NearestNeighbors(metric='precomputed')."
         )
-    check_magnitudes_to_fit(rows, name)
     if name in ("seuclidean", "mahalanobis"):
         rows = rows[find_readable_rows(rows)]
     if name == "seuclidean":

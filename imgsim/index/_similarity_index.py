@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from imgsim._distance.magnitudes import check_magnitudes
+from imgsim._distance.magnitudes import check_magnitudes, check_magnitudes_to_fit
 from imgsim._distance.metric import (
     BOOLEAN_METRICS,
     MetricName,
@@ -190,7 +190,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Values may have any magnitude for which distances can be represented. A larger or
     smaller value is refused with a message that states the bound: 1e280 in float64 and
-    1e30 in float32, or 1e150 and 1e15 for "sqeuclidean", "inner_product",
+    1e33 in float32, or 1e150 and 1e15 for "sqeuclidean", "inner_product",
     "mahalanobis" and "seuclidean", whose values are squares.
 
     References
@@ -349,6 +349,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         fitted = copy(self)
         rows, _ = check_rows_to_fit(fitted, X)
+        check_magnitudes_to_fit(rows, self.metric)
         metric = make_metric(self.metric, self.metric_params, rows)
         parameters = self._search_parameters()
         parameters.check_metric(metric.name)
