@@ -1,18 +1,21 @@
 """Fast decoding of JPEG files: the only module that imports torchvision.io."""
 
-from typing import IO
+import io
+import os
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image
 
 from imgsim._typing import PixelArray
-from imgsim.images._rgb import orient_like, rgb_from_pillow
+from imgsim.images._rgb import rgb_from_decoded, rgb_from_pillow
 
 # The JPEG decoder downscales an image if the shorter side remains at least this many
 # times as long as requested, and if the factor divides both sides. A factor of 2 takes
 # as long as decoding all pixels with torchvision.
 _MARGIN = 2.5
 _FACTORS = (8, 4)
+_MANY_PIXELS = 250_000  # Pillow is as fast as torchvision below
 
 
 def rgb_from_file(image: Image.Image, file: IO[bytes], min_side: int) -> PixelArray:
@@ -29,8 +32,8 @@ def rgb_from_file(image: Image.Image, file: IO[bytes], min_side: int) -> PixelAr
         if is_exact and min(image.size) >= factor * _MARGIN * min_side:
             image.draft(None, (width // factor, height // factor))
             return rgb_from_pillow(image)
-    rgb = _decode_by_torchvision(file)
-    return rgb_from_pillow(image) if rgb is None else orient_like(image, rgb)
+    rgb = _decode_by_torchvision(file) if width * height >= _MANY_PIXELS else None
+    return rgb_from_pillow(image) if rgb is None else rgb_from_decoded(image, rgb)
 
 
 def _decode_by_torchvision(file: IO[bytes]) -> PixelArray | None:
@@ -41,12 +44,19 @@ def _decode_by_torchvision(file: IO[bytes]) -> PixelArray | None:
         from torchvision.io import ImageReadMode, decode_jpeg
     except ImportError:  # torchvision plans to move its decoders to torchcodec
         return None
-    file.seek(0)
-    content = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
+    content = torch.from_numpy(_content(file))
     try:
         pixels = decode_jpeg(content, mode=ImageReadMode.RGB)
     except RuntimeError:
-        file.seek(0)
         return None
     rgb: PixelArray = pixels.permute(1, 2, 0).numpy()
     return np.ascontiguousarray(rgb)
+
+
+def _content(file: IO[bytes]) -> PixelArray:
+    """Return the content of a file as an array, and go back to its start."""
+    content: PixelArray = np.empty(file.seek(0, os.SEEK_END), dtype=np.uint8)
+    file.seek(0)
+    n_read = cast(io.BufferedIOBase, file).readinto(content)
+    file.seek(0)
+    return content[:n_read]

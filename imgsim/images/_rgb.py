@@ -21,7 +21,7 @@ from imgsim.images._color_profile import (
 
 ImageConverter: TypeAlias = Callable[[Image.Image], Image.Image]
 
-_BAND_PIXELS = 32_768  # in all forms, fit into the cache of a processor
+_BAND_PIXELS = 20_000  # in all forms, fit into the cache of a processor
 _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE_TAG = 258
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -46,19 +46,28 @@ def rgb_from_pillow(image: Image.Image) -> PixelArray:
         )
     convert = _rgb_converter(image)
     orientation = _orientation(image)
-    width, height = image.size
-    is_turned = orientation in (5, 6, 7, 8)
-    shape = (width, height, 3) if is_turned else (height, width, 3)
-    rgb: PixelArray = np.empty(shape, dtype=np.uint8)
-    for top, bottom in _bands(height, width):
-        band = convert(image.crop((0, top, width, bottom)))
-        if orientation in _TRANSPOSITIONS:
-            band = band.transpose(_TRANSPOSITIONS[orientation])
-        if orientation in (3, 4, 6, 7):  # the first row is stored last
-            top, bottom = height - bottom, height - top
-        target = rgb[:, top:bottom] if is_turned else rgb[top:bottom]
-        target[:] = np.asarray(band)
-    return rgb
+    if convert is None and orientation not in _TRANSPOSITIONS:
+        return np.array(image)  # faster than bands
+
+    def make_band(top: int, bottom: int) -> Image.Image:
+        band = image.crop((0, top, image.width, bottom))
+        return band if convert is None else convert(band)
+
+    return _join_bands(make_band, image.size, orientation)
+
+
+def rgb_from_decoded(image: Image.Image, rgb: PixelArray) -> PixelArray:
+    """Convert the pixels of an image, which are decoded to RGB, to upright sRGB."""
+    to_srgb = find_color_converter(image)
+    orientation = _orientation(image)
+    if to_srgb is None and orientation not in _TRANSPOSITIONS:
+        return rgb
+
+    def make_band(top: int, bottom: int) -> Image.Image:
+        band = Image.fromarray(rgb[top:bottom])
+        return band if to_srgb is None else to_srgb(band)
+
+    return _join_bands(make_band, image.size, orientation)
 
 
 def rgb_from_array(array: NDArray[Any]) -> PixelArray:
@@ -81,6 +90,25 @@ def rgb_from_array(array: NDArray[Any]) -> PixelArray:
     return rgb
 
 
+def _join_bands(
+    make_band: Callable[[int, int], Image.Image], size: tuple[int, int], orientation: int
+) -> PixelArray:
+    """Return an upright image, given the function that makes its bands as stored."""
+    width, height = size
+    is_turned = orientation in (5, 6, 7, 8)
+    shape = (width, height, 3) if is_turned else (height, width, 3)
+    rgb: PixelArray = np.empty(shape, dtype=np.uint8)
+    for top, bottom in _bands(height, width):
+        band = make_band(top, bottom)
+        if orientation in _TRANSPOSITIONS:
+            band = band.transpose(_TRANSPOSITIONS[orientation])
+        if orientation in (3, 4, 6, 7):  # the first row is stored last
+            top, bottom = height - bottom, height - top
+        target = rgb[:, top:bottom] if is_turned else rgb[top:bottom]
+        target[:] = np.asarray(band)
+    return rgb
+
+
 def _bands(height: int, width: int) -> Iterator[tuple[int, int]]:
     """Yield the first row and the end of each band of an image."""
     n_rows = max(1, _BAND_PIXELS // width)
@@ -88,13 +116,15 @@ def _bands(height: int, width: int) -> Iterator[tuple[int, int]]:
         yield top, min(top + n_rows, height)
 
 
-def _rgb_converter(image: Image.Image) -> ImageConverter:
-    """Return the function that converts bands of an image of any mode to RGB."""
+def _rgb_converter(image: Image.Image) -> ImageConverter | None:
+    """Return the function that converts bands of an image to RGB, None if they are."""
     if image.mode == "LAB":
         return make_lab_converter()
     to_srgb = find_color_converter(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _scalar_converter(image, to_srgb)
+    if image.mode == "RGB" and to_srgb is None and "transparency" not in image.info:
+        return None
     return partial(_rgb_of_band, to_srgb=to_srgb)
 
 
