@@ -34,6 +34,7 @@ from imgsim.images._pixel_limit import (
     limit_nested,
 )
 from imgsim.images._rgb import rgb_from_array, rgb_from_pillow
+from imgsim.images._single_frame import release_after_first_frame
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -320,6 +321,7 @@ def _read_file(file: IO[bytes], decode: Decoder, limit: PixelLimit) -> PixelArra
             raise UnidentifiedImageError(explain_refusal(start)) from error
         with image:
             check_before_decoding(image, limit)
+            release_after_first_frame(image)
             return decode(image, file)
 
 
