@@ -41,7 +41,7 @@ from imgsim.images._warn_of_failures import warn_of_failures
 
 # Increased with every change after which equal parameters give different embeddings,
 # so that a cache never mixes old and new embeddings.
-ROW_VERSION = 1
+ROW_VERSION = 2
 
 # Parts of a recipe with so small an effect that embeddings remain comparable.
 _NOT_IN_FINGERPRINT = {"precision", "decoder", "compile"}

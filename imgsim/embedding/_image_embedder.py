@@ -145,7 +145,9 @@ class ImageEmbedder(BaseImageEmbedder):
     decoder : {"auto", "pillow"}, default="auto"
         How files are decoded and resized. "auto" is the fastest method, which gives
         the same pixels up to rounding and downscales large photographs while they are
-        decoded. "pillow" uses Pillow, as timm does.
+        decoded. Its decoder, libjpeg, may write remarks on damaged JPEG files, such as
+        "Corrupt JPEG data", to the standard error stream of the process. "pillow" uses
+        Pillow, as timm does, and writes no remarks on JPEG files.
 
     batch_size : int, default=32
         Number of images in a batch. On a GPU, a batch is one forward pass, and it is

@@ -32,7 +32,7 @@ def find_color_converter(image: Image.Image) -> ColorConverter | None:
 
     The function accepts images in mode CMYK if the image is in this mode, and in modes
     RGB and RGBA otherwise. It keeps alpha. The result is None if colors do not have to
-    be converted: if the image has no profile, or a profile of sRGB, or a profile that is
+    be converted: the image has no profile, or a profile of sRGB, or a profile that is
     invalid or does not fit its mode.
     """
     profile = image.info.get("icc_profile")
@@ -52,7 +52,7 @@ def make_lab_converter() -> ColorConverter:
 
 
 def _color_space(mode: str) -> str | None:
-    """Return the signature of the color space of a mode, None if it needs no profile."""
+    """Return the signature of the color space of a mode, None if profiles do not fit."""
     if mode == "LAB":
         return None
     if mode == "CMYK":

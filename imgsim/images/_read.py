@@ -107,7 +107,19 @@ def read_image(source: ImageSource, *, max_pixels: float | None = None) -> Pixel
     there is none, or if values are negative, values are scaled from their minimum and
     maximum to black and white.
 
-    Color profiles are not applied.
+    Colors are converted to sRGB by the ICC profile of the image, with the relative
+    colorimetric intent and black point compensation. A profile is ignored if it is
+    damaged, if it does not fit the mode of the image, or if it differs from sRGB by no
+    more than rounding. Other descriptions of colors, such as the chunks gAMA and cHRM
+    of PNG and the numbers (CICP) that AVIF may contain instead of a profile, are not
+    used, and neither is the profile of a GIF or JPEG 2000 file, which Pillow does not
+    read.
+
+    While a file is read, it takes at most 16 bytes of memory per pixel, including the
+    result, which takes 3. The exceptions are JPEG 2000 files with several channels,
+    which take up to 25 bytes per pixel unless they are divided into tiles. An array in
+    memory takes at most 16 bytes per pixel in addition to its own. Threads that read
+    several images at the same time need this memory for each of them.
 
     Pillow's warnings about unusual but readable files are suppressed while an image
     is read. Messages that libtiff writes to the standard error stream are not.
@@ -144,7 +156,8 @@ def read_image_fast(
 
     The pixels are the same, except that the decoder may downscale a JPEG whose shorter
     side is at least ten times `min_side`. The result is at least 2.5 times `min_side`
-    on its shorter side.
+    on its shorter side. The decoder may write remarks on damaged files of at least
+    250,000 pixels to the standard error stream.
     """
     decode = partial(rgb_from_file, min_side=min_side)
     return _read_or_explain(source, decode, max_pixels)

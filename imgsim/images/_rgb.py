@@ -91,7 +91,9 @@ def rgb_from_array(array: NDArray[Any]) -> PixelArray:
 
 
 def _join_bands(
-    make_band: Callable[[int, int], Image.Image], size: tuple[int, int], orientation: int
+    make_band: Callable[[int, int], Image.Image],
+    size: tuple[int, int],
+    orientation: int,
 ) -> PixelArray:
     """Return an upright image, given the function that makes its bands as stored."""
     width, height = size
@@ -141,7 +143,7 @@ def _rgb_of_band(band: Image.Image, to_srgb: ColorConverter | None) -> Image.Ima
 
 
 def _rgba(band: Image.Image) -> Image.Image:
-    """Convert to RGBA, or return a band without alpha if its transparency is invalid."""
+    """Convert to RGBA, or return the band if its transparency is invalid."""
     try:
         # Pillow cannot convert premultiplied gray to RGBA directly.
         return (band.convert("LA") if band.mode == "La" else band).convert("RGBA")

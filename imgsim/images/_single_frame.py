@@ -8,8 +8,8 @@ from PIL import Image
 def release_after_first_frame(image: Image.Image) -> None:
     """Make the decoder of an image release its memory when a frame is decoded.
 
-    The decoders of WebP and AVIF keep two images of the size of the file, for the frames
-    of an animation that follow. Only the first frame of the image can be loaded then.
+    The decoders of WebP and AVIF keep up to two images of the size of the file, for the
+    frames of an animation that follow. Only the first frame can be loaded then.
     """
     decoder = getattr(image, "_decoder", None)
     if hasattr(decoder, "get_next") or hasattr(decoder, "get_frame"):
