@@ -52,7 +52,7 @@ def make_lab_converter() -> ColorConverter:
 
 
 def _color_space(mode: str) -> str | None:
-    """Return the signature of the color space of a mode, None if profiles do not fit."""
+    """Return the signature of the color space of a mode, None if no profile fits."""
     if mode == "LAB":
         return None
     if mode == "CMYK":

@@ -9,9 +9,17 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from imgsim.exceptions import ImageReadError
+from imgsim.images import _jpeg as jpeg_module
 from imgsim.images._read import read_image, read_image_fast
 
 pytest.importorskip("torchvision")
+
+
+@pytest.fixture(autouse=True)
+def _torchvision_decodes_small_files(monkeypatch):
+    """Decode small files as if they were large, which makes the tests fast."""
+    monkeypatch.setattr(jpeg_module, "_MANY_PIXELS", 1)
+
 
 KINDS = {
     "RGB": ("RGB", {}),
@@ -101,6 +109,23 @@ def test_pillow_is_used_if_torchvision_has_no_decoder(picture, monkeypatch):
     content = _jpeg(picture)
 
     assert_array_equal(read_image_fast(content, 30), read_image(content))
+
+
+def test_remarks_on_damaged_small_files_are_not_printed(picture, monkeypatch, capfd):
+    """Pillow is as fast for them, and does not write to the standard error stream."""
+    monkeypatch.undo()
+    content = bytearray(_jpeg(picture))
+    content[-40:-30] = bytes(10)
+    assert _decoded_with_remarks(bytes(content), capfd)
+
+    read_image_fast(bytes(content), 30)
+
+    assert capfd.readouterr().err == ""
+
+
+def _decoded_with_remarks(content, capfd):
+    jpeg_module._decode_by_torchvision(io.BytesIO(content))
+    return "Corrupt JPEG data" in capfd.readouterr().err
 
 
 def _outcome(read, content):
