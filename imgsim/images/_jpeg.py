@@ -44,7 +44,7 @@ def _decode_by_torchvision(file: IO[bytes]) -> PixelArray | None:
         from torchvision.io import ImageReadMode, decode_jpeg
     except ImportError:  # torchvision plans to move its decoders to torchcodec
         return None
-    content = torch.from_numpy(_content(file))
+    content = torch.frombuffer(_content(file), dtype=torch.uint8)
     try:
         pixels = decode_jpeg(content, mode=ImageReadMode.RGB)
     except RuntimeError:
@@ -53,10 +53,11 @@ def _decode_by_torchvision(file: IO[bytes]) -> PixelArray | None:
     return np.ascontiguousarray(rgb)
 
 
-def _content(file: IO[bytes]) -> PixelArray:
-    """Return the content of a file as an array, and go back to its start."""
-    content: PixelArray = np.empty(file.seek(0, os.SEEK_END), dtype=np.uint8)
+def _content(file: IO[bytes]) -> bytearray:
+    """Return a copy of a file that can be written, and go back to its start."""
+    content = bytearray(file.seek(0, os.SEEK_END))
     file.seek(0)
     n_read = cast(io.BufferedIOBase, file).readinto(content)
     file.seek(0)
-    return content[:n_read]
+    del content[n_read:]
+    return content
