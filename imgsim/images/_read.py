@@ -117,9 +117,10 @@ def read_image(source: ImageSource, *, max_pixels: float | None = None) -> Pixel
 
     While a file is read, it takes at most 16 bytes of memory per pixel, including the
     result, which takes 3. The exceptions are JPEG 2000 files with several channels,
-    which take up to 25 bytes per pixel unless they are divided into tiles. An array in
-    memory takes at most 16 bytes per pixel in addition to its own. Threads that read
-    several images at the same time need this memory for each of them.
+    which take up to 25 bytes per pixel unless they are divided into tiles, and WebP and
+    AVIF files of noise, which are as large as their pixels and are themselves held in
+    memory. An array takes at most 16 bytes per pixel in addition to its own. Threads
+    that read several images at the same time need this memory for each of them.
 
     Pillow's warnings about unusual but readable files are suppressed while an image
     is read. Messages that libtiff writes to the standard error stream are not.

@@ -134,7 +134,7 @@ def test_bands_have_no_seams(size, mode):
         0, 256, (height, width, 4), dtype=np.uint8
     )
     if mode in ("RGBA", "CMYK"):
-        image = Image.fromarray(values, mode)
+        image = Image.frombytes(mode, size, values.tobytes())
     else:
         dtype = {"L": np.uint8, "I": np.int32, "F": np.float32}[mode]
         image = Image.fromarray(values[..., 0].astype(dtype))
