@@ -23,6 +23,7 @@ from imgsim import (
     find_duplicates,
     list_images,
 )
+from imgsim._atomic_file import check_target, replace_file
 from imgsim._optional import import_optional
 from imgsim._typing import EmbeddingArray
 from imgsim.display import write_gallery
@@ -33,6 +34,7 @@ from imgsim.export import Table
 
 PACKAGED_MODEL = "tf_efficientnet_lite0"
 FOUND, NOT_FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
+_MIN_IMAGES_TO_CLUSTER = 3
 
 _DESCRIPTION = """\
 Find similar images and copies, cluster a folder of photographs, and browse the results.
@@ -47,10 +49,18 @@ Example: imgsim similar holiday.jpg --in ~/Pictures
 
 
 class _Collection(NamedTuple):
-    """The readable images of a folder, and their embeddings."""
+    """The readable images among some files, their embeddings, and the other files."""
 
     paths: list[str]
     X: EmbeddingArray
+    unreadable: list[dict[str, str]]
+
+    def __add__(self, other: "_Collection") -> "_Collection":  # type: ignore[override]
+        return _Collection(
+            self.paths + other.paths,
+            np.concatenate([self.X, other.X]),
+            self.unreadable + other.unreadable,
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,19 +101,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run_similar(options: argparse.Namespace) -> int:
     collection = _embed_folder(options.folder, options)
-    queries = _embed([*map(str, options.queries)], options)
+    queries = _embed([str(query) for query in options.queries], options)
     index = SimilarityIndex().fit(collection.X, ids=collection.paths)
     # A query that lies in the folder is not similar to itself.
-    same = [_same_files(query, collection.paths) for query in queries.paths]
+    same = [_find_same_files(query, collection.paths) for query in queries.paths]
     distances, ids = index.search(
         queries.X, options.k, options.max_distance, exclude_ids=same
     )
-    results = [
-        {"query": query, "similar": _as_records(path=paths, distance=near)}
-        for query, near, paths in zip(queries.paths, distances, ids, strict=True)
-    ]
     if options.json:
-        _print_json(results)
+        results = [
+            {"query": query, "similar": _as_records(path=paths, distance=near)}
+            for query, near, paths in zip(queries.paths, distances, ids, strict=True)
+        ]
+        unreadable = collection.unreadable + queries.unreadable
+        _print_json(results=results, unreadable=unreadable)
     else:
         for query, near, paths in zip(queries.paths, distances, ids, strict=True):
             print(f"{query}: {len(paths) or 'no'} similar images")
@@ -116,80 +127,61 @@ def _run_duplicates(options: argparse.Namespace) -> int:
     known: list[str] = []
     if options.against is not None:
         reference = _embed_folder(options.against, options)
-        known, own = reference.paths, collection.paths
-        collection = _Collection(
-            known + own, np.concatenate([reference.X, collection.X])
-        )
+        known, collection = reference.paths, reference + collection
+    paths = collection.paths
     groups = find_duplicates(
-        collection.X,
-        options.max_distance,
-        ids=collection.paths,
-        images=collection.paths,
+        collection.X, options.max_distance, ids=paths, images=paths
     )
     if options.against is not None:
-        known_set = set(known)
-        groups = [g for g in groups if 0 < len(known_set.intersection(g.ids)) < len(g)]
-    records = [
-        {"kept": group.kept, "copies": group.extra, "max_distance": group.distance}
-        for group in groups
-    ]
+        groups = [g for g in groups if 0 < len(set(known) & set(g.ids)) < len(g)]
     if options.json:
-        _print_json(records)
-    for group in [] if options.json else groups:
-        print(f"{group.kept}: {len(group.extra)} copies within {group.distance:.3f}")
-        for path in group.extra:
-            print(f"  {path}")
-    _tell(f"{len(groups)} groups of copies. No file was changed.")
+        records = [
+            {"kept": group.kept, "copies": group.extra, "max_distance": group.distance}
+            for group in groups
+        ]
+        _print_json(groups=records, unreadable=collection.unreadable)
+    else:
+        for group in groups:
+            n_copies = _count(group.extra, "copy", "copies")
+            print(f"{group.kept}: {n_copies}, distances up to {group.distance:.3f}")
+            print(textwrap.indent("\n".join(group.extra), "  "))
+    _tell(f"{_count(groups, 'group', 'groups')} of copies. No file was changed.")
     return FOUND if groups else NOT_FOUND
 
 
 def _run_groups(options: argparse.Namespace) -> int:
     collection = _embed_folder(options.folder, options)
     paths = np.array(collection.paths, dtype=object)
-    clusterer = ImageClusterer(
-        options.k or "auto", algorithm="leiden", n_components="auto", random_state=0
-    ).fit(collection.X)
+    clusterer = _make_clusterer(options.k).fit(collection.X)
     if options.copy_to is not None:
         copy_to_folders(collection.paths, clusterer.labels_, options.copy_to)
         _tell(f"copied the images to folders in {options.copy_to}")
-    members = [paths[clusterer.labels_ == i] for i in range(clusterer.n_clusters_)]
     typical = paths[clusterer.medoid_indices_]
     if options.json:
-        noise = paths[clusterer.labels_ < 0].tolist()
         groups = [
-            {"group": i, "typical": medoid, "paths": of_group.tolist()}
-            for i, (medoid, of_group) in enumerate(zip(typical, members, strict=True))
+            {"typical": medoid, "paths": paths[clusterer.labels_ == label].tolist()}
+            for label, medoid in enumerate(typical)
         ]
-        _print_json({"groups": groups, "noise": noise})
+        noise = paths[clusterer.labels_ < 0].tolist()
+        _print_json(groups=groups, noise=noise, unreadable=collection.unreadable)
     else:
         report = clusterer.report()
-        _print_table(
-            group=report["cluster"],
-            size=report["size"],
-            silhouette=report["silhouette"],
-            typical=typical,
-        )
+        columns = {name: report[name] for name in ("size", "silhouette")}
+        _print_table(group=report["cluster"], **columns, typical=typical)
     return FOUND if clusterer.n_clusters_ else NOT_FOUND
 
 
 def _run_gallery(options: argparse.Namespace) -> int:
     collection = _embed_folder(options.folder, options)
-    labels = None
-    if len(collection.paths) > 2:
-        labels = (
-            ImageClusterer(algorithm="leiden", n_components="auto", random_state=0)
-            .fit(collection.X)
-            .labels_
-        )
+    is_large = len(collection.paths) >= _MIN_IMAGES_TO_CLUSTER
     path = write_gallery(
         options.output,
         collection.paths,
         collection.X,
-        labels=labels,
-        title=Path(options.folder).resolve().name or "Images",
+        labels=_make_clusterer().fit_predict(collection.X) if is_large else None,
+        title=options.folder.resolve().name or "Images",
     )
-    _print_output(options, path, len(collection.paths))
-    return FOUND
+    return _print_output(path, collection, options)
 
 
 def _run_embed(options: argparse.Namespace) -> int:
@@ -198,15 +190,13 @@ def _run_embed(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--output={str(options.output)!r} must end in {', '.join(_WRITERS)}."
         )
+    check_target(options.output)
     collection = _embed_folder(options.folder, options)
     write(options.output, collection)
-    _print_output(options, options.output, len(collection.paths))
-    return FOUND
+    return _print_output(options.output, collection, options)
 
 
 def _write_npy(path: Path, collection: _Collection) -> None:
-    from imgsim._atomic_file import replace_file
-
     with replace_file(path) as file:
         np.save(file, collection.X)
     names = path.with_suffix(".paths.txt")
@@ -221,8 +211,6 @@ def _write_csv(path: Path, collection: _Collection) -> None:
 
 
 def _write_parquet(path: Path, collection: _Collection) -> None:
-    from imgsim._atomic_file import replace_file
-
     polars = import_optional("polars", caller="imgsim embed --output=*.parquet")
     names = [
         name.encode("utf-8", "backslashreplace").decode() for name in collection.paths
@@ -249,7 +237,6 @@ def _embed(paths: list[str], options: argparse.Namespace) -> _Collection:
         model,
         cache=cache,
         on_error="nan",
-        precision="auto",
         verbose=int(sys.stderr.isatty()),
     )
     with warnings.catch_warnings():
@@ -263,7 +250,20 @@ def _embed(paths: list[str], options: argparse.Namespace) -> _Collection:
     if not readable.any():
         raise ValueError("none of the images can be read.")
     kept = [path for path, is_kept in zip(paths, readable, strict=True) if is_kept]
-    return _Collection(kept, X[readable])
+    unreadable = [
+        {"path": failure.source, "reason": failure.reason}
+        for failure in embedder.failures_
+    ]
+    return _Collection(kept, X[readable], unreadable)
+
+
+def _make_clusterer(n_clusters: int | None = None) -> ImageClusterer:
+    return ImageClusterer(
+        "auto" if n_clusters is None else n_clusters,
+        algorithm="leiden",
+        n_components="auto",
+        random_state=0,
+    )
 
 
 def _default_model() -> str:
@@ -283,7 +283,7 @@ def _cache_path() -> Path:
     return folder / f"embeddings-v{CACHE_FORMAT_VERSION}.sqlite"
 
 
-def _same_files(query: str, paths: list[str]) -> list[str]:
+def _find_same_files(query: str, paths: list[str]) -> list[str]:
     real = os.path.realpath(query)
     return [path for path in paths if os.path.realpath(path) == real]
 
@@ -293,8 +293,8 @@ def _as_records(**columns: NDArray[Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
+def _print_json(**content: Any) -> None:
+    print(json.dumps(content, indent=2))
 
 
 def _print_table(**columns: NDArray[Any]) -> None:
@@ -302,11 +302,20 @@ def _print_table(**columns: NDArray[Any]) -> None:
         print(textwrap.indent(str(Table(columns)), "  "))
 
 
-def _print_output(options: argparse.Namespace, path: Path, n_images: int) -> None:
+def _print_output(
+    path: Path, collection: _Collection, options: argparse.Namespace
+) -> int:
     if options.json:
-        _print_json({"output": str(path), "n_images": n_images})
+        _print_json(
+            output=str(path), paths=collection.paths, unreadable=collection.unreadable
+        )
     else:
-        print(f"{path}: {n_images} images")
+        print(f"{path}: {_count(collection.paths, 'image', 'images')}")
+    return FOUND
+
+
+def _count(items: Sequence[Any], singular: str, plural: str) -> str:
+    return f"{len(items)} {singular if len(items) == 1 else plural}"
 
 
 def _tell(message: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from imgsim._compute.precision import round_weights
 from imgsim._compute.torch_random import seeded_initialization
@@ -245,24 +246,39 @@ def _quick_failure_offline(model: str, download: bool) -> Iterator[None]:
     url = _url_of_weights(model, download)
     if url is None or is_reachable(url):
         yield
-    else:
+    elif url == _hub_url() or _is_downloaded(url):
         with offline_hub():
             yield
+    else:
+        raise OSError(f"{url} cannot be reached.")
 
 
 def _url_of_weights(model: str, download: bool) -> str | None:
     """Return a URL of the server that timm contacts, or None if it contacts none."""
     import timm
-    from huggingface_hub import constants
 
     scheme, separator, _ = model.partition(":")
     if separator:
-        is_on_hub = scheme == "hf-hub" or scheme == "hf_hub"
-        return constants.ENDPOINT if is_on_hub else None
+        return _hub_url() if scheme in ("hf-hub", "hf_hub") else None
     config = timm.get_pretrained_cfg(model) if download else None
     if config is None:
         return None
-    return constants.ENDPOINT if config.hf_hub_id else config.url
+    url: str | None = _hub_url() if config.hf_hub_id else config.url
+    return url
+
+
+def _hub_url() -> str:
+    from huggingface_hub import constants
+
+    return constants.ENDPOINT
+
+
+def _is_downloaded(url: str) -> bool:
+    """Return whether a file that is not on the hub was downloaded before."""
+    import torch
+
+    name = os.path.basename(urlsplit(url).path)
+    return os.path.exists(os.path.join(torch.hub.get_dir(), "checkpoints", name))
 
 
 def _list_local_files(model: str) -> tuple[Any, ...]:

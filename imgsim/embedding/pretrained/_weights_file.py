@@ -55,8 +55,8 @@ def load_weights(
             f"checkpoint_path={path!r} does not fit model={model!r}: "
             f"{'; '.join(mismatches)}. Check model, image_size and model_kwargs."
         )
-    names = module.state_dict().keys() & state.keys()
-    module.load_state_dict({name: state[name] for name in names}, strict=False)
+    shared = module.state_dict().keys() & state.keys()
+    module.load_state_dict({name: state[name] for name in shared}, strict=False)
 
 
 def _rename(key: str, names: Mapping[str, str]) -> str:
