@@ -6,11 +6,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from safetensors.torch import save_file
+from sklearn.metrics import adjusted_rand_score
 
-from imgsim import ImageClusterer, ImageEmbedder
+from imgsim import (
+    ImageClusterer,
+    ImageEmbedder,
+    SimilarityIndex,
+    load_image_folder,
+)
 from imgsim.embedding.pretrained import _packaged_weights
 from imgsim.exceptions import WeightsUnavailableError
-from imgsim.metrics import retrieval_report
+from imgsim.metrics import average_precision_at_k, precision_at_k
 
 MODEL = "tf_efficientnet_lite0"
 
@@ -116,24 +122,23 @@ def test_a_missing_file_of_a_package_is_named(monkeypatch, tmp_path):
         ImageEmbedder("test_vit", device="cpu").fit()
 
 
-@pytest.fixture(scope="module")
-def packaged_animals(test_data):
-    """Return embeddings and classes of every second photograph."""
-    from imgsim import load_image_folder
-
+def test_neighbors_and_clusters_of_photographs_are_good(test_data):
+    """All photographs give 0.930, 0.801 and 0.894; a third has fewer neighbors."""
     data = load_image_folder(test_data / "data/animals")
-    X = ImageEmbedder(MODEL, device="cpu").fit_transform(data.paths[::2])
-    return X, data.target[::2]
+    paths, y = data.paths[::3], data.target[::3]
+    X = ImageEmbedder(MODEL, device="cpu").fit_transform(paths)
 
-
-def test_neighbors_and_clusters_are_good(packaged_animals):
-    """The bounds hold for all photographs, and for every second one as well."""
-    X, y = packaged_animals
+    nearest = SimilarityIndex().fit(X).kneighbors(n_neighbors=len(X) - 1)[1]
+    is_relevant = y[nearest] == y[:, np.newaxis]
+    n_relevant = is_relevant.sum(axis=1)
+    precision = precision_at_k(is_relevant, k=5)
+    mean_average_precision = average_precision_at_k(
+        is_relevant, n_relevant, k=len(X) - 1
+    )
     clusterer = ImageClusterer(
         algorithm="leiden", n_components="auto", random_state=0
     ).fit(X)
 
-    report = retrieval_report(X, y)
-
-    print(report)
-    assert clusterer.n_clusters_ >= 15
+    assert precision >= 0.86
+    assert mean_average_precision >= 0.775
+    assert adjusted_rand_score(y, clusterer.labels_) >= 0.75
