@@ -45,9 +45,20 @@ class WeightsFile(NamedTuple):
         return cls(name, status.st_size, status.st_mtime_ns)
 
 
-def load_weights(module: "nn.Module", path: str, *, model: str) -> None:
-    """Load weights by name. Weights of the removed classifier are ignored."""
+def load_weights(
+    module: "nn.Module",
+    path: str,
+    *,
+    model: str,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Load weights by name. Weights of the removed classifier are ignored.
+
+    `names` gives the name of each layer of the module for its name in the file.
+    """
     state = _read_state(path)
+    if names is not None:
+        state = {_rename(key, names): value for key, value in state.items()}
     mismatches = _find_mismatches(module, state)
     convert = getattr(inspect.getmodule(type(module)), "checkpoint_filter_fn", None)
     failure: Exception | None = None
@@ -64,9 +75,14 @@ def load_weights(module: "nn.Module", path: str, *, model: str) -> None:
             f"checkpoint_path={path!r} does not fit model={model!r}: "
             f"{'; '.join(mismatches)}. Check model, image_size and model_kwargs."
         ) from failure
-    names = module.state_dict().keys() & state.keys()
-    weights = {name: state[name] for name in names if not name.endswith(_COUNTER)}
+    shared = module.state_dict().keys() & state.keys()
+    weights = {name: state[name] for name in shared if not name.endswith(_COUNTER)}
     module.load_state_dict(weights, strict=False)
+
+
+def _rename(key: str, names: Mapping[str, str]) -> str:
+    layer, _, parameter = key.rpartition(".")
+    return f"{names.get(layer, layer)}.{parameter}"
 
 
 def hash_weights(module: "nn.Module") -> str:

@@ -1,0 +1,432 @@
+"""The command line `imgsim`, which calls the public functions of the library."""
+
+import argparse
+import json
+import os
+import sys
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgsim import (
+    ImageClusterer,
+    ImageEmbedder,
+    SimilarityIndex,
+    __version__,
+    copy_to_folders,
+    find_duplicates,
+    list_images,
+)
+from imgsim._atomic_file import check_target, replace_file
+from imgsim._optional import import_optional
+from imgsim._typing import EmbeddingArray
+from imgsim.display import write_gallery
+from imgsim.embedding.cache._sqlite_file import CACHE_FORMAT_VERSION
+from imgsim.embedding.pretrained._packaged_weights import find_packaged_weights
+from imgsim.exceptions import ImageReadWarning, ImgsimError
+from imgsim.export import Table
+
+PACKAGED_MODEL = "tf_efficientnet_lite0"
+FOUND, NOT_FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
+_MIN_IMAGES_TO_CLUSTER = 3
+
+_DESCRIPTION = """\
+Find similar images and copies, cluster a folder of photographs, and browse the results.
+No command deletes, moves or overwrites an image.
+"""
+_EPILOG = """\
+Exit status: 0 if the command found something, 1 if it found nothing, 2 after an error,
+130 after an interrupt. Embeddings that were computed before an interrupt are kept.
+
+Example: imgsim similar holiday.jpg --in ~/Pictures
+"""
+
+
+class _Collection(NamedTuple):
+    """The readable images among some files, their embeddings, and the other files."""
+
+    paths: list[str]
+    X: EmbeddingArray
+    unreadable: list[dict[str, str]]
+
+    def __add__(self, other: "_Collection") -> "_Collection":  # type: ignore[override]
+        return _Collection(
+            self.paths + other.paths,
+            np.concatenate([self.X, other.X]),
+            self.unreadable + other.unreadable,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return the exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default=None
+        Arguments after the name of the program. None means those of the process.
+
+    Returns
+    -------
+    status : int
+        0 if something was found, 1 if nothing was found, 2 after an error, and 130
+        after an interrupt.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may contain characters that a terminal cannot show.
+        with suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    options = _make_parser().parse_args(arguments)
+    try:
+        with _warnings_on_one_line():
+            status: int = options.run(options)
+            sys.stdout.flush()
+            return status
+    except KeyboardInterrupt:
+        _tell("interrupted; the next run continues with the cached embeddings.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough. Python flushes again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FOUND
+    except (ImgsimError, OSError, ValueError, ImportError, MemoryError) as error:
+        _tell(f"error: {error or type(error).__name__}")
+        return FAILED
+
+
+def _run_similar(options: argparse.Namespace) -> int:
+    collection = _embed_folder(options.folder, options)
+    queries = _embed([str(query) for query in options.queries], options)
+    index = SimilarityIndex().fit(collection.X, ids=collection.paths)
+    # A query that lies in the folder is not similar to itself.
+    same = [_find_same_files(query, collection.paths) for query in queries.paths]
+    distances, ids = index.search(
+        queries.X, options.k, options.max_distance, exclude_ids=same
+    )
+    if options.json:
+        results = [
+            {"query": query, "similar": _as_records(path=paths, distance=near)}
+            for query, near, paths in zip(queries.paths, distances, ids, strict=True)
+        ]
+        unreadable = collection.unreadable + queries.unreadable
+        _print_json(results=results, unreadable=unreadable)
+    else:
+        for query, near, paths in zip(queries.paths, distances, ids, strict=True):
+            print(f"{query}: {len(paths) or 'no'} similar images")
+            _print_table(distance=near, path=paths)
+    return FOUND if any(map(len, ids)) else NOT_FOUND
+
+
+def _run_duplicates(options: argparse.Namespace) -> int:
+    collection = _embed_folder(options.folder, options)
+    known: list[str] = []
+    if options.against is not None:
+        reference = _embed_folder(options.against, options)
+        known, collection = reference.paths, reference + collection
+    paths = collection.paths
+    groups = find_duplicates(
+        collection.X, options.max_distance, ids=paths, images=paths
+    )
+    if options.against is not None:
+        groups = [g for g in groups if 0 < len(set(known) & set(g.ids)) < len(g)]
+    if options.json:
+        records = [
+            {"kept": group.kept, "copies": group.extra, "max_distance": group.distance}
+            for group in groups
+        ]
+        _print_json(groups=records, unreadable=collection.unreadable)
+    else:
+        for group in groups:
+            n_copies = _count(group.extra, "copy", "copies")
+            print(f"{group.kept}: {n_copies}, distances up to {group.distance:.3f}")
+            print(textwrap.indent("\n".join(group.extra), "  "))
+    _tell(f"{_count(groups, 'group', 'groups')} of copies. No file was changed.")
+    return FOUND if groups else NOT_FOUND
+
+
+def _run_groups(options: argparse.Namespace) -> int:
+    collection = _embed_folder(options.folder, options)
+    paths = np.array(collection.paths, dtype=object)
+    clusterer = _make_clusterer(options.k).fit(collection.X)
+    if options.copy_to is not None:
+        copy_to_folders(collection.paths, clusterer.labels_, options.copy_to)
+        _tell(f"copied the images to folders in {options.copy_to}")
+    typical = paths[clusterer.medoid_indices_]
+    if options.json:
+        groups = [
+            {"typical": medoid, "paths": paths[clusterer.labels_ == label].tolist()}
+            for label, medoid in enumerate(typical)
+        ]
+        noise = paths[clusterer.labels_ < 0].tolist()
+        _print_json(groups=groups, noise=noise, unreadable=collection.unreadable)
+    else:
+        report = clusterer.report()
+        columns = {name: report[name] for name in ("size", "silhouette")}
+        _print_table(group=report["cluster"], **columns, typical=typical)
+    return FOUND if clusterer.n_clusters_ else NOT_FOUND
+
+
+def _run_gallery(options: argparse.Namespace) -> int:
+    collection = _embed_folder(options.folder, options)
+    is_large = len(collection.paths) >= _MIN_IMAGES_TO_CLUSTER
+    path = write_gallery(
+        options.output,
+        collection.paths,
+        collection.X,
+        labels=_make_clusterer().fit_predict(collection.X) if is_large else None,
+        title=options.folder.resolve().name or "Images",
+    )
+    return _print_output(path, collection, options)
+
+
+def _run_embed(options: argparse.Namespace) -> int:
+    write = _WRITERS.get(options.output.suffix.lower())
+    if write is None:
+        raise ValueError(
+            f"--output={str(options.output)!r} must end in {', '.join(_WRITERS)}."
+        )
+    check_target(options.output)
+    collection = _embed_folder(options.folder, options)
+    write(options.output, collection)
+    return _print_output(options.output, collection, options)
+
+
+def _write_npy(path: Path, collection: _Collection) -> None:
+    with replace_file(path) as file:
+        np.save(file, collection.X)
+    names = path.with_suffix(".paths.txt")
+    with replace_file(names) as file:
+        lines = "".join(f"{name}\n" for name in collection.paths)
+        file.write(lines.encode("utf-8", "backslashreplace"))
+
+
+def _write_csv(path: Path, collection: _Collection) -> None:
+    columns = {f"embedding{i}": column for i, column in enumerate(collection.X.T)}
+    Table(path=np.array(collection.paths, dtype=object), **columns).to_csv(path)
+
+
+def _write_parquet(path: Path, collection: _Collection) -> None:
+    polars = import_optional("polars", caller="imgsim embed --output=*.parquet")
+    names = [
+        name.encode("utf-8", "backslashreplace").decode() for name in collection.paths
+    ]
+    with replace_file(path) as file:
+        polars.DataFrame({"path": names, "embedding": collection.X}).write_parquet(file)
+
+
+_WRITERS = {".parquet": _write_parquet, ".csv": _write_csv, ".npy": _write_npy}
+
+
+def _embed_folder(folder: Path, options: argparse.Namespace) -> _Collection:
+    paths = [str(path) for path in list_images(folder)]
+    if not paths:
+        raise ValueError(f"the folder {str(folder)!r} contains no images.")
+    return _embed(paths, options)
+
+
+def _embed(paths: list[str], options: argparse.Namespace) -> _Collection:
+    """Embed images, and list the unreadable ones on the standard error stream."""
+    model = options.model or _default_model()
+    cache = None if options.no_cache else _cache_path()
+    embedder = ImageEmbedder(
+        model,
+        cache=cache,
+        on_error="nan",
+        verbose=int(sys.stderr.isatty()),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageReadWarning)
+        X = embedder.fit_transform(paths)
+    for failure in embedder.failures_:
+        _tell(f"cannot read {failure.source}: {failure.reason}")
+    if embedder.failures_:
+        _tell(f"{len(embedder.failures_)} of {len(paths)} images cannot be read.")
+    readable = ~np.isnan(X).any(axis=1)
+    if not readable.any():
+        raise ValueError("none of the images can be read.")
+    kept = [path for path, is_kept in zip(paths, readable, strict=True) if is_kept]
+    unreadable = [
+        {"path": failure.source, "reason": failure.reason}
+        for failure in embedder.failures_
+    ]
+    return _Collection(kept, X[readable], unreadable)
+
+
+def _make_clusterer(n_clusters: int | None = None) -> ImageClusterer:
+    return ImageClusterer(
+        "auto" if n_clusters is None else n_clusters,
+        algorithm="leiden",
+        n_components="auto",
+        random_state=0,
+    )
+
+
+def _default_model() -> str:
+    return PACKAGED_MODEL if find_packaged_weights(PACKAGED_MODEL) else "resnet50"
+
+
+def _cache_path() -> Path:
+    """Return the path of the cache of embeddings in the user's folder of caches."""
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library/Caches"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = folder / "imgsim"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"embeddings-v{CACHE_FORMAT_VERSION}.sqlite"
+
+
+def _find_same_files(query: str, paths: list[str]) -> list[str]:
+    real = os.path.realpath(query)
+    return [path for path in paths if os.path.realpath(path) == real]
+
+
+def _as_records(**columns: NDArray[Any]) -> list[dict[str, Any]]:
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _print_json(**content: Any) -> None:
+    print(json.dumps(content, indent=2))
+
+
+def _print_table(**columns: NDArray[Any]) -> None:
+    if len(next(iter(columns.values()))):
+        print(textwrap.indent(str(Table(columns)), "  "))
+
+
+def _print_output(
+    path: Path, collection: _Collection, options: argparse.Namespace
+) -> int:
+    if options.json:
+        _print_json(
+            output=str(path), paths=collection.paths, unreadable=collection.unreadable
+        )
+    else:
+        print(f"{path}: {_count(collection.paths, 'image', 'images')}")
+    return FOUND
+
+
+def _count(items: Sequence[Any], singular: str, plural: str) -> str:
+    return f"{len(items)} {singular if len(items) == 1 else plural}"
+
+
+def _tell(message: str) -> None:
+    print(f"imgsim: {message}", file=sys.stderr)
+
+
+@contextmanager
+def _warnings_on_one_line() -> Iterator[None]:
+    """Show warnings without the line of code that caused them."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        _tell(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "imgsim",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    similar = _add_command(
+        commands, "similar", _run_similar, "similar holiday.jpg --in ~/Pictures -k 5",
+        "find the images of a folder that are most similar to each query",
+    )  # fmt: skip
+    similar.add_argument("queries", nargs="+", type=Path, metavar="query")
+    similar.add_argument(
+        "--in", dest="folder", type=Path, required=True, help="folder to search"
+    )
+    similar.add_argument(
+        "-k", type=int, default=10, help="number of images for each query (default: 10)"
+    )
+    similar.add_argument(
+        "--max-distance",
+        type=float,
+        help="cosine distance in [0, 2] (default: no limit)",
+    )
+    duplicates = _add_command(
+        commands, "duplicates", _run_duplicates, "duplicates ~/Pictures",
+        "find copies and near copies, and change nothing",
+    )  # fmt: skip
+    duplicates.add_argument("folder", type=Path)
+    duplicates.add_argument(
+        "--against",
+        type=Path,
+        metavar="folder",
+        help="list only copies of images in this folder, which are the ones to keep",
+    )
+    duplicates.add_argument(
+        "--max-distance", type=float, help="cosine distance (default: 0.21)"
+    )
+    groups = _add_command(
+        commands, "groups", _run_groups, "groups ~/Pictures --copy-to sorted",
+        "cluster the images of a folder",
+    )  # fmt: skip
+    groups.add_argument("folder", type=Path)
+    groups.add_argument("-k", type=int, help="number of groups (default: found)")
+    groups.add_argument(
+        "--copy-to", type=Path, metavar="folder", help="copy each group to a subfolder"
+    )
+    gallery = _add_command(
+        commands, "gallery", _run_gallery, "gallery ~/Pictures -o photos.html",
+        "write a web page on which the images can be browsed",
+    )  # fmt: skip
+    gallery.add_argument("folder", type=Path)
+    gallery.add_argument("-o", "--output", type=Path, default=Path("photos.html"))
+    embed = _add_command(
+        commands, "embed", _run_embed, "embed ~/Pictures -o rows.parquet",
+        "write the embeddings of the images to a file",
+    )  # fmt: skip
+    embed.add_argument("folder", type=Path)
+    embed.add_argument(
+        "-o", "--output", type=Path, required=True, help=f"{', '.join(_WRITERS)}"
+    )
+    return parser
+
+
+def _add_command(
+    commands: Any, name: str, run: Any, example: str, description: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=description,
+        description=f"{description[0].upper()}{description[1:]}.",
+        epilog=f"Example: imgsim {example}",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--model",
+        help=f"name of a timm model (default: {PACKAGED_MODEL} if its weights are "
+        f"installed, else resnet50)",
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="neither use nor keep embeddings"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
