@@ -44,6 +44,9 @@ from imgsim.metrics import precision_at_k, retrieval_report
 MODEL = "tf_efficientnet_lite0"
 # The photograph that is not in the collection.
 UNKNOWN = "rocket"
+# Nearly all pairs of photographs below the first distance show the same kind of object,
+# and few pairs above the second one do.
+LIMITS = (0.3, 0.5)
 SHOWN = ("cat", "coffee", "motorcycle", "astronaut", "grass", UNKNOWN)
 
 
@@ -74,8 +77,8 @@ def main() -> None:
             explore_installed_photos(arguments.output, n_copies=4)
             explore_digits(arguments.output, n_per_class=25, max_epochs=2)
         else:
-            explore_installed_photos(arguments.output, n_copies=6)
-            explore_digits(arguments.output, n_per_class=100, max_epochs=10)
+            explore_installed_photos(arguments.output, n_copies=7)
+            explore_digits(arguments.output, n_per_class=60, max_epochs=12)
     except (OSError, WeightsUnavailableError) as error:
         sys.exit(f"error: {error}")
 
@@ -97,25 +100,27 @@ def explore_installed_photos(output: Path, n_copies: int) -> None:
     collection = np.flatnonzero(~is_query & (names != UNKNOWN))
     queries = np.flatnonzero(is_query & (names != UNKNOWN))
     images = [photos.images[i] for i in collection]
-    index = SimilarityIndex(n_neighbors=5).fit(X[collection])
+    index = SimilarityIndex(n_neighbors=min(5, n_copies)).fit(X[collection])
     report_precision(index, names[collection], X[queries], names[queries])
 
-    originals = names[is_query].tolist()
-    shown = np.flatnonzero(is_query)[[originals.index(name) for name in SHOWN]]
-    queries = {
-        "queries": X[shown],
-        "query_images": [photos.images[i] for i in shown],
-    }
-    explore(images, index, output, target=names[collection], **queries)
+    shown = [names.tolist().index(name) for name in SHOWN]
+    explore(
+        images,
+        index,
+        output,
+        target=names[collection],
+        queries=X[shown],
+        query_images=[photos.images[i] for i in shown],
+    )
 
 
 def explore_folder(folder: Path, output: Path) -> None:
     """Use the photographs of a folder, and its subfolders as classes if it has any."""
     paths, target = list_with_classes(folder)
-    print(f"\n{len(paths)} images in {folder}.")
+    print(f"\n{count(paths, 'image')} in {folder}.")
     X, failures = embed_photographs(paths)
     if failures:
-        print(f"   {len(failures)} of them cannot be read:")
+        print(f"   {count(failures, 'image')} cannot be read:")
     for failure in failures[:5]:
         print(f"   - {failure.source}: {failure.reason}")
     readable = np.flatnonzero(~np.isnan(X[:, 0]))
@@ -137,8 +142,9 @@ def list_with_classes(folder: Path) -> tuple[list[Path], np.ndarray | None]:
     if not all(len(path.relative_to(folder).parts) > 1 for path in paths):
         return paths, None
     data = load_image_folder(folder)
+    n_classes = len(data.target_names)
     names = np.array(data.target_names)[data.target]
-    return data.paths, names if len(data.target_names) > 1 else None
+    return data.paths, names if 1 < n_classes < len(paths) else None
 
 
 def embed_photographs(images: Sequence[Any]) -> tuple[np.ndarray, list[Any]]:
@@ -161,8 +167,10 @@ def report_precision(
     queries = target if query_target is None else query_target
     relevance = target[indices] == queries[:, None]
     precision = precision_at_k(relevance, k=index.n_neighbors)
-    nearest = f"{index.n_neighbors} nearest images" if index.n_neighbors > 1 else "one"
-    print(f"   Of the {nearest}, {precision:.1%} are of the same class.")
+    print(
+        f"   The precision at {index.n_neighbors} is {precision:.3f}: the fraction of "
+        "the nearest images with the class of the query."
+    )
 
 
 def explore(
@@ -176,8 +184,10 @@ def explore(
 ) -> None:
     """Show neighbors, copies, clusters, a map and a gallery of embedded images."""
     X = index.embeddings_
-    limit = index.suggest_threshold(coverage=0.95)
-    print(f"   Images within a distance of {limit:.2f} are called similar.")
+    # The suggested distance is too small for a collection of copies, and too large for
+    # a few unrelated images.
+    limit = float(np.clip(index.suggest_threshold(coverage=0.95), *LIMITS))
+    print(f"   Images are similar if their cosine distance is at most {limit:.2f}.")
     rows = np.linspace(0, len(X) - 1, min(6, len(X)), dtype=int)
     neighbors = NeighborsDisplay.from_index(
         index,
@@ -189,8 +199,11 @@ def explore(
     )
     save_figure(neighbors, output / "neighbors.png")
     groups = find_duplicates(index)
-    n_extra = sum(len(group.extra) for group in groups)
-    print(f"   {len(groups)} groups of copies, with {n_extra} images to spare.")
+    extra = [i for group in groups for i in group.extra]
+    print(
+        f"   Near copies: {count(groups, 'group')}, in which {count(extra, 'image')} "
+        "could be removed."
+    )
 
     labels = cluster_photographs(images, X, output / "clusters.png", target)
     display = EmbeddingMapDisplay.from_predictions(
@@ -231,8 +244,9 @@ def cluster_photographs(
         except ValueError as error:  # too few distinct images
             print(f"   The images cannot be clustered: {error}")
             return None
-    sizes = ", ".join(map(str, clusterer.cluster_sizes_))
-    print(f"   Leiden found {clusterer.n_clusters_} clusters of {sizes} images.")
+    sizes = clusterer.cluster_sizes_
+    in_words = ", ".join(map(str, sizes))
+    print(f"   Leiden found {count(sizes, 'cluster')} (number of images: {in_words}).")
     if target is not None:
         rand_index = adjusted_rand_score(target, clusterer.labels_)
         print(f"   Their adjusted Rand index is {rand_index:.3f}; 1 is perfect.")
@@ -277,6 +291,11 @@ def explore_digits(output: Path, n_per_class: int, max_epochs: int) -> None:
     )
     clusters = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
     save_figure(clusters, output / "digit_clusters.png")
+
+
+def count(things: Sequence[Any], noun: str) -> str:
+    """Return the number of things with their noun, such as "1 image"."""
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def save_figure(
