@@ -67,9 +67,8 @@ NeighborsDisplay.from_estimator(
 plt.show()
 
 # %%
-# A smaller threshold misses the copies that changed most, and a larger one accepts other
-# images. Consider both kinds of error when you choose a
-# threshold.
+# A smaller threshold misses the copies that changed most, and a larger one accepts
+# other images. Consider both kinds of error when you choose a threshold.
 
 for threshold in (0.2, 0.3, 0.4, 0.6):
     near = distances <= threshold
