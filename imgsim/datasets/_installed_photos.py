@@ -124,7 +124,7 @@ def _find_files() -> Iterator[tuple[str, Path]]:
 
 
 def _read_reduced(path: Path) -> Image.Image:
-    with Image.open(path) as file:
+    with Image.open(path, formats=["JPEG", "PNG"]) as file:
         photo = file.convert("RGB")
     photo.thumbnail((_LONGER_SIDE, _LONGER_SIDE))
     return photo

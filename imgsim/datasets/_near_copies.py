@@ -48,7 +48,7 @@ def _unchanged(image: Image.Image) -> Image.Image:
 def _recompressed(image: Image.Image) -> Image.Image:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=20)
-    return Image.open(file)
+    return Image.open(file, formats=["JPEG"])
 
 
 def _half_size(image: Image.Image) -> Image.Image:
