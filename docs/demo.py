@@ -79,7 +79,7 @@ def main() -> None:
         else:
             explore_installed_photos(arguments.output, n_copies=7)
             explore_digits(arguments.output, n_per_class=60, max_epochs=12)
-    except (OSError, WeightsUnavailableError) as error:
+    except (ImportError, OSError, WeightsUnavailableError) as error:
         sys.exit(f"error: {error}")
 
 
@@ -245,8 +245,10 @@ def cluster_photographs(
             print(f"   The images cannot be clustered: {error}")
             return None
     sizes = clusterer.cluster_sizes_
-    in_words = ", ".join(map(str, sizes))
-    print(f"   Leiden found {count(sizes, 'cluster')} (number of images: {in_words}).")
+    print(
+        f"   Leiden found {count(sizes, 'cluster')}, with {min(sizes)} to {max(sizes)} "
+        "images each."
+    )
     if target is not None:
         rand_index = adjusted_rand_score(target, clusterer.labels_)
         print(f"   Their adjusted Rand index is {rand_index:.3f}; 1 is perfect.")
