@@ -245,10 +245,8 @@ def cluster_photographs(
             print(f"   The images cannot be clustered: {error}")
             return None
     sizes = clusterer.cluster_sizes_
-    print(
-        f"   Leiden found {count(sizes, 'cluster')}, with {min(sizes)} to {max(sizes)} "
-        "images each."
-    )
+    extent = " to ".join(map(str, sorted({min(sizes), max(sizes)})))
+    print(f"   Leiden found {count(sizes, 'cluster')} of {extent} images.")
     if target is not None:
         rand_index = adjusted_rand_score(target, clusterer.labels_)
         print(f"   Their adjusted Rand index is {rand_index:.3f}; 1 is perfect.")
