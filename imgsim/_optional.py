@@ -5,8 +5,12 @@ from types import ModuleType
 
 __all__ = ["import_optional"]
 
-_EXTRA_OF = {"matplotlib": "plot", "sknetwork": "graph"}
-_NAME_OF = {"sknetwork": "scikit-network", "umap": "umap-learn"}
+_EXTRA_OF = {"matplotlib": "plot", "skimage": "demo", "sknetwork": "graph"}
+_NAME_OF = {
+    "skimage": "scikit-image",
+    "sknetwork": "scikit-network",
+    "umap": "umap-learn",
+}
 
 
 def import_optional(name: str, *, caller: str) -> ModuleType:

@@ -15,21 +15,21 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 from imgsim import EmbeddingCache, ImageEmbedder, list_images
-from imgsim.datasets import load_sample_photos
+from imgsim.datasets import load_installed_photos
 
 # %%
-# We create a folder with 60 images. The network is untrained, so that the example needs
-# no download. The cache works in the same way for a pretrained network.
+# We create a folder with 60 images, and embed them by a network whose weights are
+# installed by the extra `offline`.
 
 folder = tempfile.TemporaryDirectory()
 photos_folder = Path(folder.name) / "photos"
 photos_folder.mkdir()
-images = load_sample_photos(n_crops=7).images
+images = load_installed_photos().images
 for i, image in enumerate(images[:60]):
     Image.fromarray(image).save(photos_folder / f"{i:02}.jpg")
 
 cache = EmbeddingCache(Path(folder.name) / "embeddings.sqlite")
-embedder = ImageEmbedder("resnet18", pretrained=False, cache=cache).fit()
+embedder = ImageEmbedder("tf_efficientnet_lite0", cache=cache).fit()
 
 
 def seconds_to_embed():

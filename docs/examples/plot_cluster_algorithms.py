@@ -14,20 +14,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from imgsim import ColorHistogramEmbedder, ImageClusterer
-from imgsim.datasets import load_digit_images, load_sample_photos
+from imgsim import ColorHistogramEmbedder, ImageClusterer, ImageEmbedder
+from imgsim.datasets import load_digit_images, load_installed_photos
 
 # %%
 # The first collection consists of about 180 images of each of the ten digits, and the
-# second of 16 images and five near copies of each.
+# second of photographs of 18 subjects and five near copies of each photograph.
 
 digits = load_digit_images()
 by_ink = ColorHistogramEmbedder(bins=(1, 1, 4), grid=(8, 8), image_size=32)
-photos = load_sample_photos()
+photos = load_installed_photos()
 collections = {
     "ten digits": (by_ink.fit_transform(digits.images), digits.target),
-    "near copies of 16 images": (
-        ColorHistogramEmbedder().fit_transform(photos.images),
+    "near copies of photographs": (
+        ImageEmbedder("tf_efficientnet_lite0").fit_transform(photos.images),
         photos.target,
     ),
 }
@@ -110,10 +110,10 @@ plt.show()
 # The classes of digits are connected regions that are not convex, and Leiden can follow
 # such regions. It has the highest Rand index although it finds more than ten clusters,
 # because some digits are written in several ways. With 20 neighbors, it merges copies
-# of different images, since each class of the second collection has only six images.
-# With three neighbors, on the other hand, it splits the classes of digits.
+# of different photographs, since most classes of the second collection have only six
+# images. With three neighbors, on the other hand, it splits the classes of digits.
 #
-# HDBSCAN and DBSCAN find dense clusters. Near copies form dense clusters, and the
-# images that HDBSCAN labels as noise are those that were changed most. The classes of
-# digits are not dense: HDBSCAN labels a third of the images as noise, and DBSCAN a
-# fifth.
+# HDBSCAN and DBSCAN find dense clusters. The near copies of a photograph form a dense
+# cluster, so that HDBSCAN finds all 18 clusters without being told their number, and
+# DBSCAN labels only a few images as noise. The classes of digits are not dense: HDBSCAN
+# labels a third of the images as noise, and DBSCAN a fifth.

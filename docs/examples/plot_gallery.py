@@ -15,18 +15,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
 
-from imgsim import ColorHistogramEmbedder, ImageClusterer
-from imgsim.datasets import load_sample_photos
+from imgsim import ImageClusterer, ImageEmbedder
+from imgsim.datasets import load_installed_photos
 from imgsim.display import write_gallery
 
 # %%
-# The collection consists of near copies, and the originals are the queries. We cluster
-# the images by their colors. The map is a projection of the embeddings onto their first
-# two principal components.
+# The collection consists of near copies of photographs, and the photographs themselves
+# are the queries. The map is a projection of the embeddings onto their first two
+# principal components.
 
-photos = load_sample_photos()
+photos = load_installed_photos()
 is_query = np.array(photos.copy_names) == "original"
-X_all = ColorHistogramEmbedder().fit_transform(photos.images)
+X_all = ImageEmbedder("tf_efficientnet_lite0").fit_transform(photos.images)
 X, images = X_all[~is_query], [photos.images[i] for i in np.flatnonzero(~is_query)]
 
 clusterer = ImageClusterer(algorithm="hdbscan", metric="cosine").fit(X)

@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from imgsim import ColorHistogramEmbedder, ImageClusterer
-from imgsim.datasets import load_digit_images, load_sample_photos
+from imgsim import ColorHistogramEmbedder, ImageClusterer, ImageEmbedder
+from imgsim.datasets import load_digit_images, load_installed_photos
 from imgsim.display import EmbeddingMapDisplay
 
 # %%
@@ -60,15 +60,15 @@ for i in np.flatnonzero(is_surrounded)[:5]:
     print(f"Image {i} shows a {digits.target[i]} among images of {around[i, 0]}.")
 
 # %%
-# Queries are drawn as stars. In this collection of near copies of 16 images, copies of
-# the same image are close to each other, and each query is among its copies. Because
-# there are only a few images, the thumbnails are larger.
+# Queries are drawn as stars. In this collection of near copies of photographs, copies
+# of the same photograph are close to each other, and each query is among its copies.
+# Because there are only a few images, the thumbnails are larger.
 
-photos = load_sample_photos()
+photos = load_installed_photos()
 is_query = np.array(photos.copy_names) == "original"
-X_photos = ColorHistogramEmbedder().fit_transform(photos.images)
+X_photos = ImageEmbedder("tf_efficientnet_lite0").fit_transform(photos.images)
 collection = np.flatnonzero(~is_query)
-queries = np.flatnonzero(is_query)[:3]
+queries = np.flatnonzero(is_query)[[2, 5, 6]]
 
 EmbeddingMapDisplay.from_predictions(
     X_photos[collection],

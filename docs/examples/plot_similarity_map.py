@@ -4,9 +4,8 @@ See why two images are similar
 
 The similarity of two images is a single number. If their embeddings are pooled from
 feature maps, this number is a sum over the locations of an image, and a heat map can
-show how much each location contributes. To make the result easy to check, this example
-uses a network whose features are known. It is not trained, and computes three colors
-and edges in four directions.
+show how much each location contributes. This example first uses a pretrained network,
+and then a network whose features are known, so that the result is easy to check.
 """
 
 import matplotlib.pyplot as plt
@@ -14,13 +13,30 @@ import torch
 from torch.nn import functional
 
 from imgsim import ImageEmbedder
-from imgsim.datasets import load_sample_photos
+from imgsim.datasets import load_installed_photos, load_sample_photos
 from imgsim.display import SimilarityMapDisplay
 
 # %%
-# At each location, three features measure how red, green and blue the image is compared
-# with the other two channels, and four features measure the strength of edges in four
-# directions.
+# We compare a cat with a cropped copy, two photographs of a motorcycle that were taken
+# from different sides, an astronaut with an officer, and a cup of coffee with a cat.
+
+photos = load_installed_photos().images
+first = [photos[i] for i in (30, 78, 12, 36)]
+second = [photos[i] for i in (33, 84, 108, 30)]
+
+network = ImageEmbedder("tf_efficientnet_lite0", pooling="avg")
+SimilarityMapDisplay.from_estimator(network, first, second).plot(n_columns=2)
+plt.show()
+
+# %%
+# The cat and its copy are similar because of the same fur, and the motorcycles because
+# of their tank and engine. For the astronaut and the officer, the uniforms contribute
+# most, and the faces contribute little. The cup and the cat have almost nothing in
+# common, as the scale of their colors shows.
+#
+# The second network is not trained. At each location, three features measure how red,
+# green and blue the image is compared with the other two channels, and four features
+# measure the strength of edges in four directions.
 
 SLOPE = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 DIAGONAL = torch.tensor([[-2.0, -1, 0], [-1, 0, 1], [0, 1, 2]])
@@ -57,8 +73,8 @@ def make_embedder(edge_weight):
 
 
 # %%
-# We compare an image of a flower with four others: another part of the flower, a near
-# copy, a temple, and the sky. This network uses mostly colors.
+# With mostly colors, we compare an image of a flower with four others: another part of
+# the flower, a near copy, a temple, and the sky.
 
 images = load_sample_photos().images
 first = [images[i] for i in (54, 54, 54, 54)]

@@ -1,15 +1,12 @@
 """Loader of crops of two color photographs, with near copies of each crop."""
 
-import io
-from collections.abc import Callable
-
-import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
 from imgsim._typing import PixelArray
 from imgsim._validation import is_integer
+from imgsim.datasets._near_copies import bunch_of_copies, check_n_copies
 
 _SIDE = 160
 _GRID = (2, 4)
@@ -53,6 +50,7 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
 
     See Also
     --------
+    load_installed_photos : Load photographs of many subjects, and near copies of them.
     load_digit_images : Load grayscale images of handwritten digits.
 
     Examples
@@ -67,23 +65,9 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
             f"n_crops={n_crops!r} must be an integer, at least 1 and at most "
             f"{_GRID[0] * _GRID[1]}."
         )
-    if not is_integer(n_copies) or not 0 <= n_copies <= len(_VARIATIONS):
-        raise ValueError(
-            f"n_copies={n_copies!r} must be an integer, at least 0 and at most "
-            f"{len(_VARIATIONS)}."
-        )
-    variations = {"original": _unchanged} | dict(list(_VARIATIONS.items())[:n_copies])
+    check_n_copies(n_copies)
     crops = _crops_by_name(n_crops)
-    return Bunch(
-        images=[
-            np.asarray(vary(crop))
-            for crop in crops.values()
-            for vary in variations.values()
-        ],
-        target=np.repeat(np.arange(len(crops), dtype=np.int64), len(variations)),
-        target_names=list(crops),
-        copy_names=list(variations) * len(crops),
-    )
+    return bunch_of_copies(list(crops.items()), n_copies)
 
 
 def _crops_by_name(n_crops: int) -> dict[str, Image.Image]:
@@ -101,46 +85,3 @@ def _crop(photo: PixelArray, i: int) -> PixelArray:
     top = (i // n_columns) * (photo.shape[0] // n_rows) + 25
     left = (i % n_columns) * (photo.shape[1] // n_columns)
     return photo[top : top + _SIDE, left : left + _SIDE]
-
-
-def _unchanged(image: Image.Image) -> Image.Image:
-    return image
-
-
-def _recompressed(image: Image.Image) -> Image.Image:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=20)
-    return Image.open(file, formats=["JPEG"])
-
-
-def _half_size(image: Image.Image) -> Image.Image:
-    return image.resize((image.width // 2, image.height // 2))
-
-
-def _cropped(image: Image.Image) -> Image.Image:
-    margin = image.width // 10
-    return ImageOps.crop(image, margin)
-
-
-def _brighter(image: Image.Image) -> Image.Image:
-    return ImageEnhance.Brightness(image).enhance(1.3)
-
-
-def _rotated(image: Image.Image) -> Image.Image:
-    # The margin that contains the empty corners is removed.
-    return _cropped(image.rotate(5, Image.Resampling.BICUBIC))
-
-
-def _gray(image: Image.Image) -> Image.Image:
-    return ImageOps.grayscale(image).convert("RGB")
-
-
-_VARIATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "recompressed": _recompressed,
-    "half size": _half_size,
-    "cropped": _cropped,
-    "brighter": _brighter,
-    "rotated": _rotated,
-    "mirrored": ImageOps.mirror,
-    "gray": _gray,
-}

