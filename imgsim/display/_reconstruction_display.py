@@ -184,8 +184,8 @@ class ReconstructionDisplay:
         pairs = zip(self.originals, self.reconstructions, errors, strict=True)
         for i, (original, reconstruction, error) in enumerate(pairs):
             column, row = i % n_columns, top + i // n_columns * height
-            tiles.append(Tile(original, "", column, row))
-            tiles.append(Tile(reconstruction, "", column, row + 1, f"{error:.2g}"))
+            tiles.append(Tile(original, column, row))
+            tiles.append(Tile(reconstruction, column, row + 1, below=f"{error:.2g}"))
         self.ax_ = draw_grid(
             tiles,
             [TextLine(title, GAP / 2, LINE_HEIGHT)],

@@ -1,14 +1,13 @@
 """Points, thumbnails and names on the axes of a map."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from imgsim._typing import PixelArray
-from imgsim.display._grid import BOX_GRAY, THUMBNAIL_PIXELS
-from imgsim.display._text import CHARACTER_WIDTH, drawable, shortened, source_name
+from imgsim.display._pictures import BOX_GRAY, THUMBNAIL_PIXELS
+from imgsim.display._text import source_name, wrap, write
 from imgsim.display.map._label_groups import LabelGroup
 from imgsim.display.map._layout import (
     Positions,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 QUERY_COLOR = "#F0E442"
 _THUMBNAIL_SHARE = 0.86  # of the side of its cell
-_MAX_NAME_LENGTH = 20  # characters
+_MAX_NAME_WIDTH = 13.0  # font sizes
 # The zorder of artists, from the back to the front.
 _NOISE, _POINTS, _THUMBNAILS, _MARKERS, _QUERIES, _NAMES = range(1, 7)
 
@@ -128,22 +127,17 @@ def _draw_placeholder(
     """Draw a gray box with as much of the text as fits."""
     _draw_frame(ax, thumbnail, side, side, BOX_GRAY)
     size = min(max(points / 13, 3), 8)
-    n_characters = max(int(points / (size * CHARACTER_WIDTH)), 4)
-    n_lines = max(int(points / (1.35 * size)), 1)
-    text = textwrap.fill(
-        drawable(text), n_characters, max_lines=n_lines, placeholder=" …"
-    )
-    ax.text(
+    artist = ax.text(
         thumbnail.x,
         thumbnail.y,
-        text,
+        "",
         size=size,
         color="black",
         ha="center",
         va="center",
         zorder=_THUMBNAILS,
-        parse_math=False,
     )
+    wrap(artist, text, 0.94 * points, max(int(points / (1.35 * size)), 1))
     return thumbnail.x - side / 2, thumbnail.y + side / 2
 
 
@@ -183,18 +177,19 @@ def draw_names(
         ax.text(
             anchor[0],
             anchor[1],
-            drawable(shortened(group.short_name, _MAX_NAME_LENGTH), weight="bold"),
+            "",
             size=size,
             weight="bold",
             color="black",
             ha="center",
             va="center",
             zorder=_NAMES,
-            parse_math=False,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )
         for anchor, group in zip(anchors, named, strict=True)
     ]
+    for text, group in zip(texts, named, strict=True):
+        write(text, "", name=group.short_name, max_width=_MAX_NAME_WIDTH * size)
     pixels_per_unit = view.scale * ax.figure.dpi / 72
     boxes = [text.get_window_extent() for text in texts]
     sizes = [

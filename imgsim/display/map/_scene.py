@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from imgsim._optional import import_optional
 from imgsim._validation import find_readable_rows
 from imgsim.display._checks import check_length
-from imgsim.display._grid import size_in_points
 from imgsim.display._labels import LabelNames
+from imgsim.display._pictures import size_in_points
 from imgsim.display.map._drawing import (
     MapThumbnail,
     draw_names,

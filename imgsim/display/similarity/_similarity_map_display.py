@@ -293,7 +293,7 @@ class SimilarityMapDisplay:
             images = [paint(image, amounts, scale) for image, amounts in both]
         names = self.names[i] if self.names is not None else ("", "")
         return [
-            Tile(image, name, origin.column + side, origin.top)
+            Tile(image, origin.column + side, origin.top, name=name)
             for side, (image, name) in enumerate(zip(images, names, strict=True))
         ]
 
