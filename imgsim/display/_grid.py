@@ -11,6 +11,7 @@ from imgsim.display._pictures import (
     draw_picture,
     draw_placeholder,
     new_axes,
+    prepare_axes,
     read_pictures,
     size_in_points,
 )
@@ -70,6 +71,7 @@ def draw_grid(
     """
     if ax is None:
         ax = new_axes(n_columns * cell_inches, n_rows * cell_inches, caller)
+    prepare_axes(ax)
     width, height = size_in_points(ax, ax)
     cell_points = min(width / n_columns, height / n_rows)
     font_size = min(max(cell_points, 1) / 11, 10)
@@ -86,7 +88,6 @@ def draw_grid(
         artist = ax.text(left, line.row, "", size=1.1 * font_size, va="center")
         write(artist, line.text)
     ax.set(xlim=(0, n_columns), ylim=(n_rows, 0), aspect="equal")
-    ax.set_axis_off()
     return ax
 
 

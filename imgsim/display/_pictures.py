@@ -77,6 +77,14 @@ def new_axes(width: float, height: float, caller: str) -> "Axes":
     return axes
 
 
+def prepare_axes(ax: "Axes") -> None:
+    """Hide the frame of axes, and let a layout engine move them now."""
+    ax.set_axis_off()
+    figure = ax.figure.figure  # the root figure, if the axes are in a SubFigure
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+
+
 def size_in_points(ax: "Axes", artist: "Artist") -> tuple[float, float]:
     """Return width and height of an artist on axes, or of the axes themselves."""
     extent, points = artist.get_window_extent(), 72 / ax.figure.dpi
@@ -112,7 +120,7 @@ def draw_placeholder(
     center = box.left + box.width / 2, box.top + box.height / 2
     text = ax.text(*center, "", size=size, color="black", ha="center", va="center")
     n_lines = max(min(int(points / (1.35 * size)), _PLACEHOLDER_LINES), 1)
-    wrap(text, picture.reason, 0.94 * points, n_lines)
+    wrap(text, picture.reason, 0.88 * points, n_lines)
 
 
 def draw_mark(

@@ -9,7 +9,7 @@ from imgsim._optional import import_optional
 from imgsim._validation import find_readable_rows
 from imgsim.display._checks import check_length
 from imgsim.display._labels import LabelNames
-from imgsim.display._pictures import size_in_points
+from imgsim.display._pictures import prepare_axes, size_in_points
 from imgsim.display.map._drawing import (
     MapThumbnail,
     draw_names,
@@ -205,15 +205,12 @@ def _set_width(ax: "Axes", width: float) -> float:
 
 
 def _draw_title(ax: "Axes", title: str) -> None:
-    """Write the title, and let a layout engine move the axes before they are used."""
+    """Write the title above the axes, which a layout engine may then move."""
     width = size_in_points(ax, ax)[0]
     longest = max(map(len, title.split("\n")))
     size = min(max(width / (_TITLE_CHARACTER_WIDTH * longest), 4), 12)
     ax.set_title(title, size=size)
-    ax.set_axis_off()
-    figure = ax.figure.figure  # the root figure, if the axes are in a SubFigure
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
+    prepare_axes(ax)
 
 
 def _draw_without_thumbnails(
