@@ -8,7 +8,7 @@ import numpy as np
 from imgsim._typing import PixelArray
 from imgsim.display._pictures import BOX_GRAY, THUMBNAIL_PIXELS
 from imgsim.display._text import source_name, wrap, write
-from imgsim.display.map._label_groups import LabelGroup
+from imgsim.display.map._label_groups import LabelGroup, LineStyle
 from imgsim.display.map._layout import (
     Positions,
     View,
@@ -34,7 +34,8 @@ class MapThumbnail(NamedTuple):
     x: float
     y: float
     color: str
-    is_query: bool
+    line_style: LineStyle
+    is_important: bool
 
 
 def point_area(n_points: int, width: float, height: float) -> float:
@@ -49,6 +50,7 @@ def draw_points(
     area: float,
     *,
     on_top: bool,
+    edge_color: str = "white",
 ) -> None:
     """Draw images as markers in the style of their group. NaN is not drawn."""
     for group in groups:
@@ -59,8 +61,8 @@ def draw_points(
             s=area,
             marker=group.marker,
             color=group.color,
-            edgecolors="white",
-            linewidths=0.4,
+            edgecolors=edge_color,
+            linewidths=0.4 if edge_color == "white" else 1.0,
             zorder=_MARKERS if on_top else below,
         )
 
@@ -144,19 +146,22 @@ def _draw_placeholder(
 def _draw_frame(
     ax: "Axes", thumbnail: MapThumbnail, width: float, height: float, facecolor: str
 ) -> None:
+    """Draw a frame, in white under the color so that dashes are visible."""
     from matplotlib.patches import Rectangle
 
-    ax.add_patch(
-        Rectangle(
-            (thumbnail.x - width / 2, thumbnail.y - height / 2),
-            width,
-            height,
-            facecolor=facecolor,
-            edgecolor=thumbnail.color,
-            linewidth=2.5 if thumbnail.is_query else 1.5,
-            zorder=_THUMBNAILS,
-        )
-    )
+    style = {
+        "linewidth": 2.6 if thumbnail.is_important else 1.6,
+        "zorder": _THUMBNAILS,
+    }
+    corner = thumbnail.x - width / 2, thumbnail.y - height / 2
+    box = Rectangle(corner, width, height, facecolor=facecolor, **style)
+    box.set_edgecolor(thumbnail.color)
+    if thumbnail.line_style != "-":
+        below = Rectangle(corner, width, height, facecolor="none", **style)
+        below.set_edgecolor("white")
+        ax.add_artist(below)
+        box.set_linestyle(thumbnail.line_style)
+    ax.add_patch(box)
 
 
 def draw_names(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from imgsim.display._pictures import size_in_points
 from imgsim.display._text import DrawnLine, write
 from imgsim.display.map._drawing import QUERY_COLOR
-from imgsim.display.map._label_groups import LabelGroup
+from imgsim.display.map._label_groups import LabelGroup, LineStyle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,11 +29,27 @@ class LegendEntry(NamedTuple):
     marker: str
     edge_color: str = "white"
     is_query: bool = False
+    line_style: LineStyle = ""
 
 
-def make_entries(groups: Sequence[LabelGroup], n_queries: int) -> list[LegendEntry]:
-    """Return an entry for each group, and one for the queries if there are any."""
-    entries = [LegendEntry(g.name, len(g.rows), g.color, g.marker) for g in groups]
+def make_entries(
+    groups: Sequence[LabelGroup], n_queries: int, *, has_frames: bool
+) -> list[LegendEntry]:
+    """Return an entry for each group, and one for the queries if there are any.
+
+    Lines are shown if the map has frames whose lines differ.
+    """
+    has_lines = has_frames and len({group.line_style for group in groups}) > 1
+    entries = [
+        LegendEntry(
+            group.name,
+            len(group.rows),
+            group.color,
+            group.marker,
+            line_style=group.line_style if has_lines else "",
+        )
+        for group in groups
+    ]
     if n_queries:
         name = "queries" if n_queries > 1 else "query"
         entries.append(
@@ -95,7 +111,8 @@ def _make_legend(
         Line2D(
             [],
             [],
-            linestyle="",
+            linestyle=entry.line_style,
+            linewidth=1.6,
             marker=entry.marker,
             color=entry.color,
             markeredgecolor=entry.edge_color,
@@ -114,7 +131,7 @@ def _make_legend(
         frameon=False,
         fontsize=size,
         ncols=ceil(len(entries) / n_rows),
-        handlelength=1,
+        handlelength=3.2 if any(entry.line_style for entry in entries) else 1,
         handletextpad=0.5,
         columnspacing=1.2,
         labelspacing=0.4,
