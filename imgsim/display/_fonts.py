@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,21 +46,50 @@ def default_families() -> tuple[str, ...]:
 
 def default_family_of(character: str, weight: str) -> str | None:
     """Return the first default family whose font of a weight has a character."""
-    families = default_families()
-    return next((f for f in families if _has(_path(f, weight), character)), None)
+    return _find_default_family(character, weight, _current_fonts())
 
 
 def installed_family_of(character: str) -> str | None:
     """Return an installed family whose regular font has a character, or None."""
-    from matplotlib.font_manager import fontManager
-
-    # The number of fonts is a key of the cache, because fonts can be added.
-    return _find_family(character, len(fontManager.ttflist))
+    return _find_family(character, _current_fonts().n_installed)
 
 
 def character_width(character: str, family: str, weight: str) -> float:
     """Return the width of a character as a fraction of the font size."""
-    return _advance(character, _path(family, weight))
+    return _find_width(character, family, weight, _current_fonts())
+
+
+class _Fonts(NamedTuple):
+    """What fonts are found depends on: a key of caches, because it can change."""
+
+    families: tuple[str, ...]
+    generic: tuple[tuple[str, ...], ...]
+    n_installed: int
+
+
+def _current_fonts() -> _Fonts:
+    from matplotlib import rcParams
+    from matplotlib.font_manager import fontManager
+
+    families = default_families()
+    generic = (tuple(rcParams.get(f"font.{family}", ())) for family in families)
+    return _Fonts(families, tuple(generic), len(fontManager.ttflist))
+
+
+@lru_cache(maxsize=4096)
+def _find_default_family(character: str, weight: str, fonts: _Fonts) -> str | None:
+    families = fonts.families
+    return next((f for f in families if _has(_path(f, weight), character)), None)
+
+
+@lru_cache(maxsize=4096)
+def _find_width(character: str, family: str, weight: str, fonts: _Fonts) -> float:
+    from matplotlib.font_manager import get_font
+
+    font = get_font(_path(family, weight))
+    font.set_size(_UNITS_PER_EM, 72)
+    advance = font.load_char(ord(character)).linearHoriAdvance
+    return float(advance) / 2**16 / _UNITS_PER_EM
 
 
 @lru_cache(maxsize=4096)
@@ -115,13 +144,3 @@ def _codes_of(path: Any) -> NDArray[np.uint32]:
     except (OSError, RuntimeError):  # another font is used instead
         return np.empty(0, dtype=np.uint32)
     return np.sort(np.fromiter(codes, dtype=np.uint32, count=len(codes)))
-
-
-@lru_cache(maxsize=4096)
-def _advance(character: str, path: Any) -> float:
-    from matplotlib.font_manager import get_font
-
-    font = get_font(path)
-    font.set_size(_UNITS_PER_EM, 72)
-    advance = font.load_char(ord(character)).linearHoriAdvance
-    return float(advance) / 2**16 / _UNITS_PER_EM

@@ -34,7 +34,7 @@ from imgsim._validation import (
 from imgsim._warnings import warn_caller
 from imgsim.index._filters import find_allowed_slots, find_excluded_slots
 from imgsim.index._row_store import check_boolean_values, check_ids, is_boolean
-from imgsim.index._search_result import SearchResult
+from imgsim.index._search_result import SearchResult, find_known_queries
 from imgsim.index._searcher import Searcher, SearchParameters
 from imgsim.index._thresholds import threshold_by_coverage, threshold_by_precision
 from imgsim.index.graph._neighbor_graph import GRAPH_METRICS
@@ -497,7 +497,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         allowed = find_allowed_slots(searcher.store, where, excluded.everywhere)
         distances, indices = searcher.search(queries, int(k), limit, allowed, excluded)
         ids = self.ids_
-        return SearchResult(distances, [ids[rows] for rows in indices], indices)
+        known = find_known_queries(queries, indices, searcher.store)
+        return SearchResult(distances, [ids[rows] for rows in indices], indices, known)
 
     def kneighbors(
         self,
