@@ -86,6 +86,9 @@ class ReconstructionDisplay:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.originals)} images>"
+
     @classmethod
     def from_estimator(
         cls,

@@ -135,6 +135,9 @@ class SimilarityMapDisplay:
         self.similarities = similarities
         self.names = names
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.images)} pairs>"
+
     @classmethod
     def from_estimator(cls, embedder: ImageEmbedder, X: Any, Y: Any) -> Self:
         """Compare images in pairs, location by location.
