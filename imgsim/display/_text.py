@@ -78,8 +78,8 @@ def source_name(source: Any) -> str:
 
 
 def _count_kept(widths: Sequence[float], max_width: float) -> tuple[int, int]:
-    """Return how many units at the start and at the end fit, at least one of each."""
-    counts, sides = [1, 1], [widths[0], widths[-1]]
+    """Return how many units at the start and at the end fit, at least the first."""
+    counts, sides = [1, 0], [widths[0], 0.0]
     while sum(counts) < len(widths):
         side = int(sides[1] < sides[0])
         i = -1 - counts[1] if side else counts[0]

@@ -88,7 +88,7 @@ def test_images_are_displayed_if_ids_are_paths(rows, tmp_path):
 
     page = index.search([[0.5, 0.9]])._repr_html_()
 
-    assert [round(image.mean() / 40) for image in _images_of(page)] == [3, 4]
+    assert [round(image.mean() / 40) for image in _images_of(page)] == [4, 3]
     assert "4.png" in page
     assert str(tmp_path) not in page
 
