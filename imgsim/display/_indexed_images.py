@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from imgsim.display._checks import check_length
 from imgsim.display._folders import is_path, relative_folders
 from imgsim.display._text import source_name
+from imgsim.images._files import is_image_path
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
 
@@ -43,11 +44,15 @@ class CaptionedImages(NamedTuple):
             return {row: _as_line(self.label(row)) for row in rows}
         if kind == "name":
             return {row: source_name(self.images[row]) for row in rows}
-        paths = [self._path(row) for row in rows]
-        described = zip(rows, paths, relative_folders(paths), strict=True)
         if kind == "folder":
-            return {row: folder or _parent(path) for row, path, folder in described}
-        return {row: self._id_text(row, folder) for row, _, folder in described}
+            paths = [self._path(row) for row in rows]
+            folders = zip(paths, relative_folders(paths), strict=True)
+            texts = [folder or _parent(path) for path, folder in folders]
+        elif self.ids is None:
+            texts = [source_name(self.images[row]) for row in rows]
+        else:
+            texts = _id_texts([self.ids[row] for row in rows])
+        return dict(zip(rows, texts, strict=True))
 
     def label(self, row: int) -> Any:
         """Return the label of a row, or None if it is unknown."""
@@ -64,15 +69,24 @@ class CaptionedImages(NamedTuple):
 
     def _path(self, row: int) -> Any:
         """Return the path of an image, which may be its id, or None."""
-        known = self.images[row], None if self.ids is None else self.ids[row]
-        return next((source for source in known if is_path(source)), None)
+        if is_path(self.images[row]):
+            return self.images[row]
+        return None if self.ids is None else _image_path(self.ids[row])
 
-    def _id_text(self, row: int, folder: str) -> str:
-        if self.ids is None:
-            return source_name(self.images[row])
-        if folder and is_path(self.ids[row]):
-            return f"{folder}/{source_name(self.ids[row])}"
-        return _as_line(self.ids[row])
+
+def _id_texts(ids: Sequence[Any]) -> list[str]:
+    """Return ids as texts, paths of images relative to their common folder."""
+    folders = relative_folders([_image_path(some) for some in ids])
+    return [
+        _as_line(some)
+        if _image_path(some) is None
+        else f"{folder}/{source_name(some)}".removeprefix("/")
+        for some, folder in zip(ids, folders, strict=True)
+    ]
+
+
+def _image_path(some_id: Any) -> Any:
+    return some_id if is_image_path(some_id) else None
 
 
 def _check_some_are_files(ids: NDArray[Any], drawn: Sequence[int]) -> None:

@@ -148,19 +148,23 @@ def _draw_frame(
 ) -> None:
     """Draw a frame, in white under the color so that dashes are visible."""
     from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
 
-    style = {
-        "linewidth": 2.6 if thumbnail.is_important else 1.6,
-        "zorder": _THUMBNAILS,
-    }
-    corner = thumbnail.x - width / 2, thumbnail.y - height / 2
-    box = Rectangle(corner, width, height, facecolor=facecolor, **style)
-    box.set_edgecolor(thumbnail.color)
+    line_width = 2.6 if thumbnail.is_important else 1.6
+    box = Rectangle(
+        (thumbnail.x - width / 2, thumbnail.y - height / 2),
+        width,
+        height,
+        facecolor=facecolor,
+        edgecolor=thumbnail.color,
+        linestyle=thumbnail.line_style,
+        linewidth=line_width,
+        zorder=_THUMBNAILS,
+    )
     if thumbnail.line_style != "-":
-        below = Rectangle(corner, width, height, facecolor="none", **style)
-        below.set_edgecolor("white")
-        ax.add_artist(below)
-        box.set_linestyle(thumbnail.line_style)
+        solid = {"dash_offset": 0, "dash_list": None}
+        below = withStroke(linewidth=line_width, foreground="white", dashes=solid)
+        box.set_path_effects([below])
     ax.add_patch(box)
 
 
