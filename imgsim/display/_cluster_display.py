@@ -313,7 +313,7 @@ def _draw(
     if picture.pixels is None:
         draw_placeholder(ax, picture, box, points * box.width, 0.8 * size)
     else:
-        draw_picture(ax, picture, box)
+        draw_picture(ax, picture.pixels, box)
     if n_copies > 1:
         right, bottom = (
             box.left + box.width - 2 / points,

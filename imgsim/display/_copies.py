@@ -37,7 +37,7 @@ def group_copies(images: Sequence[Any]) -> list[Copies]:
     return sorted(Copies(members[0], len(members)) for members in by_content.values())
 
 
-def _size(image: Any) -> Hashable:
+def _size(image: Any) -> Any:
     """Return what is equal for exact copies, and is known without reading them."""
     if isinstance(image, np.ndarray):
         return image.shape

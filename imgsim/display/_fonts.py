@@ -71,8 +71,9 @@ def _current_fonts() -> _Fonts:
     from matplotlib import rcParams
     from matplotlib.font_manager import fontManager
 
+    settings: Any = rcParams
     families = default_families()
-    generic = (tuple(rcParams.get(f"font.{family}", ())) for family in families)
+    generic = (tuple(settings.get(f"font.{family}", ())) for family in families)
     return _Fonts(families, tuple(generic), len(fontManager.ttflist))
 
 
@@ -105,8 +106,10 @@ def _suitable_families(n_fonts: int) -> dict[str, Any]:
 
     files: dict[str, tuple[int, Any]] = {}
     for font in fontManager.ttflist:
-        weight = weight_dict.get(font.weight, font.weight)
-        distance = abs(int(weight) - _NORMAL) + 1000 * (font.style != "normal")
+        weight: Any = font.weight
+        distance = abs(int(weight_dict.get(weight, weight)) - _NORMAL) + 1000 * (
+            font.style != "normal"
+        )
         if distance < files.get(font.name, (np.inf, ""))[0]:
             files[font.name] = distance, font.fname
     names = [name for name in files if not _UNSUITABLE.fullmatch(name)]

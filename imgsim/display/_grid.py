@@ -101,7 +101,7 @@ def _draw_tile(ax: "Axes", tile: Tile, picture: Picture, cell_points: float) -> 
     else:
         width, height = side * min(picture.aspect, 1), side / max(picture.aspect, 1)
         box = Rectangle(center - width / 2, tile.row, width, height)
-        draw_picture(ax, picture, box, is_faded=tile.is_faded, frame=tile.frame)
+        draw_picture(ax, picture.pixels, box, is_faded=tile.is_faded, frame=tile.frame)
     if tile.frame is not None:
         column, row = box.left + box.width - GAP / 4, box.top + GAP / 4
         draw_mark(ax, column, row, tile.frame, MARK_SIZE * cell_points)

@@ -22,7 +22,7 @@ Matches = list[bool | None]
 class CaptionedImages(NamedTuple):
     """Images with ids and labels, as far as these are known."""
 
-    images: Sequence[Any]
+    images: Any
     ids: NDArray[Any] | None = None
     labels: NDArray[Any] | None = None
 

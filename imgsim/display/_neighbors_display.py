@@ -227,7 +227,7 @@ class NeighborsDisplay:
         n_near = [int(np.searchsorted(d, limit, side="right")) for d in distances]
         results = _describe(indexed, asked, queries, neighbors, captions, frame)
         return cls(
-            query_images=[asked.images[i] for i in queries],
+            query_images=[asked.images[i] for i in queries.tolist()],
             neighbor_images=[
                 found[:n] if readable[query] else None
                 for found, query, n in zip(results.images, queries, n_near, strict=True)

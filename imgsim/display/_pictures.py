@@ -93,7 +93,7 @@ def size_in_points(ax: "Axes", artist: "Artist") -> tuple[float, float]:
 
 def draw_picture(
     ax: "Axes",
-    picture: Picture,
+    pixels: PixelArray,
     box: Rectangle,
     *,
     is_faded: bool = False,
@@ -103,7 +103,7 @@ def draw_picture(
     right, bottom = box.left + box.width, box.top + box.height
     alpha = _FADED_ALPHA if is_faded else 1
     extent = (box.left, right, bottom, box.top)
-    ax.imshow(picture.pixels, extent=extent, alpha=alpha, origin="upper")
+    ax.imshow(pixels, extent=extent, alpha=alpha, origin="upper")
     _draw_box(ax, box, facecolor="none")  # makes white images visible
     if frame is not None:
         width = 1.4 if is_faded else 2.4
@@ -129,9 +129,17 @@ def draw_mark(
     """Draw a disk of `size` points in the color of a frame, with its mark."""
     from matplotlib.path import Path
 
-    disk = {"marker": "o", "markersize": size, "markeredgecolor": "white"}
+    disk: dict[str, Any] = {
+        "marker": "o",
+        "markersize": size,
+        "markeredgecolor": "white",
+    }
     ax.plot([column], [row], color=frame.color, markeredgewidth=0.08 * size, **disk)
-    mark = {"marker": Path(frame.mark), "markersize": 0.55 * size, "fillstyle": "none"}
+    mark: dict[str, Any] = {
+        "marker": Path(frame.mark),
+        "markersize": 0.55 * size,
+        "fillstyle": "none",
+    }
     ax.plot([column], [row], color="white", markeredgewidth=0.13 * size, **mark)
 
 

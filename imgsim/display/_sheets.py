@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import partial
+from math import sqrt
 from typing import NamedTuple
 
 from imgsim.display._pictures import Rectangle
@@ -47,7 +48,7 @@ class Page(NamedTuple):
         It is the mean side of squares with the areas of the pictures.
         """
         return min(
-            sum((box.width * box.height) ** 0.5 for box in boxes) / len(boxes)
+            sum(sqrt(box.width * box.height) for box in boxes) / len(boxes)
             for boxes in self.pictures
         )
 

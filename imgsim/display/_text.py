@@ -102,13 +102,16 @@ def write(
     if name:
         line = DrawnLine.of(name, weight)
         limit = float("inf") if max_width is None else max_width
-        lines.append(line.shortened(limit / artist.get_fontsize()))
+        lines.append(line.shortened(limit / float(artist.get_fontsize())))
     _set_lines(artist, lines)
 
 
 def wrap(artist: "Text", text: str, max_width: float, max_lines: int) -> None:
     """Set a text that is divided into lines. The maximum width is in points."""
-    weight, limit = str(artist.get_fontweight()), max_width / artist.get_fontsize()
+    weight, limit = (
+        str(artist.get_fontweight()),
+        max_width / float(artist.get_fontsize()),
+    )
     lines: list[DrawnLine] = []
     for word in text.split():
         line = DrawnLine.of(f"{lines[-1].text} {word}" if lines else word, weight)

@@ -201,7 +201,6 @@ def write_gallery(
     """
     target, images = _checked_target(path), check_image_sources(images)
     clusters = make_clusters(labels, label_names, len(images))
-    folders = find_folders(images)
     has_neighbors = X is not None or index is not None
     if max_distance is not None and not has_neighbors:
         raise ValueError(
@@ -215,8 +214,7 @@ def write_gallery(
     )
     data: dict[str, Any] = {
         "names": image_names(images),
-        "folders": folders and folders.names,
-        "folderOf": folders and folders.of_image,
+        **_folder_data(images),
         "clusters": clusters and clusters.names,
         "clusterOf": clusters and clusters.of_image.tolist(),
         "noise": clusters and clusters.noise,
@@ -242,6 +240,14 @@ def write_gallery(
     with replace_file(target) as file:
         file.write(page.encode("utf-8"))
     return target
+
+
+def _folder_data(images: Sequence[Any]) -> dict[str, Any]:
+    folders = find_folders(images)
+    return {
+        "folders": folders and folders.names,
+        "folderOf": folders and folders.of_image,
+    }
 
 
 def _checked_target(path: str | os.PathLike[str]) -> Path:

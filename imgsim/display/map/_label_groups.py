@@ -1,6 +1,6 @@
 """The images of a map, grouped by label: name, color and marker of each group."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ _COLORS = (
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # Dashes of the frames of thumbnails: (offset, lengths of lines and gaps).
-LineStyle = str | tuple[float, tuple[float, ...]]
+LineStyle = Literal["-", ""] | tuple[float, tuple[float, ...]]
 _LINE_STYLES: tuple[LineStyle, ...] = (
     "-",
     (0, (3, 1.2)),
