@@ -20,6 +20,7 @@ from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.display._checks import check_embeddings, check_length
 from imgsim.display._labels import LabelNames
 from imgsim.display.gallery._page_data import (
+    PageClusters,
     PageImages,
     center_distances,
     embed_images,
@@ -215,10 +216,7 @@ def write_gallery(
     data: dict[str, Any] = {
         "names": image_names(images),
         **_folder_data(images),
-        "clusters": clusters and clusters.names,
-        "clusterOf": clusters and clusters.of_image.tolist(),
-        "noise": clusters and clusters.noise,
-        "centerDistances": clusters and center_distances(X, clusters.of_image, metric),
+        **_cluster_data(clusters, X, metric),
         "positions": scale_positions(positions, len(images)),
         "neighbors": search(len(images)) if has_neighbors else None,
         "queries": None,
@@ -240,6 +238,19 @@ def write_gallery(
     with replace_file(target) as file:
         file.write(page.encode("utf-8"))
     return target
+
+
+def _cluster_data(
+    clusters: PageClusters | None,
+    X: ArrayLike | None,
+    metric: MetricName | Callable[..., float],
+) -> dict[str, Any]:
+    return {
+        "clusters": clusters and clusters.names,
+        "clusterOf": clusters and clusters.of_image.tolist(),
+        "noise": clusters and clusters.noise,
+        "centerDistances": clusters and center_distances(X, clusters.of_image, metric),
+    }
 
 
 def _folder_data(images: Sequence[Any]) -> dict[str, Any]:
