@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _ELLIPSIS = "…"
+_BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # cannot be saved as PDF
 _JOINERS = ("\N{ZERO WIDTH JOINER}", "\N{ZERO WIDTH NON-JOINER}")
 
 
@@ -41,6 +42,7 @@ class DrawnLine(NamedTuple):
         The weight is normal if the default fonts of another weight lack a character.
         """
         text = unicodedata.normalize("NFC", " ".join(text.split("\n")))
+        text = text.replace(_BYTE_ORDER_MARK, "")
         if any(default_family_of(character, weight) is None for character in text):
             weight = "normal"
         return cls(tuple(_split(text, weight)), weight)

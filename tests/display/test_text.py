@@ -1,5 +1,6 @@
 """Tests of texts in figures: their characters, their widths and their fonts."""
 
+import io
 import unicodedata
 import warnings
 
@@ -95,6 +96,16 @@ def test_a_character_that_no_font_has_is_escaped(artist):
     write(artist, f"a{PRIVATE}\udcff\x07.jpg")
 
     assert artist.get_text() == r"a\ue123\udcff\x07.jpg"
+
+
+@pytest.mark.parametrize("format", ["pdf", "svg", "ps"])
+def test_every_name_can_be_saved(format, artist):
+    """Some formats cannot be written with a byte order mark in a text."""
+    for name in (*NAMES, "\ufeffa.jpg"):
+        write(artist, name)
+        artist.figure.savefig(io.BytesIO(), format=format)
+
+    assert artist.get_text() == "a.jpg"
 
 
 def test_invisible_characters_are_dropped_if_no_font_has_them(monkeypatch):
