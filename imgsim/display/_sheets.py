@@ -135,14 +135,18 @@ def _make_sheet(
     boxes: list[Rectangle] = []
     top, above = 0.0, height
     for row in _rows(aspects, width, height, n_columns):
-        filling = (width - (len(row) - 1) * _GAP) / sum(aspects[i] for i in row)
-        row_height = filling if filling <= _LARGEST_STRETCH * above else above
+        n = n_columns or len(row)
+        mean = sum(aspects[i] for i in row) / len(row)
+        filling = (width - (n - 1) * _GAP) / (n * mean)
+        is_last = bool(boxes) and len(row) < n
+        if filling > _LARGEST_STRETCH * above or is_last:
+            filling = above
         left = 0.0
         for i in row:
-            boxes.append(Rectangle(left, top, aspects[i] * row_height, row_height))
-            left += aspects[i] * row_height + _GAP
-        top += row_height + _GAP
-        above = row_height
+            boxes.append(Rectangle(left, top, aspects[i] * filling, filling))
+            left += aspects[i] * filling + _GAP
+        top += filling + _GAP
+        above = filling
     return boxes
 
 
