@@ -93,7 +93,7 @@ class ClusterDisplay:
         self.n_copies = n_copies
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self.clusters)} clusters>"
+        return f"<{type(self).__name__}: n_clusters={len(self.clusters)}>"
 
     @classmethod
     def from_estimator(

@@ -127,7 +127,7 @@ class NeighborsDisplay:
         self.left_out_matches = left_out_matches
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self.query_images)} queries>"
+        return f"<{type(self).__name__}: n_queries={len(self.query_images)}>"
 
     @classmethod
     def from_index(
@@ -362,7 +362,7 @@ class NeighborsDisplay:
             ],
             lines,
             n_columns=max([3 + _GUTTER, *(1 + tile.column for tile in tiles)]),
-            n_rows=header + len(results) * height,
+            n_rows=max(header + len(results) * height, LINE_HEIGHT),
             ax=ax,
             caller=f"{type(self).__name__}.plot",
         )

@@ -87,7 +87,7 @@ class ReconstructionDisplay:
         self.validation_loss_curve = validation_loss_curve
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self.originals)} images>"
+        return f"<{type(self).__name__}: n_images={len(self.originals)}>"
 
     @classmethod
     def from_estimator(

@@ -77,7 +77,7 @@ class SilhouetteDisplay:
         self.labels = labels
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(np.asarray(self.labels))} images>"
+        return f"<{type(self).__name__}: n_images={len(np.asarray(self.labels))}>"
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any = None) -> Self:

@@ -537,3 +537,12 @@ def test_images_beyond_the_threshold_can_be_hidden(index, pictures):
     assert (shown, len(hidden.ax_.images)) == (8, 3)
     assert hidden.figure_.get_figwidth() < width
     assert not any(">" in text for text in _texts(hidden))
+
+
+def test_no_rows_are_an_empty_figure(index, pictures):
+    """A selection of queries may be empty."""
+    display = NeighborsDisplay.from_index(index, images=pictures[:5], rows=[]).plot()
+
+    display.figure_.canvas.draw()
+    assert not _texts(display)
+    assert repr(display) == "<NeighborsDisplay: n_queries=0>"

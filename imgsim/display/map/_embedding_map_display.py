@@ -127,7 +127,7 @@ class EmbeddingMapDisplay:
         self.query_neighbors = query_neighbors
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(np.asarray(self.positions))} images>"
+        return f"<{type(self).__name__}: n_images={len(np.asarray(self.positions))}>"
 
     @classmethod
     def from_estimator(

@@ -136,7 +136,7 @@ class SimilarityMapDisplay:
         self.names = names
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self.images)} pairs>"
+        return f"<{type(self).__name__}: n_pairs={len(self.images)}>"
 
     @classmethod
     def from_estimator(cls, embedder: ImageEmbedder, X: Any, Y: Any) -> Self:
