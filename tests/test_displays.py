@@ -111,6 +111,22 @@ def test_plot_draws_but_does_not_show(make, pictures, monkeypatch):
 
 
 @every_display
+def test_a_notebook_shows_one_figure_and_a_short_text(make, pictures):
+    """The display is often the last expression of a cell."""
+    display = make(pictures[:4])
+    before = repr(display)
+
+    display.plot()
+
+    assert len(plt.get_fignums()) == 1
+    assert repr(display) == before
+    assert len(before) < 60
+    assert before.startswith(f"<{type(display).__name__}: ")
+    rich = ("_repr_html_", "_repr_png_", "_repr_mimebundle_", "_ipython_display_")
+    assert not any(hasattr(display, name) for name in rich)  # a second figure
+
+
+@every_display
 def test_draws_on_given_axes(make, pictures):
     """The figure of the caller keeps its size and gets no other axes."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 5))
@@ -225,7 +241,8 @@ def test_images_and_reasons_do_not_depend_on_the_style(make, pictures):
 @of_images
 def test_names_are_text(make, pictures, tmp_path):
     """Dollar signs do not start a formula, and a missing glyph does not warn."""
-    paths = [tmp_path / f"$a_{i}$ \N{HIRAGANA LETTER A}.png" for i in range(3)]
+    letters = "\N{HIRAGANA LETTER A}\N{ARABIC LETTER ALEF}\N{BUTTERFLY}\ue123"
+    paths = [tmp_path / f"$a_{i}$ {letters}.png" for i in range(3)]
     for path, picture in zip(paths, pictures, strict=False):
         Image.fromarray(picture).save(path)
 

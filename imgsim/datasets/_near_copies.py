@@ -7,14 +7,17 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.utils import Bunch
 
+from imgsim._validation import is_integer
+
 __all__ = ["bunch_of_copies", "check_n_copies"]
 
 
 def check_n_copies(n_copies: int) -> None:
     """Raise ValueError if there are not as many kinds of near copies."""
-    if not 0 <= n_copies <= len(_VARIATIONS):
+    if not is_integer(n_copies) or not 0 <= n_copies <= len(_VARIATIONS):
         raise ValueError(
-            f"n_copies={n_copies} must be at least 0 and at most {len(_VARIATIONS)}."
+            f"n_copies={n_copies!r} must be an integer, at least 0 and at most "
+            f"{len(_VARIATIONS)}."
         )
 
 

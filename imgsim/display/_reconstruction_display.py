@@ -86,6 +86,9 @@ class ReconstructionDisplay:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: n_images={len(self.originals)}>"
+
     @classmethod
     def from_estimator(
         cls,
@@ -184,8 +187,8 @@ class ReconstructionDisplay:
         pairs = zip(self.originals, self.reconstructions, errors, strict=True)
         for i, (original, reconstruction, error) in enumerate(pairs):
             column, row = i % n_columns, top + i // n_columns * height
-            tiles.append(Tile(original, "", column, row))
-            tiles.append(Tile(reconstruction, "", column, row + 1, f"{error:.2g}"))
+            tiles.append(Tile(original, column, row))
+            tiles.append(Tile(reconstruction, column, row + 1, below=f"{error:.2g}"))
         self.ax_ = draw_grid(
             tiles,
             [TextLine(title, GAP / 2, LINE_HEIGHT)],

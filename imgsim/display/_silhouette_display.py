@@ -76,6 +76,9 @@ class SilhouetteDisplay:
         self.silhouettes = silhouettes
         self.labels = labels
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: n_images={len(np.asarray(self.labels))}>"
+
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any = None) -> Self:
         """Use the silhouettes of a fitted clusterer, or compute them for other images.

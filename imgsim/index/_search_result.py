@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._html import as_text, render_html
@@ -13,17 +14,27 @@ from imgsim.images._files import is_image_path
 from imgsim.images._read import ImageSource
 from imgsim.images._sources import check_image_sources
 from imgsim.images._thumbnails import thumbnail_data_uris
+from imgsim.index._row_store import RowStore
 
 _MAX_QUERIES = 20  # displayed by a notebook
 _MAX_NEIGHBORS = 10
 _THUMBNAIL_PIXELS = 96
 
 
+class KnownQuery(NamedTuple):
+    """A query that is a row of the index: its row number and its id."""
+
+    row: int
+    id: Any
+
+
 class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     """Result of :meth:`SimilarityIndex.search`: the pair of distances and ids.
 
     `distances, ids = result` unpacks it. Notebooks display the result as a table of
-    images if the ids are paths of images, or if :meth:`with_images` was called.
+    images if the ids are paths of images, or if :meth:`with_images` was called. A query
+    is displayed in front of its neighbors if it is a row of the index, or if its image
+    was passed to :meth:`with_images`.
 
     Parameters
     ----------
@@ -35,6 +46,10 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
 
     rows : list of n_queries ndarray, each of shape (n_found,), dtype int64
         Row numbers of the neighbors in the index, in the same order.
+
+    known_queries : sequence of (int, id) or None, default=()
+        Row number and id of each of the first queries that is a row of the index. None
+        stands for other queries.
 
     See Also
     --------
@@ -52,6 +67,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     """
 
     rows: list[NDArray[Any]]
+    _known_queries: Sequence["KnownQuery | None"]
     _images: Sequence[Any] | None = None
     _query_images: Sequence[Any] | None = None
 
@@ -60,15 +76,17 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         distances: list[NDArray[Any]],
         ids: list[NDArray[Any]],
         rows: list[NDArray[Any]],
+        known_queries: Sequence["KnownQuery | None"] = (),
     ) -> Self:
         """Create the pair of distances and ids."""
         result = super().__new__(cls, (distances, ids))
         result.rows = rows
+        result._known_queries = known_queries
         return result
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         """Return the arguments of `__new__`, for copies and pickles."""
-        return self.distances, self.ids, self.rows
+        return self.distances, self.ids, self.rows, self._known_queries
 
     def __repr__(self) -> str:
         n_found = sum(map(len, self.ids))
@@ -86,18 +104,20 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
 
     def with_images(
         self,
-        images: Sequence[ImageSource] | SupportsArray,
+        images: Sequence[ImageSource] | SupportsArray | None = None,
         query_images: Sequence[ImageSource] | SupportsArray | None = None,
     ) -> "SearchResult":
         """Return the same result, displayed with these images.
 
         Parameters
         ----------
-        images : sequence of image sources
-            Images of the index, in the order of its rows.
+        images : sequence of image sources, default=None
+            Images of the index, in the order of its rows. None displays the files whose
+            paths are ids.
 
         query_images : sequence of image sources of length n_queries, default=None
-            Images of the queries. None displays the queries without images.
+            Images of the queries. None displays the images of those queries that are
+            rows of the index.
 
         Returns
         -------
@@ -110,13 +130,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
             If an image is missing for one of the neighbors, or the number of
             `query_images` differs from the number of queries.
         """
-        sources = check_image_sources(images)
-        n_rows = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
-        if len(sources) < n_rows:
-            raise ValueError(
-                f"images has {len(sources)} entries, but the index has at least "
-                f"{n_rows} rows; pass an image for each row."
-            )
+        sources = None if images is None else self._check_images(images)
         query_sources = None
         if query_images is not None:
             query_sources = check_image_sources(query_images)
@@ -125,9 +139,21 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
                     f"query_images has {len(query_sources)} entries, but there are "
                     f"{len(self.ids)} queries; pass an image for each query."
                 )
-        result = SearchResult(self.distances, self.ids, self.rows)
+        result = SearchResult(*self, self.rows, self._known_queries)
         result._images, result._query_images = sources, query_sources
         return result
+
+    def _check_images(
+        self, images: Sequence[ImageSource] | SupportsArray
+    ) -> Sequence[Any]:
+        sources = check_image_sources(images)
+        n_rows = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
+        if len(sources) < n_rows:
+            raise ValueError(
+                f"images has {len(sources)} entries, but the index has at least "
+                f"{n_rows} rows; pass an image for each row."
+            )
+        return sources
 
     def _repr_html_(self) -> str:
         n_displayed = min(len(self.ids), _MAX_QUERIES)
@@ -146,8 +172,18 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         )
 
     def _query_cell(self, i: int) -> "_Cell":
-        images = self._query_images
-        return _Cell(f"query {i}", None if images is None else images[i])
+        title, known = f"query {i}", None
+        if i < len(self._known_queries):
+            known = self._known_queries[i]
+        if self._query_images is not None:
+            source = self._query_images[i]
+            return _Cell(
+                title, source, _display_name(source) if _is_path(source) else ""
+            )
+        if known is None:
+            return _Cell(title, None)
+        name = _display_name(known.id) if _is_path(known.id) else ""
+        return _Cell(title, self._image(known.id, known.row), name)
 
     def _neighbor_cells(self, i: int) -> "list[_Cell]":
         neighbors = zip(self.ids[i], self.distances[i], self.rows[i], strict=True)
@@ -157,7 +193,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         ]
 
     def _image(self, name: Any, row: int) -> Any:
-        if self._images is not None:
+        if self._images is not None and row < len(self._images):
             return self._images[row]
         return name if is_image_path(name) else None
 
@@ -168,9 +204,33 @@ class _Cell(NamedTuple):
     name: str = ""
 
 
+def find_known_queries(
+    queries: NDArray[Any] | None, indices: Sequence[NDArray[Any]], store: RowStore
+) -> list[KnownQuery | None]:
+    """Return which of the first queries are rows of an index.
+
+    Without queries, each row is a query. Other queries are compared with their nearest
+    neighbor.
+    """
+    ids = store.ids
+    if queries is None:
+        return [KnownQuery(row, ids[row]) for row in range(min(len(ids), _MAX_QUERIES))]
+    values, slots = store.slot_rows.values, np.flatnonzero(store.present)
+    nearest = [int(rows[0]) if len(rows) else None for rows in indices[:_MAX_QUERIES]]
+    return [
+        None
+        if row is None or not np.array_equal(query, values[slots[row]])
+        else KnownQuery(row, ids[row])
+        for query, row in zip(queries, nearest, strict=False)
+    ]
+
+
+def _is_path(name: Any) -> bool:
+    return isinstance(name, str | os.PathLike)
+
+
 def _display_name(name: Any) -> str:
-    is_path = isinstance(name, str | os.PathLike)
-    return as_text(os.path.basename(name) if is_path else name)
+    return as_text(os.path.basename(name) if _is_path(name) else name)
 
 
 class _Thumbnail(NamedTuple):

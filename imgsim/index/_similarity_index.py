@@ -43,7 +43,7 @@ from imgsim.index._labels import (
     warn_of_unknown_labels,
 )
 from imgsim.index._row_store import check_boolean_values, check_ids, is_boolean
-from imgsim.index._search_result import SearchResult
+from imgsim.index._search_result import SearchResult, find_known_queries
 from imgsim.index._searcher import Searcher, SearchParameters
 from imgsim.index._thresholds import threshold_by_coverage, threshold_by_precision
 from imgsim.index._write_lock import write_lock
@@ -530,7 +530,8 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         allowed = find_allowed_slots(store, where, excluded.everywhere)
         distances, indices = searcher.search(queries, int(k), limit, allowed, excluded)
         ids = store.ids
-        return SearchResult(distances, [ids[rows] for rows in indices], indices)
+        known = find_known_queries(queries, indices, store)
+        return SearchResult(distances, [ids[rows] for rows in indices], indices, known)
 
     def kneighbors(
         self,

@@ -183,7 +183,7 @@ def test_neighbors_can_be_opened_in_turn(page, collection):
     page.click("#back")
     assert page.texts("#name") == ["photo 00.png"]
     page.click("#close")
-    assert page.one("#hint").is_displayed()
+    assert not page.one("#panel").is_displayed()
 
 
 def test_a_broken_image_is_shown_as_unreadable(page):
@@ -355,3 +355,76 @@ def test_a_page_may_have_few_images_and_nothing_else(
     page.click(".card button")
     assert not page.one("#near").is_displayed()
     assert page.console_messages() == []
+
+
+@pytest.fixture
+def nested(tmp_path_factory, open_page):
+    """Return an open page of 60 images in nested folders."""
+    folder = tmp_path_factory.mktemp("nested")
+    names = ["a/b/c", "a/b", "a", "ab", "z"]
+    paths = []
+    for i in range(60):
+        path = folder / names[i % 5] / f"{i:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16, 3), 4 * i, np.uint8)).save(path)
+        paths.append(path)
+    labels = np.arange(60) % 2
+    return open_page(write_gallery(folder / "page.html", paths, labels=labels))
+
+
+def test_the_panel_opens_with_the_first_click(nested):
+    """Before, the images fill the window. The clicked image stays where it is."""
+    assert not nested.one("#panel").is_displayed()
+    before = nested.run("return list.clientWidth")
+    nested.resize(1400, 500)
+    nested.run("window.scrollTo(0, 300)")
+    card = "document.querySelectorAll('.card')[20]"
+    name = nested.run(f"return {card}.querySelector('.name').textContent")
+    top = nested.run(f"return {card}.getBoundingClientRect().top")
+
+    nested.run(f"{card}.querySelector('button').click()")
+
+    assert nested.one("#panel").is_displayed()
+    assert nested.texts("#name") == [name]
+    assert nested.run("return list.clientWidth") < before
+    opened = nested.run(
+        "return document.querySelector('.opened').getBoundingClientRect().top"
+    )
+    assert abs(opened - top) < 2
+    nested.click("#close")
+    assert nested.run("return list.clientWidth") == before
+
+
+def test_images_are_filtered_by_folder_and_show_their_path(nested):
+    """A folder contains its subfolders, but not a folder whose name starts alike."""
+    select = Select(nested.one("#folder"))
+    assert [option.text for option in select.options] == [
+        "All folders",
+        "a (36)",
+        "a/b (24)",
+        "a/b/c (12)",
+        "ab (12)",
+        "z (12)",
+    ]
+
+    select.select_by_value("a/b")
+    names = [f"{i:02}.png" for i in range(60) if i % 5 < 2]
+    assert nested.run("return state.shown.map((i) => data.names[i])") == names
+    nested.click(".card button")
+    assert nested.texts("#path") == ["a/b/c/00.png"]
+    nested.click(".group:last-child")
+    assert nested.one("#status").text == "12 of 60 images"
+    nested.one("#search").send_keys("xyz")
+    message = "No image in this cluster and folder has a matching name."
+    assert nested.one("#status").text == message
+    assert nested.console_messages() == []
+
+
+def test_a_single_folder_has_no_filter_and_no_path(collection, tmp_path, open_page):
+    """The file name says everything then."""
+    paths, _, _ = collection
+    page = open_page(write_gallery(tmp_path / "page.html", paths))
+
+    page.click(".card button")
+    assert not page.one("#folder").is_displayed()
+    assert not page.one("#path").is_displayed()

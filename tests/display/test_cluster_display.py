@@ -1,13 +1,19 @@
 """Tests of drawing clusters, by the positions of images and texts."""
 
+import shutil
+from itertools import combinations
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.pipeline import make_pipeline
 
 from imgsim import ColorHistogramEmbedder, ImageClusterer
 from imgsim.display import ClusterDisplay
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 @pytest.fixture(autouse=True)
@@ -159,20 +165,103 @@ def test_takes_clusterers_of_scikit_learn(pictures):
     ]
 
 
-def test_images_wrap_into_rows_without_overlap(pictures):
-    """Each image has a cell of its own, below the title of its cluster."""
+def _extents(display):
+    """Return left, right, top and bottom of each image. The y axis points down."""
+    extents = [image.get_extent() for image in display.ax_.images]
+    return [(left, right, top, bottom) for left, right, bottom, top in extents]
+
+
+def test_images_wrap_into_rows_below_their_title(pictures):
+    """Each row has the given number of images."""
     labels = np.repeat([0, 1], 6)
 
     display = ClusterDisplay.from_predictions(pictures, labels).plot(n_columns=4)
 
-    boxes = [image.get_extent() for image in display.ax_.images]
-    cells = {(int(left + 0.5), round(top, 2)) for left, _, _, top in boxes}
-    rows = [(min(top, bottom), max(top, bottom)) for _, _, bottom, top in boxes]
-    title = [text.get_position()[1] for text in display.ax_.texts]
-    assert len(cells) == 12
-    assert title[0] < min(top for top, _ in rows[:6])
-    assert max(bottom for _, bottom in rows[:6]) < title[1]
-    assert title[1] < min(top for top, _ in rows[6:])
+    boxes = _extents(display)
+    tops = [round(top, 3) for _, _, top, _ in boxes]
+    assert [tops.count(top) for top in dict.fromkeys(tops)] == [4, 2, 4, 2]
+    for (x, y), members in zip(
+        (text.get_position() for text in display.ax_.texts),
+        (boxes[:6], boxes[6:]),
+        strict=True,
+    ):
+        assert y < min(top for _, _, top, _ in members)
+        assert x == min(left for left, *_ in members)
+
+
+def test_25_clusters_fit_on_a_page(pictures):
+    """All titles and images are inside, titles cover nothing, and rows have no gaps."""
+    images = [image[:24, :36] for image in pictures * 25]
+    for i, image in enumerate(images):
+        images[i] = image.copy()
+        images[i][0, 0] = i // 100, i % 100, 0
+    labels = np.repeat(np.arange(25), 12)
+
+    display = ClusterDisplay.from_predictions(images, labels).plot()
+
+    display.figure_.canvas.draw()
+    width, height = display.figure_.get_size_inches()
+    assert width < 11.01
+    assert height <= 15.5
+    page = display.figure_.bbox
+    boxes = [artist.get_window_extent() for artist in display.ax_.images]
+    titles = [text.get_window_extent() for text in display.ax_.texts]
+    assert len(boxes) == 250
+    assert len(titles) == 25
+    for box in (*boxes, *titles):
+        assert page.x0 - 1 <= box.x0
+        assert box.x1 <= page.x1 + 1
+        assert page.y0 - 1 <= box.y0
+        assert box.y1 <= page.y1 + 1
+    assert not any(a.overlaps(b) for a, b in combinations(titles, 2))
+    assert not any(a.shrunk(0.98, 0.9).overlaps(b) for a in titles for b in boxes)
+    assert min(box.height for box in boxes) > 35
+
+
+def test_exact_copies_are_shown_once(pictures, tmp_path):
+    """Their number is written at the corner, and all are counted as shown."""
+    path = tmp_path / "a.png"
+    Image.fromarray(pictures[0]).save(path)
+    shutil.copy(path, tmp_path / "b.png")
+    images = [path, pictures[1], tmp_path / "b.png", pictures[1].copy(), path]
+
+    display = ClusterDisplay.from_predictions(images, [0] * 5, n_images=2).plot()
+
+    assert display.clusters == {0: [path, images[1]]}
+    assert display.n_copies == {0: [3, 2]}
+    assert _texts(display) == ["cluster 0: 5 images", f"{TIMES}3", f"{TIMES}2"]
+    assert len(display.ax_.images) == 2
+
+
+def test_copies_in_different_clusters_are_both_shown(pictures):
+    """Each cluster shows its own images."""
+    display = ClusterDisplay.from_predictions([pictures[0]] * 2, [0, 1])
+
+    assert display.n_copies == {0: [1], 1: [1]}
+
+
+def test_a_display_may_be_created_without_numbers_of_copies(pictures):
+    """Titles then count the images that are drawn."""
+    display = ClusterDisplay(clusters={3: pictures[:2]}, sizes={3: 9}).plot()
+
+    assert _texts(display) == ["cluster 3: 9 images, 2 shown"]
+
+
+@pytest.mark.parametrize("figsize", [(1, 1), (4, 2), (12, 3)])
+def test_a_display_fits_into_given_axes(figsize, pictures):
+    """The titles are not wider than their columns."""
+    figure = plt.figure(figsize=figsize, layout="constrained")
+    ax = figure.add_subplot()
+
+    ClusterDisplay.from_predictions(pictures, np.arange(12) % 4).plot(ax=ax)
+
+    figure.canvas.draw()
+    for artist in (*ax.images, *ax.texts):
+        box = artist.get_window_extent()
+        assert ax.bbox.x0 - 1 <= box.x0
+        assert box.x1 <= ax.bbox.x1 + 1
+        assert ax.bbox.y0 - 1 <= box.y0
+        assert box.y1 <= ax.bbox.y1 + 1
 
 
 @pytest.mark.parametrize("n_images", [1, 12])

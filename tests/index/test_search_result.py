@@ -86,11 +86,54 @@ def test_images_are_displayed_if_ids_are_paths(rows, tmp_path):
         Image.fromarray(np.full((9, 9, 3), 40 * i, np.uint8)).save(path)
     index = SimilarityIndex(2).fit(rows, ids=[str(path) for path in paths])
 
-    page = index.search(rows[[4]])._repr_html_()
+    page = index.search([[0.5, 0.9]])._repr_html_()
 
     assert [round(image.mean() / 40) for image in _images_of(page)] == [4, 3]
     assert "4.png" in page
     assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize(
+    ("queries", "expected"),
+    [(None, [1, 2, 2, 1, 3, 4, 4, 3]), (slice(2, 4), [2, 2, 3, 3])],
+    ids=["all", "some"],
+)
+def test_queries_that_are_rows_of_the_index_are_displayed(
+    queries, expected, rows, tmp_path
+):
+    """The first image of a line is the query, also after rows were removed."""
+    paths = [tmp_path / f"{i}.png" for i in range(5)]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.full((9, 9, 3), 40 * i, np.uint8)).save(path)
+    index = SimilarityIndex(1).fit(rows, ids=paths).remove([paths[0]])
+
+    result = index.search(None if queries is None else rows[queries])
+
+    shown = [round(image.mean() / 40) for image in _images_of(result._repr_html_())]
+    assert shown == expected
+
+
+def test_images_of_queries_can_be_assigned_alone(rows, pictures, tmp_path):
+    """The neighbors are displayed by their paths."""
+    paths = [tmp_path / f"{i}.png" for i in range(5)]
+    for path, picture in zip(paths, pictures, strict=False):
+        Image.fromarray(picture).save(path)
+    index = SimilarityIndex(2).fit(rows, ids=paths)
+
+    result = index.search([[0.5, 0.9]]).with_images(query_images=[tmp_path / "0.png"])
+
+    page = result._repr_html_()
+    assert len(_images_of(page)) == 3
+    assert "0.png" in page
+
+
+def test_a_query_that_is_not_a_row_has_no_image(rows, pictures):
+    """A similar image must not be displayed as the query."""
+    index = SimilarityIndex(1).fit(rows)
+
+    page = index.search(rows[:1] + 1e-6).with_images(pictures[:5])._repr_html_()
+
+    assert len(_images_of(page)) == 1
 
 
 def test_other_ids_are_displayed_as_text(rows):

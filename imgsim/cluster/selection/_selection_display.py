@@ -84,6 +84,9 @@ class SelectionDisplay:
         self.best_k = best_k
         self.criterion = criterion
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: best_k={self.best_k}>"
+
     @classmethod
     def from_selection(cls, selection: Any) -> Self:
         """Create a display from the result of :func:`~imgsim.select_k`.

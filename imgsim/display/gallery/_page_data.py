@@ -16,6 +16,7 @@ from imgsim._distance.metric import JACCARD, MetricName, make_metric
 from imgsim._html import as_text
 from imgsim._validation import find_readable_rows
 from imgsim.display._checks import check_embeddings, check_length
+from imgsim.display._folders import relative_folders
 from imgsim.display._labels import LabelNames, as_label_column, name_label
 from imgsim.images._thumbnails import thumbnail_data_uris
 from imgsim.index import SimilarityIndex
@@ -34,6 +35,13 @@ class PageClusters(NamedTuple):
     noise: int | None = None
 
 
+class PageFolders(NamedTuple):
+    """Folders of images, and the position of the folder of each image among them."""
+
+    names: list[str]
+    of_image: list[int]
+
+
 class PageImages(NamedTuple):
     """Addresses of images, and the reasons why others cannot be shown, by position."""
 
@@ -44,6 +52,16 @@ class PageImages(NamedTuple):
 def image_names(sources: Sequence[Any], what: str = "image") -> list[str]:
     """Return the file names of paths, and numbered names for images in memory."""
     return [_file_name(s) or f"{what} {i}" for i, s in enumerate(sources)]
+
+
+def find_folders(sources: Sequence[Any]) -> PageFolders | None:
+    """Return the folders below the common folder, or None if there are none."""
+    folders = [as_text(folder) for folder in relative_folders(sources)]
+    names = sorted(set(folders), key=lambda folder: folder.split("/"))
+    if names == [""]:
+        return None
+    position = {name: i for i, name in enumerate(names)}
+    return PageFolders(names, [position[folder] for folder in folders])
 
 
 def embed_images(sources: Mapping[str, Sequence[Any]], size: int) -> PageImages:

@@ -20,9 +20,11 @@ from imgsim._validation import Interval, StrOptions, validate_params
 from imgsim.display._checks import check_embeddings, check_length
 from imgsim.display._labels import LabelNames
 from imgsim.display.gallery._page_data import (
+    PageClusters,
     PageImages,
     center_distances,
     embed_images,
+    find_folders,
     find_neighbors,
     image_names,
     link_images,
@@ -78,9 +80,9 @@ def write_gallery(
     """Write an HTML page of images with neighbors, clusters, a map and search results.
 
     The page is a single file that any browser opens without a network. A click on an
-    image shows its neighbors, which can be clicked in turn. Images can be filtered by
-    cluster and searched by file name. Everything works with the keyboard and on a
-    phone.
+    image opens a panel with the image, its path and its neighbors, which can be clicked
+    in turn. Images can be filtered by cluster and by folder, and searched by file name.
+    Everything works with the keyboard and on a phone.
 
     Parameters
     ----------
@@ -90,7 +92,8 @@ def write_gallery(
         followed.
 
     images : sequence of image sources of length n_images
-        Images of the page. Images given as paths are shown with their file names.
+        Images of the page. Images given as paths are shown with their file names, and
+        with the part of their path below the folder that contains all of them.
 
     X : array-like of shape (n_images, n_features), default=None
         Embeddings of the images, which are searched for neighbors. A row of NaN has no
@@ -170,8 +173,9 @@ def write_gallery(
     An unreadable image is shown as a gray card with the reason; with links, the browser
     reports only that it cannot show the file. Names and labels are shown as text, even
     if they contain HTML. The content security policy of the page forbids other scripts
-    and, except for linked images, all requests. A page with embedded thumbnails
-    contains neither paths of files nor links to them, so that it can be shared.
+    and, except for linked images, all requests. A page with embedded thumbnails does
+    not contain links to the files, and contains only the part of their paths below the
+    folder that contains all of them, so that it can be shared.
 
     Each image is read once. A thumbnail of 128 pixels takes about 5 KB, and the page is
     assembled in memory. Images can be sorted by their distance to the mean of their
@@ -211,10 +215,8 @@ def write_gallery(
     )
     data: dict[str, Any] = {
         "names": image_names(images),
-        "clusters": clusters and clusters.names,
-        "clusterOf": clusters and clusters.of_image.tolist(),
-        "noise": clusters and clusters.noise,
-        "centerDistances": clusters and center_distances(X, clusters.of_image, metric),
+        **_folder_data(images),
+        **_cluster_data(clusters, X, metric),
         "positions": scale_positions(positions, len(images)),
         "neighbors": search(len(images)) if has_neighbors else None,
         "queries": None,
@@ -236,6 +238,27 @@ def write_gallery(
     with replace_file(target) as file:
         file.write(page.encode("utf-8"))
     return target
+
+
+def _cluster_data(
+    clusters: PageClusters | None,
+    X: ArrayLike | None,
+    metric: MetricName | Callable[..., float],
+) -> dict[str, Any]:
+    return {
+        "clusters": clusters and clusters.names,
+        "clusterOf": clusters and clusters.of_image.tolist(),
+        "noise": clusters and clusters.noise,
+        "centerDistances": clusters and center_distances(X, clusters.of_image, metric),
+    }
+
+
+def _folder_data(images: Sequence[Any]) -> dict[str, Any]:
+    folders = find_folders(images)
+    return {
+        "folders": folders and folders.names,
+        "folderOf": folders and folders.of_image,
+    }
 
 
 def _checked_target(path: str | os.PathLike[str]) -> Path:

@@ -1,15 +1,14 @@
 """Points, thumbnails and names on the axes of a map."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from imgsim._typing import PixelArray
-from imgsim.display._grid import BOX_GRAY, THUMBNAIL_PIXELS
-from imgsim.display._text import CHARACTER_WIDTH, drawable, shortened, source_name
-from imgsim.display.map._label_groups import LabelGroup
+from imgsim.display._pictures import BOX_GRAY, THUMBNAIL_PIXELS
+from imgsim.display._text import source_name, wrap, write
+from imgsim.display.map._label_groups import LabelGroup, LineStyle
 from imgsim.display.map._layout import (
     Positions,
     View,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 QUERY_COLOR = "#F0E442"
 _THUMBNAIL_SHARE = 0.86  # of the side of its cell
-_MAX_NAME_LENGTH = 20  # characters
+_MAX_NAME_WIDTH = 13.0  # font sizes
 # The zorder of artists, from the back to the front.
 _NOISE, _POINTS, _THUMBNAILS, _MARKERS, _QUERIES, _NAMES = range(1, 7)
 
@@ -35,7 +34,8 @@ class MapThumbnail(NamedTuple):
     x: float
     y: float
     color: str
-    is_query: bool
+    line_style: LineStyle
+    is_important: bool
 
 
 def point_area(n_points: int, width: float, height: float) -> float:
@@ -50,6 +50,7 @@ def draw_points(
     area: float,
     *,
     on_top: bool,
+    edge_color: str = "white",
 ) -> None:
     """Draw images as markers in the style of their group. NaN is not drawn."""
     for group in groups:
@@ -60,8 +61,8 @@ def draw_points(
             s=area,
             marker=group.marker,
             color=group.color,
-            edgecolors="white",
-            linewidths=0.4,
+            edgecolors=edge_color,
+            linewidths=0.4 if edge_color == "white" else 1.0,
             zorder=_MARKERS if on_top else below,
         )
 
@@ -128,41 +129,43 @@ def _draw_placeholder(
     """Draw a gray box with as much of the text as fits."""
     _draw_frame(ax, thumbnail, side, side, BOX_GRAY)
     size = min(max(points / 13, 3), 8)
-    n_characters = max(int(points / (size * CHARACTER_WIDTH)), 4)
-    n_lines = max(int(points / (1.35 * size)), 1)
-    text = textwrap.fill(
-        drawable(text), n_characters, max_lines=n_lines, placeholder=" …"
-    )
-    ax.text(
+    artist = ax.text(
         thumbnail.x,
         thumbnail.y,
-        text,
+        "",
         size=size,
         color="black",
         ha="center",
         va="center",
         zorder=_THUMBNAILS,
-        parse_math=False,
     )
+    wrap(artist, text, 0.94 * points, max(int(points / (1.35 * size)), 1))
     return thumbnail.x - side / 2, thumbnail.y + side / 2
 
 
 def _draw_frame(
     ax: "Axes", thumbnail: MapThumbnail, width: float, height: float, facecolor: str
 ) -> None:
+    """Draw a frame, in white under the color so that dashes are visible."""
     from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
 
-    ax.add_patch(
-        Rectangle(
-            (thumbnail.x - width / 2, thumbnail.y - height / 2),
-            width,
-            height,
-            facecolor=facecolor,
-            edgecolor=thumbnail.color,
-            linewidth=2.5 if thumbnail.is_query else 1.5,
-            zorder=_THUMBNAILS,
-        )
+    line_width = 2.6 if thumbnail.is_important else 1.6
+    box = Rectangle(
+        (thumbnail.x - width / 2, thumbnail.y - height / 2),
+        width,
+        height,
+        facecolor=facecolor,
+        edgecolor=thumbnail.color,
+        linestyle=thumbnail.line_style,
+        linewidth=line_width,
+        zorder=_THUMBNAILS,
     )
+    if thumbnail.line_style != "-":
+        solid = {"dash_offset": 0, "dash_list": None}
+        below = withStroke(linewidth=line_width, foreground="white", dashes=solid)
+        box.set_path_effects([below])
+    ax.add_patch(box)
 
 
 def draw_names(
@@ -183,18 +186,19 @@ def draw_names(
         ax.text(
             anchor[0],
             anchor[1],
-            drawable(shortened(group.short_name, _MAX_NAME_LENGTH), weight="bold"),
+            "",
             size=size,
             weight="bold",
             color="black",
             ha="center",
             va="center",
             zorder=_NAMES,
-            parse_math=False,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )
         for anchor, group in zip(anchors, named, strict=True)
     ]
+    for text, group in zip(texts, named, strict=True):
+        write(text, "", name=group.short_name, max_width=_MAX_NAME_WIDTH * size)
     pixels_per_unit = view.scale * ax.figure.dpi / 72
     boxes = [text.get_window_extent() for text in texts]
     sizes = [

@@ -1,5 +1,6 @@
 """Display of a map of a collection of images in two dimensions."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,7 +20,13 @@ from imgsim.display.map._projection import (
     check_positions,
     project,
 )
-from imgsim.display.map._scene import Scene, check_images, draw_scene
+from imgsim.display.map._scene import (
+    N_QUERY_NEIGHBORS,
+    Scene,
+    check_images,
+    draw_scene,
+)
+from imgsim.index import SimilarityIndex
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,12 +37,13 @@ class EmbeddingMapDisplay:
     """A map of a collection, on which similar images are near each other.
 
     Each image is a point with the color and the marker of its cluster. If `images` are
-    given, some points are replaced by thumbnails, as many as fit without overlap: the
-    map is divided into cells, and the image nearest to the center of a cell is drawn
-    there, in a frame with the color of its cluster and with its marker at a corner.
-    Queries are stars. Images without an embedding have no position. They are left out
-    and counted in the title. Create the display with :meth:`from_estimator` or
-    :meth:`from_predictions`.
+    given, thumbnails fill the map: it is divided into cells, and the image nearest to
+    the center of a cell is drawn there, in a frame with the color and line style of its
+    cluster and with its marker at a corner. Empty cells show other images from cells
+    nearby. The remaining images are points. Queries are stars. Queries and the images
+    nearest to them are drawn first, so that they are never hidden. Images without an
+    embedding have no position. They are left out and counted in the title. Create the
+    display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -58,6 +66,10 @@ class EmbeddingMapDisplay:
     query_images : sequence of image sources of length n_queries, default=None
         Images of the queries, to draw as thumbnails. None draws only stars.
 
+    query_neighbors : list of n_queries array-like of int, default=None
+        Rows of the images that are nearest to each query. None means the five images
+        nearest to it on the map.
+
     Attributes
     ----------
     ax_ : matplotlib Axes
@@ -78,7 +90,7 @@ class EmbeddingMapDisplay:
     not meaningful. PCA preserves the directions in which the collection varies most,
     and images that differ only in other directions overlap.
 
-    If there are more than 49 clusters, the smallest ones share one color and marker.
+    If there are more than 49 clusters, the smallest ones share one style.
     Both axes have the same scale.
 
     Examples
@@ -104,6 +116,7 @@ class EmbeddingMapDisplay:
         label_names: LabelNames | None = None,
         query_positions: ArrayLike | None = None,
         query_images: Any = None,
+        query_neighbors: Sequence[ArrayLike] | None = None,
     ) -> None:
         self.positions = positions
         self.images = images
@@ -111,6 +124,10 @@ class EmbeddingMapDisplay:
         self.label_names = label_names
         self.query_positions = query_positions
         self.query_images = query_images
+        self.query_neighbors = query_neighbors
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: n_images={len(np.asarray(self.positions))}>"
 
     @classmethod
     def from_estimator(
@@ -321,6 +338,10 @@ default="tsne"
                 None if queries is None else check_positions("queries", queries)
             )
         n_queries = 0 if query_positions is None else len(query_positions)
+        query_neighbors = None
+        if isinstance(method, str) and n_queries:
+            index = SimilarityIndex(N_QUERY_NEIGHBORS, metric=metric).fit(rows)
+            query_neighbors = index.search(queries).rows
         check_images("query_images", query_images, n_queries, "queries")
         return cls(
             positions=positions,
@@ -329,6 +350,7 @@ default="tsne"
             label_names=label_names,
             query_positions=query_positions,
             query_images=query_images,
+            query_neighbors=query_neighbors,
         )
 
     def plot(
@@ -380,6 +402,7 @@ default="tsne"
             self.label_names,
             query_positions,
             self.query_images,
+            self.query_neighbors,
         )
         caller = f"{type(self).__name__}.plot"
         self.ax_ = draw_scene(scene, ax, n_thumbnails, show_names, caller)

@@ -1,6 +1,6 @@
 """The images of a map, grouped by label: name, color and marker of each group."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,12 +18,23 @@ _COLORS = (
     "#882255",
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Dashes of the frames of thumbnails: (offset, lengths of lines and gaps).
+LineStyle = Literal["-", ""] | tuple[float, tuple[float, ...]]
+_LINE_STYLES: tuple[LineStyle, ...] = (
+    "-",
+    (0, (3, 1.2)),
+    (0, (1, 1)),
+    (0, (4, 1, 1, 1)),
+    (0, (7, 1.5)),
+    (0, (4, 1, 1, 1, 1, 1)),
+    (0, (1.5, 2)),
+)
 _MAX_STYLES = len(_COLORS) * len(_MARKERS)
 _GRAY, _LIGHT_GRAY = "0.35", "0.75"
 
 
 class LabelGroup(NamedTuple):
-    """Images with the same color and marker, and the name to write on the map."""
+    """Images with the same style, and the name to write on the map."""
 
     name: str
     short_name: str
@@ -31,6 +42,7 @@ class LabelGroup(NamedTuple):
     marker: str
     rows: NDArray[np.intp]
     is_noise: bool = False
+    line_style: LineStyle = "-"
 
 
 class NumberedLabels(NamedTuple):
@@ -89,6 +101,7 @@ def group_by_label(labels: NumberedLabels) -> list[LabelGroup]:
             _COLORS[i % len(_COLORS)],
             _MARKERS[i // len(_COLORS)],
             np.flatnonzero(numbers == number),
+            line_style=_LINE_STYLES[i // len(_COLORS)],
         )
         for i, number in enumerate(n for n in largest if sizes[n])
     ]

@@ -1,4 +1,4 @@
-"""Layout of a map: its view, the grid of its thumbnails, and the boxes of its names."""
+"""Layout of a map: its view, and the boxes of its names."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 Positions = NDArray[np.float64]
 
 _MARGIN = 9.0  # points between the outermost cell and the edge
-_N_SIDES = 32  # number of cell sizes that are tried
-_LARGEST_SIDE, _SMALLEST_SIDE = 100.0, 30.0  # points
-_SUFFICIENT_SHARE = 0.8  # of the largest possible number of thumbnails
 # Vertical shifts of a name that would cover another, in heights of the name.
 _SHIFTS = (0, 1, -1, 2, -2, 3, -3)
 
@@ -28,14 +25,6 @@ class View(NamedTuple):
         """The visible part as a rectangle."""
         (left, right), (bottom, top) = self.x_limits, self.y_limits
         return Box(left, bottom, right - left, top - bottom)
-
-
-class Cells(NamedTuple):
-    """Grid cells with a thumbnail: the row of the image, the center, and the side."""
-
-    rows: NDArray[np.intp]
-    centers: Positions
-    side: float
 
 
 class Box(NamedTuple):
@@ -86,78 +75,6 @@ def find_view(
         (float(y - half_height), float(y + half_height)),
         scale,
     )
-
-
-def find_cells(
-    positions: Positions,
-    rank: NDArray[np.int64],
-    max_cells: int,
-    width: float,
-    height: float,
-) -> Cells:
-    """Cover the map with a grid, and choose the image nearest to each cell center.
-
-    The cells are the largest with which the number of thumbnails is at least four
-    fifths of the largest possible number. Within a cell, images of lower `rank` have
-    priority. Images of negative rank have no thumbnail.
-
-    Returns
-    -------
-    cells : Cells
-        At most `max_cells` cells, with their side in points.
-    """
-    limit = min(width, height)
-    largest, smallest = min(_LARGEST_SIDE, limit / 2), min(_SMALLEST_SIDE, limit / 8)
-    sides = np.geomspace(largest, smallest, _N_SIDES)
-    grids = [_grid(positions, side, width, height) for side in sides]
-    with_image = positions[rank >= 0]
-    counts = np.array(
-        [len(np.unique(_cells_of(with_image, *grid)[0], axis=0)) for grid in grids]
-    )
-    possible = counts <= max_cells
-    enough = possible & (counts >= _SUFFICIENT_SHARE * counts[possible].max(initial=0))
-    chosen = int(enough.argmax())  # 0, the largest cells, if all grids have too many
-    rows, centers = _fill_cells(positions, rank, max_cells, *grids[chosen])
-    return Cells(rows, centers, float(sides[chosen]))
-
-
-def _grid(
-    positions: Positions, side: float, width: float, height: float
-) -> tuple[Positions, NDArray[np.int64], float]:
-    """Return the lower left corner, the numbers of cells, and the side of a cell."""
-    unit = side / find_view(positions, width, height, side=side).scale
-    low, high = positions.min(axis=0), positions.max(axis=0)
-    n_cells = np.maximum(np.ceil((high - low) / unit - 1e-9), 1).astype(np.int64)
-    return (low + high) / 2 - n_cells * unit / 2, n_cells, unit
-
-
-def _cells_of(
-    positions: Positions, corner: Positions, n_cells: NDArray[np.int64], unit: float
-) -> tuple[NDArray[np.int64], Positions]:
-    """Return the column and row of the cell of each position, and its center."""
-    cells = ((positions - corner) // unit).astype(np.int64).clip(0, n_cells - 1)
-    return cells, corner + (cells + 0.5) * unit
-
-
-def _fill_cells(
-    positions: Positions,
-    rank: NDArray[np.int64],
-    max_cells: int,
-    corner: Positions,
-    n_cells: NDArray[np.int64],
-    unit: float,
-) -> tuple[NDArray[np.intp], Positions]:
-    cells, centers = _cells_of(positions, corner, n_cells, unit)
-    from_center = np.hypot(*(positions - centers).T)
-    order = np.lexsort((from_center, rank))
-    order = order[rank[order] >= 0]
-    _, chosen, counts = np.unique(
-        cells[order], axis=0, return_index=True, return_counts=True
-    )
-    rows = order[chosen]
-    # If there are too many cells, those with the most images are kept.
-    kept = np.sort(np.lexsort((-counts, rank[rows]))[:max_cells])
-    return rows[kept], centers[rows[kept]]
 
 
 def place_names(

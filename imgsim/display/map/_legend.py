@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from imgsim.display._grid import size_in_points
-from imgsim.display._text import drawable, shortened
+from imgsim.display._pictures import size_in_points
+from imgsim.display._text import DrawnLine, write
 from imgsim.display.map._drawing import QUERY_COLOR
-from imgsim.display.map._label_groups import LabelGroup
+from imgsim.display.map._label_groups import LabelGroup, LineStyle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
 
-# Font sizes and numbers of characters of a name, which are tried in this order.
-_SIZES = ((10, 30), (9, 26), (8, 22), (7, 18), (6, 14), (5, 10))
+# Font sizes, and widths of a name in font sizes, which are tried in this order.
+_SIZES = ((10, 17), (9, 15), (8, 13), (7, 11), (6, 9), (5, 6))
 _LINE_HEIGHT = 1.65  # in font sizes
 _PADDING = 0.8  # font sizes between the legend and the edge
 _GAP = 10.0  # points between the map and its legend
@@ -29,11 +29,27 @@ class LegendEntry(NamedTuple):
     marker: str
     edge_color: str = "white"
     is_query: bool = False
+    line_style: LineStyle = ""
 
 
-def make_entries(groups: Sequence[LabelGroup], n_queries: int) -> list[LegendEntry]:
-    """Return an entry for each group, and one for the queries if there are any."""
-    entries = [LegendEntry(g.name, len(g.rows), g.color, g.marker) for g in groups]
+def make_entries(
+    groups: Sequence[LabelGroup], n_queries: int, *, has_frames: bool
+) -> list[LegendEntry]:
+    """Return an entry for each group, and one for the queries if there are any.
+
+    Lines are shown if the map has frames whose lines differ.
+    """
+    has_lines = has_frames and len({group.line_style for group in groups}) > 1
+    entries = [
+        LegendEntry(
+            group.name,
+            len(group.rows),
+            group.color,
+            group.marker,
+            line_style=group.line_style if has_lines else "",
+        )
+        for group in groups
+    ]
     if n_queries:
         name = "queries" if n_queries > 1 else "query"
         entries.append(
@@ -57,8 +73,8 @@ def draw_legend(
     """
     drawn = entries
     while drawn:
-        for size, n_characters in _SIZES if drawn is entries else _SIZES[-1:]:
-            legend = _make_legend(ax, drawn, size, n_characters, max_height)
+        for size, name_width in _SIZES if drawn is entries else _SIZES[-1:]:
+            legend = _make_legend(ax, drawn, size, name_width, max_height)
             width, height = size_in_points(ax, legend)
             width += _GAP + _PADDING * size
             if width <= max_width and height <= max_height:
@@ -86,7 +102,7 @@ def _make_legend(
     ax: "Axes",
     entries: list[LegendEntry],
     size: float,
-    n_characters: int,
+    name_width: float,
     max_height: float,
 ) -> "Legend":
     from matplotlib.lines import Line2D
@@ -95,7 +111,8 @@ def _make_legend(
         Line2D(
             [],
             [],
-            linestyle="",
+            linestyle=entry.line_style,
+            linewidth=1.6,
             marker=entry.marker,
             color=entry.color,
             markeredgecolor=entry.edge_color,
@@ -114,18 +131,13 @@ def _make_legend(
         frameon=False,
         fontsize=size,
         ncols=ceil(len(entries) / n_rows),
-        handlelength=1,
+        handlelength=3.2 if any(entry.line_style for entry in entries) else 1,
         handletextpad=0.5,
         columnspacing=1.2,
         labelspacing=0.4,
     )
     # Set afterwards, because a legend drops labels that begin with an underscore.
     for text, entry in zip(legend.get_texts(), entries, strict=True):
-        text.set_parse_math(False)
-        text.set_text(_label(entry, n_characters))
+        name = DrawnLine.of(" ".join(entry.name.split())).shortened(name_width).text
+        write(text, f"{name} ({entry.n_images:,})")
     return legend
-
-
-def _label(entry: LegendEntry, n_characters: int) -> str:
-    name = shortened(" ".join(entry.name.split()), n_characters)
-    return drawable(f"{name} ({entry.n_images:,})")

@@ -1,5 +1,6 @@
 """The content of a map, and the drawing of all its parts."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from imgsim._optional import import_optional
 from imgsim._validation import find_readable_rows
 from imgsim.display._checks import check_length
-from imgsim.display._grid import size_in_points
 from imgsim.display._labels import LabelNames
+from imgsim.display._pictures import prepare_axes, size_in_points
+from imgsim.display.map._cells import NEIGHBOR, OTHER, QUERY, WITHOUT_IMAGE, find_cells
 from imgsim.display.map._drawing import (
     MapThumbnail,
     draw_names,
@@ -25,14 +27,15 @@ from imgsim.display.map._label_groups import (
     group_by_label,
     number_labels,
 )
-from imgsim.display.map._layout import Positions, View, find_cells, find_view
+from imgsim.display.map._layout import Positions, View, find_view
 from imgsim.display.map._legend import LegendEntry, draw_legend, make_entries
 from imgsim.images._sources import check_image_sources
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MIN_INCHES, _MAX_INCHES = 5.0, 9.0  # sides of a map on axes of its own
+N_QUERY_NEIGHBORS = 5
+_MIN_INCHES, _MAX_INCHES = 5.0, 10.0  # sides of a map on axes of its own
 _TITLE_INCHES = 0.6
 _MAX_LEGEND_INCHES = 6.0  # beside a map on axes of its own
 _MAX_LEGEND_SHARE = 0.45  # of the width of given axes
@@ -50,6 +53,7 @@ class Scene(NamedTuple):
     sources: NDArray[Any]
     groups: list[LabelGroup]
     is_query: NDArray[np.bool_]
+    is_neighbor: NDArray[np.bool_]
     n_images_left_out: int
     n_queries_left_out: int
 
@@ -62,6 +66,7 @@ class Scene(NamedTuple):
         label_names: LabelNames | None,
         query_positions: Positions | None,
         query_images: Any,
+        query_neighbors: Sequence[ArrayLike] | None,
     ) -> Self:
         """Select the images and queries that have a position."""
         if query_positions is None:
@@ -92,6 +97,12 @@ class Scene(NamedTuple):
             ),
             groups,
             np.arange(n_images + n_queries) >= n_images,
+            np.concatenate(
+                [
+                    _find_neighbors(positions, query_positions, query_neighbors)[known],
+                    np.zeros(n_queries, dtype=bool),
+                ]
+            ),
             len(known) - n_images,
             len(known_queries) - n_queries,
         )
@@ -103,9 +114,11 @@ class Scene(NamedTuple):
 
     @property
     def rank(self) -> NDArray[np.int64]:
-        """Priority of thumbnails: 0 for queries, 1 for images, -1 without a source."""
+        """Priority of thumbnails."""
         has_source = np.array([source is not None for source in self.sources], bool)
-        return np.where(has_source, np.where(self.is_query, 0, 1), -1)
+        rank = np.where(self.is_query, QUERY, OTHER)
+        rank[self.is_neighbor] = NEIGHBOR
+        return np.where(has_source, rank, WITHOUT_IMAGE)
 
     @property
     def colors(self) -> NDArray[Any]:
@@ -116,6 +129,15 @@ class Scene(NamedTuple):
         for group in self.groups:
             colors[group.rows] = group.color
         return colors
+
+    @property
+    def line_styles(self) -> NDArray[Any]:
+        """Line style of each frame; solid for queries."""
+        styles = np.full(len(self.positions), "-", dtype=object)
+        for group in self.groups:
+            for row in group.rows:
+                styles[row] = group.line_style
+        return styles
 
     @property
     def title(self) -> str:
@@ -131,6 +153,25 @@ class Scene(NamedTuple):
         ]
         note = f"\nwithout a position: {', '.join(left_out)}" if left_out else ""
         return f"{_counted(n_images, 'image')}{note}"
+
+
+def _find_neighbors(
+    positions: Positions,
+    query_positions: Positions,
+    query_neighbors: Sequence[ArrayLike] | None,
+) -> NDArray[np.bool_]:
+    """Return which images are neighbors of a query, by default on the map."""
+    is_neighbor = np.zeros(len(positions), dtype=bool)
+    if query_neighbors is not None:
+        for rows in query_neighbors:
+            is_neighbor[np.asarray(rows, dtype=np.int64)] = True
+        return is_neighbor
+    known = np.flatnonzero(find_readable_rows(positions))
+    for query in query_positions[find_readable_rows(query_positions)]:
+        distances = np.hypot(*(positions[known] - query).T)
+        nearest = np.argsort(distances, kind="stable")[:N_QUERY_NEIGHBORS]
+        is_neighbor[known[nearest]] = True
+    return is_neighbor
 
 
 def _counted(n: int, name: str) -> str:
@@ -161,10 +202,12 @@ def draw_scene(
     _draw_title(ax, scene.title)
     width, height = size_in_points(ax, ax)
     max_width = 72 * _MAX_LEGEND_INCHES if is_own else _MAX_LEGEND_SHARE * width
-    legend_width = draw_legend(ax, _entries(scene), max_width, height)
+    has_thumbnails = bool(n_thumbnails and (scene.rank >= 0).any())
+    entries = _entries(scene, has_frames=has_thumbnails)
+    legend_width = draw_legend(ax, entries, max_width, height)
     if is_own:
         width = _set_width(ax, width - max_width + legend_width)
-    if n_thumbnails and (scene.rank >= 0).any():
+    if has_thumbnails:
         view = _draw_with_thumbnails(
             ax, scene, n_thumbnails, width - legend_width, height
         )
@@ -180,8 +223,8 @@ def draw_scene(
     return ax
 
 
-def _entries(scene: Scene) -> list[LegendEntry]:
-    entries = make_entries(scene.groups, scene.n_queries)
+def _entries(scene: Scene, *, has_frames: bool) -> list[LegendEntry]:
+    entries = make_entries(scene.groups, scene.n_queries, has_frames=has_frames)
     is_useful = len(entries) > 1 or any(group.short_name for group in scene.groups)
     return entries if is_useful else []
 
@@ -205,15 +248,12 @@ def _set_width(ax: "Axes", width: float) -> float:
 
 
 def _draw_title(ax: "Axes", title: str) -> None:
-    """Write the title, and let a layout engine move the axes before they are used."""
+    """Write the title above the axes, which a layout engine may then move."""
     width = size_in_points(ax, ax)[0]
     longest = max(map(len, title.split("\n")))
     size = min(max(width / (_TITLE_CHARACTER_WIDTH * longest), 4), 12)
     ax.set_title(title, size=size)
-    ax.set_axis_off()
-    figure = ax.figure.figure  # the root figure, if the axes are in a SubFigure
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
+    prepare_axes(ax)
 
 
 def _draw_without_thumbnails(
@@ -222,6 +262,7 @@ def _draw_without_thumbnails(
     width, height = view.box.width * view.scale, view.box.height * view.scale
     area = point_area(len(scene.positions), width, height)
     draw_points(ax, scene.positions, scene.groups, area, on_top=False)
+    _draw_neighbors(ax, scene, scene.positions, 1.6 * area)
     if show_names:
         draw_names(ax, scene.positions, scene.groups, view)
     draw_queries(ax, scene.positions[scene.is_query], _QUERY_AREA)
@@ -235,10 +276,19 @@ def _draw_with_thumbnails(
     positions = scene.positions.copy()
     positions[cells.rows] = np.nan  # a thumbnail replaces the point
     draw_points(ax, positions, scene.groups, _SMALL_AREA, on_top=False)
+    _draw_neighbors(ax, scene, positions, 4 * _SMALL_AREA)
     draw_queries(ax, positions[scene.is_query], _QUERY_AREA)
-    colors, is_query = scene.colors, scene.is_query
+    colors, line_styles, is_query = scene.colors, scene.line_styles, scene.is_query
+    is_important = is_query | scene.is_neighbor
     thumbnails = [
-        MapThumbnail(scene.sources[row], x, y, colors[row], bool(is_query[row]))
+        MapThumbnail(
+            scene.sources[row],
+            x,
+            y,
+            colors[row],
+            line_styles[row],
+            bool(is_important[row]),
+        )
         for row, (x, y) in zip(cells.rows, cells.centers, strict=True)
     ]
     corners = np.full_like(positions, np.nan)
@@ -250,3 +300,12 @@ def _draw_with_thumbnails(
         draw_points(ax, corners, scene.groups, badge, on_top=True)
     draw_queries(ax, corners[is_query], 3 * badge)
     return view
+
+
+def _draw_neighbors(
+    ax: "Axes", scene: Scene, positions: Positions, area: float
+) -> None:
+    """Draw neighbors of queries as points on top. NaN is not drawn."""
+    if scene.is_neighbor.any():
+        chosen = np.where(scene.is_neighbor[:, np.newaxis], positions, np.nan)
+        draw_points(ax, chosen, scene.groups, area, on_top=True, edge_color="black")

@@ -135,6 +135,9 @@ class SimilarityMapDisplay:
         self.similarities = similarities
         self.names = names
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: n_pairs={len(self.images)}>"
+
     @classmethod
     def from_estimator(cls, embedder: ImageEmbedder, X: Any, Y: Any) -> Self:
         """Compare images in pairs, location by location.
@@ -293,7 +296,7 @@ class SimilarityMapDisplay:
             images = [paint(image, amounts, scale) for image, amounts in both]
         names = self.names[i] if self.names is not None else ("", "")
         return [
-            Tile(image, name, origin.column + side, origin.top)
+            Tile(image, origin.column + side, origin.top, name=name)
             for side, (image, name) in enumerate(zip(images, names, strict=True))
         ]
 

@@ -101,6 +101,20 @@ def test_images_have_their_file_names_or_a_number(write, files, pictures):
     )
 
 
+def test_folders_are_relative_to_the_common_folder(write, tmp_path):
+    """A page shows the path of an image, but does not reveal where the images were."""
+    (tmp_path / "b/2023").mkdir(parents=True)
+    sources = [tmp_path / "b/2023/x.png", str(tmp_path / "a.png"), tmp_path / "b/y.png"]
+
+    page = write([*sources, np.zeros((4, 4), np.uint8)], thumbnails="embed")
+
+    assert page.data["folders"] == ["", "b", "b/2023"]
+    assert page.data["folderOf"] == [2, 0, 1, 0]
+    assert tmp_path.name not in page.text
+    assert write(sources[1:2]).data["folders"] is None
+    assert write([np.zeros((4, 4), np.uint8)]).data["folders"] is None
+
+
 def test_thumbnails_are_embedded_in_order(write, pictures):
     """Neither side of a thumbnail exceeds the requested size."""
     page = write(pictures, thumbnail_size=32)

@@ -465,3 +465,81 @@ def test_only_thumbnails_are_kept(positions):
 
     n_bytes = sum(image.get_array().nbytes for image in display.ax_.images)
     assert n_bytes <= len(display.ax_.images) * 192 * 192 * 3
+
+
+def test_a_map_of_1450_photographs_is_filled(picture):
+    """About 250 thumbnails are drawn, and cover more than a third of the map."""
+    rng = np.random.default_rng(0)
+    centers = rng.uniform(-60, 60, size=(25, 2))
+    labels = np.arange(1450) % 25
+    positions = centers[labels] + rng.normal(scale=4, size=(1450, 2))
+
+    display = EmbeddingMapDisplay(
+        positions=positions, images=[picture] * 1450, labels=labels
+    ).plot()
+
+    assert 225 <= len(display.ax_.images) <= 250
+    boxes = np.array(_thumbnail_boxes(display))
+    area = ((boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])).sum()
+    assert area > np.prod(np.ptp(positions, axis=0)) / 3
+    points = display.ax_.transData.transform(boxes[:, [0, 2]])
+    assert np.ptp(points, axis=0).min() > 0.85 * 72 * 5
+
+
+def test_frames_beyond_seven_labels_have_other_lines(positions, many):
+    """The legend shows the lines, so that it can be read without color."""
+    labels = np.arange(300) % 12
+
+    display = EmbeddingMapDisplay(
+        positions=positions, images=many, labels=labels
+    ).plot()
+
+    handles = display.ax_.get_legend().legend_handles
+    styles = {(to_hex(h.get_color()), str(h._unscaled_dash_pattern)) for h in handles}
+    frames = {
+        (to_hex(patch.get_edgecolor()), str(patch._unscaled_dash_pattern))
+        for patch in display.ax_.patches
+    }
+    assert len(styles) == 12
+    assert frames <= styles
+    assert len(frames) > 7
+
+
+def test_queries_and_their_neighbors_are_never_hidden(positions, many, picture):
+    """They are all at one place, where only one thumbnail has room."""
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    X[:8] = X[0] + np.arange(8)[:, np.newaxis] / 1e4
+    positions[:8] = positions[0]
+
+    display = EmbeddingMapDisplay.from_predictions(
+        X, images=many, queries=X[:3], query_images=[picture] * 3, method="pca"
+    )
+    display.positions[:8] = positions[0]
+
+    assert [set(rows.tolist()) <= set(range(8)) for rows in display.query_neighbors]
+    for n_thumbnails in (60, 9):
+        drawn = display.plot(n_thumbnails=n_thumbnails).ax_
+        thick = [patch for patch in drawn.patches if patch.get_linewidth() > 2]
+        n_neighbors = len({row for rows in display.query_neighbors for row in rows})
+        assert len(thick) == min(3 + n_neighbors, n_thumbnails)
+    few = display.plot(n_thumbnails=4)
+    on_top = [c for c in few.ax_.collections if c.get_zorder() == 4]
+    n_points = sum(
+        (~np.isnan(np.ma.filled(c.get_offsets(), np.nan)).any(axis=1)).sum()
+        for c in on_top
+    )
+    assert n_points >= n_neighbors - 1
+
+
+def test_neighbors_of_queries_are_drawn_on_top_of_other_points():
+    """The five nearest on the map have a dark edge."""
+    positions = np.column_stack([np.arange(40.0), np.zeros(40)])
+
+    display = EmbeddingMapDisplay(
+        positions=positions, query_positions=[[7.1, 0.0]]
+    ).plot()
+
+    (top,) = [c for c in display.ax_.collections if c.get_zorder() == 4]
+    offsets = np.ma.filled(top.get_offsets(), np.nan)[:, 0]
+    assert offsets[~np.isnan(offsets)].tolist() == [5, 6, 7, 8, 9]
+    assert to_hex(top.get_edgecolor()[0]) == "#000000"

@@ -67,8 +67,12 @@ def test_each_label_has_a_style_of_its_own(n_groups):
     groups = _groups(labels)
 
     styles = {(group.color, group.marker) for group in groups}
+    lines = {
+        (group.color, group.line_style) for group in groups if group.name != "noise"
+    }
     rows = np.concatenate([group.rows for group in groups])
     assert len(styles) == len(groups) == min(n_groups, 50) + 1
+    assert len(lines) == min(n_groups, 50)  # frames differ without their markers
     assert np.sort(rows).tolist() == [*range(len(labels))]
     assert groups[-1].name == "noise"
     assert groups[-1].rows.tolist() == [len(labels) - 2, len(labels) - 1]

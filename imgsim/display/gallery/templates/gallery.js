@@ -1,6 +1,6 @@
 "use strict";
 
-// Clusters, views, theme and keyboard. The page is set up here.
+// Clusters, folders, views, theme and keyboard. The page is set up here.
 
 // Clusters
 
@@ -27,6 +27,36 @@ function chooseCluster(cluster) {
   for (const choice of byId("groups").children) {
     choice.setAttribute("aria-pressed", choice.dataset.cluster === String(cluster));
   }
+  if (state.view === "queries") chooseView("pictures");
+  showFromTop();
+}
+
+// Folders
+
+/** Offer each folder and the folders that contain it, with the number of their images. */
+function makeFolders() {
+  const sizes = new Map();
+  for (const k of data.folderOf) {
+    const parts = data.folders[k].split("/");
+    parts.forEach((_, n) => {
+      const folder = parts.slice(0, n + 1).join("/");
+      if (folder) sizes.set(folder, (sizes.get(folder) ?? 0) + 1);
+    });
+  }
+  const add = (folder, text) => {
+    const option = element("option", "", text);
+    option.value = folder;
+    byId("folder").append(option);
+  };
+  add("", "All folders");
+  const collator = new Intl.Collator("en", { numeric: true });
+  const folders = [...sizes.keys()].sort(collator.compare);
+  for (const folder of folders) add(folder, `${folder} (${formatted(sizes.get(folder))})`);
+  byId("filing").hidden = false;
+}
+
+function chooseFolder() {
+  state.folder = byId("folder").value;
   if (state.view === "queries") chooseView("pictures");
   showFromTop();
 }
@@ -137,6 +167,7 @@ function showControls() {
 function addListeners() {
   byId("search").addEventListener("input", showFromTop);
   byId("sort").addEventListener("change", showFromTop);
+  byId("folder").addEventListener("change", chooseFolder);
   byId("theme").addEventListener("click", switchTheme);
   byId("keys").addEventListener("click", () => byId("help").showModal());
   byId("help").querySelector("button").addEventListener("click", () => byId("help").close());
@@ -164,6 +195,7 @@ function addListeners() {
 showSummary();
 showControls();
 if (data.clusters) makeClusters();
+if (data.folders) makeFolders();
 if (data.queries) makeQueries();
 addListeners();
 updateThemeButton();

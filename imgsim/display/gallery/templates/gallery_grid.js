@@ -140,6 +140,7 @@ function refresh() {
   state.shown = sortedImages().filter(
     (i) =>
       (state.cluster === null || data.clusterOf[i] === state.cluster) &&
+      isInFolder(folderOf(i), state.folder) &&
       foldedNames[i].includes(text),
   );
   state.current = Math.max(0, state.shown.indexOf(state.opened));
@@ -149,10 +150,20 @@ function refresh() {
   map?.show(state.shown);
 }
 
+function placeText() {
+  const places = [state.cluster !== null && "cluster", state.folder && "folder"].filter(Boolean);
+  return places.length ? `in this ${places.join(" and ")} ` : "";
+}
+
+/** Return whether a folder is another folder or is below it. Each is below the empty one. */
+function isInFolder(folder, other) {
+  return other === "" || folder === other || folder.startsWith(`${other}/`);
+}
+
 function statusText(text) {
   if (state.view === "queries") return queryStatus(text);
   const [n, all] = [state.shown.length, data.names.length];
-  if (n === 0) return `No image ${state.cluster === null ? "" : "in this cluster "}has a matching name.`;
+  if (n === 0) return `No image ${placeText()}has a matching name.`;
   const shown = (n < all ? `${formatted(n)} of ` : "") + count(all, "image");
   if (state.view === "pictures") return shown + orderText();
   const nMissing = state.shown.filter((i) => !data.positions[i]).length;

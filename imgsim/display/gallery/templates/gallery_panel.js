@@ -6,9 +6,25 @@
 function openFrom(i, event) {
   state.cameFrom = document.activeElement;
   state.current = Math.max(0, state.shown.indexOf(i));
-  openImage(i);
+  const isFirst = state.opened === null && !narrow.matches;
+  if (isFirst) keepInPlace(i, () => openImage(i));
+  else openImage(i);
   const isKey = event?.detail === 0 && state.view === "queries";
   if (narrow.matches || isKey) byId("name").focus({ preventScroll: true });
+}
+
+/** Open the panel, which makes the grid narrower, without moving a card of the grid. */
+function keepInPlace(i, open) {
+  const top = () => cards.get(i)?.getBoundingClientRect().top;
+  const before = state.view === "pictures" ? top() : undefined;
+  open();
+  if (before === undefined || byId("sort").value === "distance") return;
+  measure();
+  scrollToRow(Math.floor(state.current / grid.columns));
+  drawGrid();
+  const after = top();
+  if (after !== undefined) window.scrollBy(0, after - before);
+  drawGrid();
 }
 
 function openImage(i, { isBack = false } = {}) {
@@ -27,11 +43,11 @@ function openImage(i, { isBack = false } = {}) {
 function showPanel(i) {
   const panel = byId("panel");
   panel.classList.add("open");
-  byId("hint").hidden = true;
-  byId("chosen").hidden = false;
   byId("back").disabled = state.history.length === 0;
   byId("portrait").replaceChildren(thumbnail(i, data.names[i]));
   byId("name").replaceChildren(element("bdi", "", data.names[i]));
+  byId("path").hidden = !data.folders;
+  if (data.folders) byId("path").replaceChildren(element("bdi", "", pathOf(i)));
   byId("group").replaceChildren();
   if (data.clusters) byId("group").append(marker(data.clusterOf[i]), element("bdi", "", clusterName(i)));
   const center = data.centerDistances?.[i] ?? null;
@@ -85,10 +101,9 @@ function closeImage() {
   const closed = state.opened;
   Object.assign(state, { opened: null, history: [] });
   byId("panel").classList.remove("open");
-  byId("chosen").hidden = true;
-  byId("hint").hidden = false;
   map?.select(null, []);
   if (byId("sort").value === "distance") refresh();
+  if (state.view === "pictures") measure();
   drawGrid();
   if (hadFocus) restoreFocus(closed);
 }

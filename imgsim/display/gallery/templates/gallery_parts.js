@@ -13,6 +13,7 @@ const CAPTION = 30;
 const state = {
   view: "pictures",
   cluster: null,
+  folder: "",
   opened: null,
   history: [],
   cameFrom: null,
@@ -66,6 +67,8 @@ function marker(cluster) {
 const formatted = (n) => n.toLocaleString("en");
 const count = (n, one, many = `${one}s`) => `${formatted(n)} ${n === 1 ? one : many}`;
 const clusterName = (i) => data.clusters[data.clusterOf[i]];
+const folderOf = (i) => (data.folders ? data.folders[data.folderOf[i]] : "");
+const pathOf = (i) => [folderOf(i), data.names[i]].filter(Boolean).join("/");
 const distanceText = (distance) => (distance === null ? "" : distance.toFixed(3));
 
 // Images. Their addresses are in blocks after this script, which are parsed on demand.
