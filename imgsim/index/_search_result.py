@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from imgsim._html import as_text, render_html
 from imgsim._typing import SupportsArray
+from imgsim.export._json_value import to_json_value
 from imgsim.images._files import is_image_path
 from imgsim.images._read import ImageSource
 from imgsim.images._sources import check_image_sources
@@ -83,6 +84,22 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     def distances(self) -> list[NDArray[Any]]:
         """Return the distances of the neighbors of each query."""
         return self[0]
+
+    def to_dict(self) -> dict[str, list[list[Any]]]:
+        """Return the result as a dictionary that the module `json` can write.
+
+        Returns
+        -------
+        result : dict
+            `distances`, `ids` and `rows` by name, each a list with one list for each
+            query. Ids that are paths are strings. A distance of NaN or infinity is
+            None.
+        """
+        names = ("distances", "ids", "rows")
+        result: dict[str, list[list[Any]]] = to_json_value(
+            {name: getattr(self, name) for name in names}
+        )
+        return result
 
     def with_images(
         self,

@@ -6,8 +6,7 @@ import sqlite3
 from time import time
 from typing import Any
 
-from sklearn.utils import Bunch
-
+from imgsim.embedding.cache._cache_info import CacheInfo
 from imgsim.embedding.cache._sqlite_file import open_cache_file
 
 _SECONDS_PER_DAY = 86400
@@ -88,16 +87,19 @@ class EmbeddingCache:
         """Return the number of embeddings."""
         return int(self.info().n_rows)
 
-    def info(self) -> Bunch:
+    def info(self) -> CacheInfo:
         """Describe the content of the cache.
 
         Returns
         -------
-        info : Bunch
-            The number of embeddings `n_rows`, the number of files with a known status
-            `n_files`, the size on disk `n_bytes`, and `recipes`, a list of dicts, each
-            with everything that affects an embedding and with the number of its
-            embeddings, `n_rows`.
+        info : CacheInfo
+            Dictionary-like object, which prints as a table, with the attributes:
+
+            - `n_rows`: the number of embeddings;
+            - `n_files`: the number of files with a known status;
+            - `n_bytes`: the size on disk;
+            - `recipes`: a list of dicts, each with everything that affects an embedding
+              and with the number of its embeddings, `n_rows`.
 
         Raises
         ------
@@ -105,7 +107,7 @@ class EmbeddingCache:
             If the file is damaged or is not a cache.
         """
         if not os.path.exists(self.path):
-            return Bunch(n_rows=0, n_files=0, n_bytes=0, recipes=[])
+            return CacheInfo(n_rows=0, n_files=0, n_bytes=0, recipes=[])
         with open_cache_file(os.fspath(self.path)) as connection:
             recipes: list[dict[str, Any]] = [
                 {**json.loads(description), "n_rows": n_rows}
@@ -116,7 +118,7 @@ class EmbeddingCache:
                 )
             ]
             (n_files,) = connection.execute("SELECT count(*) FROM files").fetchone()
-        return Bunch(
+        return CacheInfo(
             n_rows=sum(recipe["n_rows"] for recipe in recipes),
             n_files=n_files,
             n_bytes=self._n_bytes(),
