@@ -1,12 +1,6 @@
 """Checks of arguments that several displays take."""
 
 from collections.abc import Sized
-from typing import Any
-
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array
-
-from imgsim._validation import floats_for
 
 
 def check_length(name: str, images: Sized, n_expected: int, of_what: str) -> None:
@@ -22,11 +16,3 @@ def check_n_columns(n_columns: int) -> None:
     """Raise ValueError unless there is at least one column of images."""
     if n_columns < 1:
         raise ValueError(f"n_columns={n_columns} must be at least 1.")
-
-
-def check_embeddings(name: str, X: ArrayLike) -> NDArray[Any]:
-    """Return embeddings as floating-point numbers. NaN is allowed, infinity is not."""
-    embeddings: NDArray[Any] = check_array(
-        X, dtype=floats_for(X), ensure_all_finite="allow-nan", input_name=name
-    )
-    return embeddings

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import check_max_distance
-from imgsim._validation import find_readable_rows
+from imgsim._validation import check_embeddings, find_readable_rows
 from imgsim.display._checks import check_length
 from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
 from imgsim.display._text import source_name
@@ -156,10 +156,15 @@ class NeighborsDisplay:
                 "query_images=None is only allowed if X=None; pass one image for each "
                 "row of X."
             )
-        images = check_image_sources(images)
+        images = check_image_sources(images, "images")
         check_length("images", images, index.n_samples_fit_, "rows of the index")
-        query_images = images if X is None else check_image_sources(query_images)
-        readable = index.readable_ if X is None else find_readable_rows(np.asarray(X))
+        readable = index.readable_
+        if X is None:
+            query_images = images
+        else:
+            query_images = check_image_sources(query_images, "query_images")
+            rows_of_X = check_embeddings(X, f"{cls.__name__}.from_index")
+            readable = find_readable_rows(rows_of_X)
         check_length("query_images", query_images, len(readable), "rows of X")
         queries = np.arange(len(readable))
         if rows is not None:

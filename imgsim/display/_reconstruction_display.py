@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from imgsim._optional import import_optional
 from imgsim._typing import PixelArray
+from imgsim._validation import nearest_name
 from imgsim.display._checks import check_length, check_n_columns
 from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
 from imgsim.embedding import AutoencoderEmbedder
@@ -130,7 +131,10 @@ class ReconstructionDisplay:
         if n_images < 1:
             raise ValueError(f"n_images={n_images} must be at least 1.")
         if select not in _CHOICES:
-            raise ValueError(f"select={select!r} must be one of {_CHOICES}.")
+            raise ValueError(
+                f"select={select!r} must be one of {_CHOICES}."
+                f"{nearest_name(select, _CHOICES)}"
+            )
         sources = check_image_sources(X)
         if select == "first":
             sources = sources[:n_images]

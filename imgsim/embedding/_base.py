@@ -23,7 +23,7 @@ from imgsim._estimator_base import (
     TransformerMixin,
 )
 from imgsim._typing import EmbeddingArray, PixelArray
-from imgsim._validation import Interval, StrOptions, fit_context
+from imgsim._validation import Interval, StrOptions, fit_context, suggest_names
 from imgsim._warnings import warn_caller
 from imgsim.embedding.cache._cached_loader import CachedLoader
 from imgsim.embedding.cache._cached_rows import CachedRows
@@ -400,6 +400,7 @@ class BaseImageEmbedder(
             warn_caller(f"embeddings are not cached: {error}", EmbeddingCacheWarning)
             return None
 
+    @suggest_names
     def _ensure_setup(self) -> None:
         """Validate the parameters and call `_setup` if any of them has changed."""
         values = self.get_params(deep=False).values()

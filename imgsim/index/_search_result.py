@@ -127,7 +127,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
             If an image is missing for one of the neighbors, or the number of
             `query_images` differs from the number of queries.
         """
-        sources = check_image_sources(images)
+        sources = check_image_sources(images, "images")
         n_rows = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
         if len(sources) < n_rows:
             raise ValueError(
@@ -136,7 +136,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
             )
         query_sources = None
         if query_images is not None:
-            query_sources = check_image_sources(query_images)
+            query_sources = check_image_sources(query_images, "query_images")
             if len(query_sources) != len(self.ids):
                 raise ValueError(
                     f"query_images has {len(query_sources)} entries, but there are "

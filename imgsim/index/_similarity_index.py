@@ -30,6 +30,7 @@ from imgsim._validation import (
     check_rows,
     check_rows_to_fit,
     fit_context,
+    nearest_name,
 )
 from imgsim._warnings import warn_caller
 from imgsim.index._filters import find_allowed_slots, find_excluded_slots
@@ -997,7 +998,10 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
 def _check_mode(mode: str) -> None:
     if mode not in ("connectivity", "distance"):
-        raise ValueError(f"mode={mode!r} must be 'connectivity' or 'distance'.")
+        raise ValueError(
+            f"mode={mode!r} must be 'connectivity' or 'distance'."
+            f"{nearest_name(mode, ('connectivity', 'distance'))}"
+        )
 
 
 def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:

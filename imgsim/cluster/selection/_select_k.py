@@ -6,14 +6,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array
 
 from imgsim._compute.seeds import RandomState, as_seed
 from imgsim._validation import (
     Interval,
     StrOptions,
+    check_embeddings,
     find_readable_rows,
-    floats_for,
     spread_labels,
     validate_params,
 )
@@ -199,7 +198,7 @@ def select_k(
     >>> select_k(X, random_state=0).best_k
     6
     """
-    rows = check_array(X, dtype=floats_for(X), ensure_all_finite="allow-nan")
+    rows = check_embeddings(X, "select_k")
     readable = find_readable_rows(rows)
     if not readable.any():
         raise ValueError(f"every row of X contains NaN (n_samples={len(rows)}).")
