@@ -83,7 +83,9 @@ NAMES_OUTSIDE_SCIKIT_LEARN = [
 )
 def test_a_wrong_name_is_answered_with_the_nearest(call, name):
     """A typing error is found at once."""
-    with pytest.raises(ValueError, match=rf"Did you mean '{name}'\?$".replace("+", ".")):
+    with pytest.raises(
+        ValueError, match=rf"Did you mean '{name}'\?$".replace("+", ".")
+    ):
         call()
 
 

@@ -108,14 +108,16 @@ def select_k(
           the dispersion within clusters;
         - "davies_bouldin": the smallest mean similarity of each cluster to its most
           similar cluster;
-        - "inertia": the knee of the sum of squared distances to the cluster means;
+        - "inertia": the knee, among the candidates of at least 2, of the sum of squared
+          distances to the cluster means;
         - "gap": the smallest k whose gap statistic is not clearly smaller than the gap
           statistic of the next k [2]_; each k is clustered ten more times;
         - "stability": the best agreement with clusters of subsamples [3]_; each k is
           clustered ten more times.
 
         If several candidates are equally good, the smallest k is selected; with
-        "stability", the largest k.
+        "stability", the largest k. For k = 1, only "inertia" and "gap" have a value,
+        and only "gap" can select it.
 
     n_components : int, "auto" or None, default=None
         Number of principal components to which embeddings are reduced before they are
