@@ -16,6 +16,7 @@ FLOORS = [
         "_atomic_file",
         "_estimator_base",
         "_html",
+        "_logging",
         "_optional",
         "_typing",
         "_validation",

@@ -16,6 +16,7 @@ from imgsim._estimator_base import (
     Tags,
     TransformerMixin,
 )
+from imgsim._logging import log_run
 from imgsim._validation import (
     Interval,
     StrOptions,
@@ -249,6 +250,7 @@ class ImageClusterer(
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @log_run("algorithm", "n_clusters_", "n_noise_")
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Cluster embeddings.

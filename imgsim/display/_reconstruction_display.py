@@ -63,7 +63,7 @@ class ReconstructionDisplay:
     >>> from imgsim import AutoencoderEmbedder
     >>> from imgsim.datasets import load_digit_images
     >>> from imgsim.display import ReconstructionDisplay
-    >>> images = load_digit_images(n_per_class=5).images
+    >>> images = load_digit_images(n_per_class=20).images
     >>> embedder = AutoencoderEmbedder(
     ...     8, image_size=16, channels=(8, 16), color="gray", max_epochs=2
     ... ).fit(images)

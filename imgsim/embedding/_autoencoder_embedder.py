@@ -27,6 +27,7 @@ from imgsim.embedding.autoencoder._fit_autoencoder import (
     fit_autoencoder,
     fit_one_epoch,
     read_training_images,
+    warn_of_few_images,
 )
 from imgsim.embedding.autoencoder._training_images import make_resizer
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
@@ -249,12 +250,12 @@ class AutoencoderEmbedder(BaseImageEmbedder):
     --------
     >>> from imgsim import AutoencoderEmbedder
     >>> from imgsim.datasets import load_digit_images
-    >>> images = load_digit_images(n_per_class=5).images
+    >>> images = load_digit_images(n_per_class=20).images
     >>> embedder = AutoencoderEmbedder(
     ...     8, image_size=16, channels=(8, 16), color="gray", max_epochs=2
     ... )
     >>> embedder.fit_transform(images).shape
-    (50, 8)
+    (200, 8)
     >>> embedder.reconstruct(images[:3]).shape
     (3, 16, 16, 3)
     """
@@ -397,7 +398,9 @@ class AutoencoderEmbedder(BaseImageEmbedder):
             training.
 
         UserWarning
-            If Ctrl-C interrupted the training; the weights of the best epoch are kept.
+            If a new network is fitted to fewer than 200 images, whose embeddings are
+            usually worse than the pixels; or if Ctrl-C interrupted the training, so
+            that the weights of the best epoch are kept.
         """
         self._train(X)
         self._warn_of_unused_images(X)
@@ -610,6 +613,8 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         params = self._params_by_name()
         images = read_training_images(params, X)
         trained = self._trained_network() if self.warm_start else None
+        if trained is None:
+            warn_of_few_images(len(images))
         result, is_finished = fit_autoencoder(params, images, trained)
         self._set_result(result, images.failures)
         self.__dict__.pop("_partial_fit_state", None)

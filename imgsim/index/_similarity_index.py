@@ -24,19 +24,19 @@ from imgsim._estimator_base import (
     Tags,
     TransformerMixin,
 )
+from imgsim._logging import log_run
 from imgsim._validation import (
     Interval,
     StrOptions,
     check_rows,
     check_rows_to_fit,
     fit_context,
-    nearest_name,
 )
 from imgsim._warnings import warn_caller
 from imgsim.index._filters import find_allowed_slots, find_excluded_slots
 from imgsim.index._row_store import check_boolean_values, check_ids, is_boolean
 from imgsim.index._search_result import SearchResult
-from imgsim.index._searcher import Searcher, SearchParameters
+from imgsim.index._searcher import Searcher, SearchParameters, check_graph_mode
 from imgsim.index._thresholds import threshold_by_coverage, threshold_by_precision
 from imgsim.index.graph._neighbor_graph import GRAPH_METRICS
 from imgsim.index.storage._index_file import (
@@ -47,6 +47,7 @@ from imgsim.index.storage._index_file import (
 )
 from imgsim.metrics import precision_at_k
 
+_log_run = log_run("n_samples_fit_", "n_features_in_", "metric", "algorithm_")
 _METRICS = {*get_args(MetricName), "precomputed"}
 
 
@@ -289,6 +290,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         graph = self._searcher.graph
         return 1.0 if graph is None else graph.recall
 
+    @_log_run
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -342,6 +344,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.fingerprint_ = fingerprint
         return self
 
+    @_log_run
     def add(
         self,
         X: ArrayLike,
@@ -644,7 +647,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If `mode` is neither "connectivity" nor "distance", or `kneighbors` raises
             an error for the other parameters.
         """
-        _check_mode(mode)
+        check_graph_mode(mode)
         distances, indices = self.kneighbors(X, n_neighbors)
         found = indices >= 0
         edges = np.nonzero(found)[0], indices[found], distances[found]
@@ -686,7 +689,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If `mode` is neither "connectivity" nor "distance", or `radius_neighbors`
             raises an error for the other parameters.
         """
-        _check_mode(mode)
+        check_graph_mode(mode)
         distances, indices = self.radius_neighbors(X, radius, True, sort_results)
         query = np.repeat(np.arange(len(indices)), [len(rows) for rows in indices])
         edges = query, np.concatenate(indices), np.concatenate(distances)
@@ -833,6 +836,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             return threshold_by_coverage(distances[readable][is_relevant], coverage)
         return threshold_by_precision(distances[readable], is_relevant, precision)
 
+    @_log_run
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file.
 
@@ -866,6 +870,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         save_index(content, path)
 
     @classmethod
+    @_log_run
     def load(
         cls,
         path: str | os.PathLike[str],
@@ -994,14 +999,6 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in ("connectivity", "distance"):
-        raise ValueError(
-            f"mode={mode!r} must be 'connectivity' or 'distance'."
-            f"{nearest_name(mode, ('connectivity', 'distance'))}"
-        )
 
 
 def _warn_of_unknown_labels(labels: NDArray[Any], known: NDArray[Any]) -> None:

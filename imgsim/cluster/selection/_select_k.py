@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim._compute.seeds import RandomState, as_seed
+from imgsim._logging import log_run
 from imgsim._validation import (
     Interval,
     StrOptions,
@@ -36,6 +37,7 @@ from imgsim.cluster.selection._k_selection import KSelection
 from imgsim.cluster.selection._score_candidates import SampleSize, score_candidates
 
 
+@log_run("best_k", "criterion")
 @validate_params(
     {
         "X": ["array-like"],

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from numbers import Integral
+from time import perf_counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -14,6 +15,8 @@ from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
 from imgsim._compute.seeds import draw_seed
 from imgsim._compute.torch_random import gradients_enabled
+from imgsim._logging import LOGGER
+from imgsim._warnings import warn_caller
 from imgsim.embedding.autoencoder._augmentation import Augmentation
 from imgsim.embedding.autoencoder._initialization import initialize_network
 from imgsim.embedding.autoencoder._latent_axes import rescale_axes
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
         Architecture,
         ConvAutoencoder,
     )
+
+# With 200 handwritten digits, the precision at 5 is still below that of the pixels, and
+# with 400 digits, it is above it.
+_FEW_IMAGES = 200
 
 # Parameters that may change before an interrupted training run is resumed.
 _NOT_IN_CHECKPOINT = {
@@ -160,6 +167,22 @@ class TrainingRun:
             checkpoint.remove()
         return is_finished
 
+    def log(self, seconds: float) -> None:
+        """Log what was trained, on what, and how well."""
+        trainer = self.trainer
+        losses = trainer.validation_loss_curve or trainer.loss_curve
+        kind = "validation" if trainer.validation_loss_curve else "training"
+        LOGGER.info(
+            "AutoencoderEmbedder: trained %d epochs on %d images in %.2f s, best %s "
+            "loss %.4f, device=%r",
+            trainer.n_epochs,
+            len(self._images),
+            seconds,
+            kind,
+            min(losses),
+            resolve_device(self._params.device),
+        )
+
     def result(self, *, update_axes: bool = True) -> TrainingResult:
         """Set the axes of the embeddings and return the network and its history."""
         trainer, augmentation = self.trainer, self._augmentation
@@ -204,6 +227,18 @@ def read_training_images(params: SimpleNamespace, X: Any) -> TrainingImages:
     )
 
 
+def warn_of_few_images(n_images: int) -> None:
+    """Warn of what to expect if a new network is fitted to few images."""
+    if n_images < _FEW_IMAGES:
+        warn_caller(
+            f"the autoencoder is fitted to only {n_images} images. With fewer than "
+            f"about {_FEW_IMAGES}, its embeddings usually tell images apart less well "
+            f"than the pixels do. Fit it to more images of the same kind; for "
+            f"photographs, use ImageEmbedder.",
+            UserWarning,
+        )
+
+
 @gradients_enabled()
 def fit_autoencoder(
     params: SimpleNamespace, images: TrainingImages, trained: TrainedNetwork | None
@@ -227,7 +262,9 @@ def fit_autoencoder(
         validation_fraction=fraction,
         max_epochs=params.max_epochs,
     )
+    start = perf_counter()
     is_finished = run.run_epochs(checkpoint)
+    run.log(perf_counter() - start)
     return run.result(), is_finished
 
 
@@ -245,7 +282,9 @@ def fit_one_epoch(
     run = TrainingRun(
         params, images, trained, state, validation_fraction=0.0, max_epochs=None
     )
+    start = perf_counter()
     run.run_epoch()
+    run.log(perf_counter() - start)
     update_axes = trained is None or len(images) >= params.latent_dim
     last_epoch = run.trainer.n_epochs - 1
     result = run.result(update_axes=update_axes)._replace(best_epoch=last_epoch)
