@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 
         def __getstate__(self) -> dict[str, Any]: ...
 
+    class CallbackSupportMixin:
+        """Declares the method of `sklearn.callback.CallbackSupportMixin`."""
+
+        def set_callbacks(self, *callbacks: Any) -> Self:
+            """Set the callbacks that `fit` notifies, with scikit-learn 1.9 or later."""
+
     class TransformerMixin:
         """Declares the methods of `sklearn.base.TransformerMixin`."""
 
@@ -74,8 +80,17 @@ else:
         TransformerMixin,
     )
 
+    try:
+        from sklearn.callback import CallbackSupportMixin
+    except ImportError:  # scikit-learn < 1.9
+
+        class CallbackSupportMixin:
+            """Stands for the mixin of the same name, which supports nothing."""
+
+
 __all__ = [
     "BaseEstimator",
+    "CallbackSupportMixin",
     "ClassNamePrefixFeaturesOutMixin",
     "ClusterMixin",
     "Tags",

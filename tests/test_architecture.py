@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1] / "imgsim"
 FLOORS = [
     {
         "_atomic_file",
+        "_callbacks",
         "_estimator_base",
         "_html",
         "_logging",

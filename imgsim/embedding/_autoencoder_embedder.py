@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._callbacks import FitTask
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import use_precision
 from imgsim._typing import EmbeddingArray, PixelArray
@@ -615,8 +616,9 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         trained = self._trained_network() if self.warm_start else None
         if trained is None:
             warn_of_few_images(len(images))
-        result, is_finished = fit_autoencoder(params, images, trained)
-        self._set_result(result, images.failures)
+        with FitTask(self, X, n_subtasks=self.max_epochs) as task:
+            result, is_finished = fit_autoencoder(params, images, trained, task)
+            self._set_result(result, images.failures)
         self.__dict__.pop("_partial_fit_state", None)
         if not is_finished:
             warn_caller(

@@ -18,9 +18,11 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
+from imgsim._callbacks import as_fit_task
 from imgsim._compute.device import resolve_device
 from imgsim._estimator_base import (
     BaseEstimator,
+    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     Tags,
     TransformerMixin,
@@ -86,6 +88,7 @@ class PendingBatch:
 
 
 class BaseImageEmbedder(
+    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -153,6 +156,7 @@ class BaseImageEmbedder(
         return self.n_features_out_
 
     @fit_context(prefer_skip_nested_validation=True)
+    @as_fit_task
     def fit(self, X: Any = None, y: Any = None) -> Self:
         """Validate the parameters and prepare the embedder.
 

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._callbacks import as_fit_task
 from imgsim._distance.metric import (
     BOOLEAN_METRICS,
     MetricName,
@@ -20,6 +21,7 @@ from imgsim._distance.metric import (
 )
 from imgsim._estimator_base import (
     BaseEstimator,
+    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     Tags,
     TransformerMixin,
@@ -51,7 +53,12 @@ _log_run = log_run("n_samples_fit_", "n_features_in_", "metric", "algorithm_")
 _METRICS = {*get_args(MetricName), "precomputed"}
 
 
-class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SimilarityIndex(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
     """Find the most similar images of a collection by their embeddings.
 
     Parameters
@@ -292,6 +299,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @_log_run
     @fit_context(prefer_skip_nested_validation=True)
+    @as_fit_task
     def fit(
         self,
         X: ArrayLike,

@@ -41,12 +41,15 @@ def score_candidates(
     criterion: str,
     sample_size: SampleSize,
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Table:
     """Return a table with one row for each candidate, with NaN for missing scores."""
     resampled: dict[int, Score] = {}
     if criterion in ("gap", "stability"):
         score = partial(_score_by_resampling, task, criterion)
-        outcomes = map_with_jobs(score, candidates, n_jobs)
+        outcomes = map_with_jobs(
+            score, candidates, n_jobs, verbose=verbose, name=criterion
+        )
         candidates = [candidate for candidate, _ in outcomes]
         resampled = {candidate.k: score for candidate, score in outcomes}
     scored = [c for c in candidates if c.has_scores]

@@ -145,7 +145,7 @@ def select_k(
         same seed. Pass an int for reproducible clusters.
 
     verbose : int, default=0
-        Whether to show a progress bar.
+        Whether to show a progress bar of the candidates.
 
     Returns
     -------
@@ -211,7 +211,9 @@ def select_k(
     params = algorithm_params or {}
     task = ClusteringTask(rows, features, algorithm, metric, params, seed)
     candidates = cluster_candidates(task, check_k_range(k_range), n_jobs, verbose)
-    return select_candidate(task, candidates, readable, criterion, n_jobs, sample_size)
+    return select_candidate(
+        task, candidates, readable, criterion, n_jobs, sample_size, verbose
+    )
 
 
 def select_candidate(
@@ -221,6 +223,7 @@ def select_candidate(
     criterion: Criterion,
     n_jobs: int | None,
     sample_size: SampleSize = "auto",
+    verbose: int = 0,
 ) -> KSelection:
     """Score the candidates, and select the best one.
 
@@ -244,12 +247,15 @@ def select_candidate(
     sample_size : int, "auto" or None, default="auto"
         Number of rows whose silhouettes are computed.
 
+    verbose : int, default=0
+        Whether to show a progress bar if each candidate is clustered ten more times.
+
     Returns
     -------
     selection : KSelection
         The result, with a label for every row of the collection in each labeling.
     """
-    table = score_candidates(task, candidates, criterion, sample_size, n_jobs)
+    table = score_candidates(task, candidates, criterion, sample_size, n_jobs, verbose)
     best = find_best_k(table, criterion)
     warn_if_weak(table, best, criterion, task.metric)
     labelings = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim._callbacks import FitTask
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
 from imgsim._compute.seeds import draw_seed
@@ -143,7 +144,7 @@ class TrainingRun:
         split = self._split
         self.trainer.run_epoch(self._images, split.training, split.validation)
 
-    def run_epochs(self, checkpoint: TrainingCheckpoint | None) -> bool:
+    def run_epochs(self, checkpoint: TrainingCheckpoint | None, task: FitTask) -> bool:
         """Run the remaining epochs and restore the weights of the best epoch.
 
         Returns False if Ctrl-C interrupted the run. If the first epoch was not
@@ -152,10 +153,11 @@ class TrainingRun:
         params, trainer = self._params, self.trainer
         is_finished = True
         try:
-            for _ in _with_progress(trainer, params.max_epochs, params.verbose):
-                if self._should_stop():
+            for epoch in _with_progress(trainer, params.max_epochs, params.verbose):
+                if self._should_stop() or task.should_stop:
                     break
-                self.run_epoch()
+                with task.subtask("epoch", epoch):
+                    self.run_epoch()
                 if checkpoint is not None:
                     checkpoint.save(trainer.state_dict())
         except KeyboardInterrupt:
@@ -241,12 +243,16 @@ def warn_of_few_images(n_images: int) -> None:
 
 @gradients_enabled()
 def fit_autoencoder(
-    params: SimpleNamespace, images: TrainingImages, trained: TrainedNetwork | None
+    params: SimpleNamespace,
+    images: TrainingImages,
+    trained: TrainedNetwork | None,
+    task: FitTask,
 ) -> tuple[TrainingResult, bool]:
     """Train for all epochs; also return whether the run finished or was interrupted.
 
     The run resumes from its checkpoint if there is one. Otherwise it starts from the
-    network `trained`, or from a new network if that is None.
+    network `trained`, or from a new network if that is None. The epochs are subtasks of
+    `task`.
     """
     checkpoint, state = None, None
     if params.checkpoint_dir is not None:
@@ -263,7 +269,7 @@ def fit_autoencoder(
         max_epochs=params.max_epochs,
     )
     start = perf_counter()
-    is_finished = run.run_epochs(checkpoint)
+    is_finished = run.run_epochs(checkpoint, task)
     run.log(perf_counter() - start)
     return run.result(), is_finished
 
