@@ -151,7 +151,7 @@ def _refuse_images(X: Any, name: str, remedy: str) -> None:
     item = first.flat[0] if first.size else None
     is_column = first.ndim < 2 or first.shape[1:] == (1,)
     if is_column and _is_source(item):
-        given = f"paths such as {os.fsdecode(item)[:80]!r}"
+        given = f"paths such as {str(item)[:80]!r}"
         given = "encoded images" if isinstance(item, bytes) else given
     elif first.ndim > 2 or hasattr(item, "getbands"):
         given = "images"

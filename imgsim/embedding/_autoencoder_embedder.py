@@ -30,6 +30,7 @@ from imgsim.embedding.autoencoder._fit_autoencoder import (
     read_training_images,
     warn_of_few_images,
 )
+from imgsim.embedding.autoencoder._plain_state import to_arrays, to_tensors
 from imgsim.embedding.autoencoder._training_images import make_resizer
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
 from imgsim.embedding.pretrained._weights_file import hash_weights
@@ -720,11 +721,20 @@ class AutoencoderEmbedder(BaseImageEmbedder):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the copy of the network on a device.
 
-        Another machine may not have this device.
+        Another machine may not have this device. There are no tensors in the state, so
+        that skops can save it.
         """
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_copy_on_device", None)
+        if "_partial_fit_state" in state:
+            state["_partial_fit_state"] = to_arrays(state["_partial_fit_state"])
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a state that `__getstate__` returned."""
+        self.__dict__.update(state)
+        if "_partial_fit_state" in state:
+            self._partial_fit_state = to_tensors(state["_partial_fit_state"])
 
     def __sklearn_tags__(self) -> Tags:
         """Declare that this embedder must be fitted before it is used."""
