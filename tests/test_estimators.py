@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -543,3 +544,19 @@ def test_notebooks_show_the_diagram_of_scikit_learn(make_embedder):
                 assert "sk-container" in page
                 assert type(shown).__name__ in page
             pipeline.fit(images)
+
+
+@pytest.mark.parametrize("n_rows", [1, 60, 1450])
+def test_diagrams_say_what_the_output_columns_are(n_rows):
+    """The index has no features; a column of its output is a row of the collection."""
+    X = np.random.default_rng(0).normal(size=(n_rows, 4))
+
+    index = SimilarityIndex().fit(X)._repr_html_()
+    shown = {1: "1 row", 60: "60 rows", 1450: "100 of 1,450 rows"}[n_rows]
+    if "similarityindex0" in index:  # not before scikit-learn 1.9
+        assert f"<div>{shown}</div>" in index
+        assert not re.search(r"\d features?<", index)
+
+    clusterer = ImageClusterer(1, random_state=0).fit(X)._repr_html_()
+    if "imageclusterer0" in clusterer:
+        assert "<div>1 cluster</div>" in clusterer

@@ -19,6 +19,7 @@ from imgsim._estimator_base import (
     Tags,
     TransformerMixin,
 )
+from imgsim._html import render_diagram
 from imgsim._logging import log_run
 from imgsim._validation import (
     Interval,
@@ -521,6 +522,10 @@ class ImageClusterer(
         """
         check_is_fitted(self)
         return Table({name: column.copy() for name, column in self._table.items()})
+
+    def _html_repr(self) -> str:
+        """Return the diagram in a notebook, where each output column is a cluster."""
+        return render_diagram(self, "cluster")
 
     @property
     def _n_features_out(self) -> int:

@@ -26,6 +26,7 @@ from imgsim._estimator_base import (
     Tags,
     TransformerMixin,
 )
+from imgsim._html import render_diagram
 from imgsim._logging import log_run
 from imgsim._validation import (
     Interval,
@@ -992,6 +993,10 @@ class SimilarityIndex(
         rows = check_rows(self, X, reset=False)
         check_boolean_values(rows, store.metric.name)
         return store.convert(rows)
+
+    def _html_repr(self) -> str:
+        """Return the diagram in a notebook, where each output column is a row."""
+        return render_diagram(self, "row")
 
     @property
     def _n_features_out(self) -> int:
