@@ -1,17 +1,12 @@
 """Rendering of HTML templates: the only module that imports Jinja."""
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from sklearn.utils import estimator_html_repr
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["as_text", "render_diagram", "render_html"]
-
-_N_FEATURES = re.compile(r"(<div>(?:[\d,]+ of )?[\d,]+) feature(s?</div>)")
+__all__ = ["as_text", "render_html"]
 
 
 def render_html(package: str, template: str, **context: Any) -> str:
@@ -29,16 +24,6 @@ def as_text(value: Any) -> str:
     """
     line = " ".join(str(value).splitlines())
     return line.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def render_diagram(estimator: Any, output: str) -> str:
-    """Return scikit-learn's diagram of an estimator, which names its output columns.
-
-    scikit-learn calls them features, even if a column is the distance from a row of the
-    index or from a cluster. `output` is the right word in the singular, such as "row".
-    """
-    diagram = str(estimator_html_repr(estimator))
-    return _N_FEATURES.sub(rf"\1 {output}\2", diagram)
 
 
 @cache

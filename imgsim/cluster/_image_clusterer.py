@@ -13,13 +13,11 @@ from imgsim._callbacks import FitTask
 from imgsim._compute.seeds import RandomState, as_seed
 from imgsim._estimator_base import (
     BaseEstimator,
-    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     ClusterMixin,
     Tags,
     TransformerMixin,
 )
-from imgsim._html import render_diagram
 from imgsim._logging import log_run
 from imgsim._validation import (
     Interval,
@@ -61,7 +59,6 @@ _LEAST_DISTINCT = 20  # rows, below which one cluster is not suspicious
 
 
 class ImageClusterer(
-    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClusterMixin,
@@ -237,6 +234,8 @@ class ImageClusterer(
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    _output_name = "cluster"
 
     def __init__(
         self,
@@ -522,10 +521,6 @@ class ImageClusterer(
         """
         check_is_fitted(self)
         return Table({name: column.copy() for name, column in self._table.items()})
-
-    def _html_repr(self) -> str:
-        """Return the diagram in a notebook, where each output column is a cluster."""
-        return render_diagram(self, "cluster")
 
     @property
     def _n_features_out(self) -> int:

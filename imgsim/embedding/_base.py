@@ -22,7 +22,6 @@ from imgsim._callbacks import as_fit_task
 from imgsim._compute.device import resolve_device
 from imgsim._estimator_base import (
     BaseEstimator,
-    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     Tags,
     TransformerMixin,
@@ -88,7 +87,6 @@ class PendingBatch:
 
 
 class BaseImageEmbedder(
-    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,

@@ -21,12 +21,10 @@ from imgsim._distance.metric import (
 )
 from imgsim._estimator_base import (
     BaseEstimator,
-    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     Tags,
     TransformerMixin,
 )
-from imgsim._html import render_diagram
 from imgsim._logging import log_run
 from imgsim._validation import (
     Interval,
@@ -54,12 +52,7 @@ _log_run = log_run("n_samples_fit_", "n_features_in_", "metric", "algorithm_")
 _METRICS = {*get_args(MetricName), "precomputed"}
 
 
-class SimilarityIndex(
-    CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Find the most similar images of a collection by their embeddings.
 
     Parameters
@@ -217,6 +210,7 @@ class SimilarityIndex(
         "random_state": ["random_state"],
     }
 
+    _output_name = "row"
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     fingerprint_: str | None
@@ -993,10 +987,6 @@ class SimilarityIndex(
         rows = check_rows(self, X, reset=False)
         check_boolean_values(rows, store.metric.name)
         return store.convert(rows)
-
-    def _html_repr(self) -> str:
-        """Return the diagram in a notebook, where each output column is a row."""
-        return render_diagram(self, "row")
 
     @property
     def _n_features_out(self) -> int:
