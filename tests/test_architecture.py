@@ -19,6 +19,7 @@ FLOORS = [
         "_html",
         "_logging",
         "_optional",
+        "_short_repr",
         "_typing",
         "_validation",
         "_warnings",

@@ -8,6 +8,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
+from imgsim._short_repr import ImageBunch
 from imgsim._typing import PixelArray
 
 _SIDE = 160
@@ -71,7 +72,7 @@ def load_sample_photos(*, n_crops: int = 8, n_copies: int = 5) -> Bunch:
         )
     variations = {"original": _unchanged} | dict(list(_VARIATIONS.items())[:n_copies])
     crops = _crops_by_name(n_crops)
-    return Bunch(
+    return ImageBunch(
         images=[
             np.asarray(vary(crop))
             for crop in crops.values()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._compute.threads import count_threads
+from imgsim._short_repr import describe_items
 from imgsim._typing import PixelArray
 from imgsim._validation import nearest_name
 from imgsim.exceptions import ImageReadError
@@ -75,6 +76,9 @@ class ImageBatch(NamedTuple):
     rows: NDArray[np.int64]
     images: list[Any]
     failures: list[ImageFailure]
+
+    def __repr__(self) -> str:
+        return f"<ImageBatch: {describe_items(self._asdict())}>"
 
 
 class ImageStream:
