@@ -146,8 +146,8 @@ def _refuse_images(X: Any, name: str, remedy: str) -> None:
     """Raise TypeError if X contains images or their paths in place of embeddings."""
     try:
         first = np.asarray(X if isinstance(X, str) else X[:1], dtype=object)
-    except (KeyError, TypeError, ValueError):
-        return  # scikit-learn says what is wrong
+    except (LookupError, NotImplementedError, TypeError, ValueError):
+        return  # such as a scalar or a sparse matrix: scikit-learn says what is wrong
     item = first.flat[0] if first.size else None
     is_column = first.ndim < 2 or first.shape[1:] == (1,)
     if is_column and _is_source(item):

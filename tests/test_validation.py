@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import sparse
 from sklearn.utils._param_validation import InvalidParameterError
 
 from imgsim import (
@@ -193,3 +194,16 @@ def test_errors_about_images_name_the_parameter(call):
         call()
 
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    "invalid",
+    [5, np.float64(1), np.array(5), iter([1]), {"a": 1}, {1}, [], sparse.bsr_array(X)],
+    ids=lambda value: type(value).__name__,
+)
+def test_scikit_learn_explains_what_is_not_an_array(invalid):
+    """A message about images would mislead."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        SimilarityIndex().fit(invalid)
+
+    assert "must be an array of numbers; got" not in str(caught.value)
