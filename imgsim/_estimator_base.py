@@ -4,9 +4,12 @@ Without these declarations, a type checker treats every estimator as Any, and do
 report a misspelled method or parameter in a caller's code.
 """
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from sklearn.utils import Tags
+from sklearn.utils import Tags, estimator_html_repr
+
+_N_FEATURES = re.compile(r"(<div>(?:[\d,]+ of )?[\d,]+) feature(s?</div>)")
 
 if TYPE_CHECKING:
     from typing import Literal, Self
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
         def get_metadata_routing(self) -> Any:
             """Return how metadata is routed."""
+
+        def set_callbacks(self, *callbacks: Any) -> Self:
+            """Set the callbacks that `fit` notifies, with scikit-learn 1.9 or later."""
 
         def set_fit_request(self, **metadata: bool | str | None) -> Self:
             """Request metadata for `fit`."""
@@ -67,12 +73,34 @@ if TYPE_CHECKING:
             """Return the names of the output columns."""
 
 else:
+    from sklearn import base
     from sklearn.base import (
-        BaseEstimator,
         ClassNamePrefixFeaturesOutMixin,
         ClusterMixin,
         TransformerMixin,
     )
+
+    try:
+        from sklearn.callback import CallbackSupportMixin
+
+        _MIXINS = (CallbackSupportMixin,)
+    except ImportError:  # scikit-learn < 1.9
+        _MIXINS = ()
+
+    class BaseEstimator(*_MIXINS, base.BaseEstimator):
+        """scikit-learn's base class, with callbacks if there are any.
+
+        In a notebook, scikit-learn's diagram calls the output columns features, even if
+        a column is the distance from a row or a cluster. `_output_name` is the right
+        word.
+        """
+
+        _output_name = "feature"
+
+        def _html_repr(self) -> str:
+            diagram = estimator_html_repr(self)
+            return _N_FEATURES.sub(rf"\1 {self._output_name}\2", diagram)
+
 
 __all__ = [
     "BaseEstimator",

@@ -1,15 +1,22 @@
 """Validation of parameters and arrays, with private functions of scikit-learn."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import wraps
 from numbers import Integral, Real
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
-from sklearn.utils import _param_validation
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils import _param_validation, check_array
+from sklearn.utils._param_validation import (
+    HasMethods,
+    InvalidParameterError,
+    StrOptions,
+)
 from sklearn.utils.validation import validate_data
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "check_embeddings",
     "check_rows",
     "check_rows_to_fit",
     "find_readable_rows",
@@ -26,12 +34,18 @@ __all__ = [
     "floats_for",
     "is_integer",
     "is_number",
+    "nearest_name",
     "spread_labels",
+    "suggest_names",
     "validate_params",
 ]
 
 
 _FLOATS = (np.float32, np.float64)
+# In a message of scikit-learn: names that are allowed, and the name that was passed.
+_ALLOWED = re.compile(r"a str among \{(.+?)\}")
+_PASSED = re.compile(r"Got (['\"])(.+)\1 instead\.$")
+_MIN_SIMILARITY = 0.5
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -73,7 +87,7 @@ def fit_context(
     decorate: Callable[[Function], Function] = _fit_context(
         prefer_skip_nested_validation=prefer_skip_nested_validation
     )
-    return decorate
+    return lambda method: suggest_names(decorate(method))
 
 
 def validate_params(
@@ -86,18 +100,44 @@ def validate_params(
     decorate: Callable[[Function], Function] = _param_validation.validate_params(
         constraints, prefer_skip_nested_validation=prefer_skip_nested_validation
     )
-    return decorate
+    return lambda function: suggest_names(decorate(function))
+
+
+def suggest_names(function: Function) -> Function:
+    """Decorate a function whose errors about a wrong name then suggest the nearest."""
+
+    @wraps(function)
+    def suggesting(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except InvalidParameterError as error:
+            message = str(error)
+            allowed = re.findall(r"'(.+?)'", " ".join(_ALLOWED.findall(message)))
+            if (passed := _PASSED.search(message)) and allowed:
+                error.args = (message + nearest_name(passed[2], allowed),)
+            raise
+
+    decorated: Any = suggesting
+    return decorated  # type: ignore[no-any-return]
+
+
+def nearest_name(value: Any, names: Iterable[str]) -> str:
+    """Return a question that names the most similar name, or "" if none is similar."""
+    word, ordered = str(value).lower(), sorted(names)
+    longer = [name for name in ordered if word and name.startswith(word)]
+    nearest = longer or get_close_matches(word, ordered, n=1, cutoff=_MIN_SIMILARITY)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     """Return X as float32 or float64. Rows may contain NaN, but not infinity."""
-    first = X[0] if isinstance(X, list | tuple) and len(X) else None
-    if isinstance(first, str | os.PathLike):
-        raise TypeError(
-            f"X must be an array of numbers; got paths such as {str(first)!r}; put an "
-            f"embedder before {type(estimator).__name__} in a pipeline, for example "
-            f"make_pipeline(ImageEmbedder(), {type(estimator).__name__}())."
-        )
+    name = type(estimator).__name__
+    _refuse_images(
+        X,
+        "X",
+        f"put an embedder before {name} in a pipeline, for example "
+        f"make_pipeline(ImageEmbedder(), {name}())",
+    )
     rows: NDArray[Any] = validate_data(
         estimator,
         X,
@@ -106,6 +146,54 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
         reset=reset,
     )
     return rows
+
+
+def check_embeddings(
+    X: Any, caller: str, *, name: str = "X", dtype: Any = None
+) -> NDArray[Any]:
+    """Return the embeddings that a function takes. Rows may contain NaN.
+
+    Errors name the parameter and the function, whatever they are passed on to.
+    """
+    example = "ImageEmbedder().fit_transform(images)"
+    _refuse_images(X, name, f"pass {caller} their embeddings, for example {example}")
+    rows: NDArray[Any] = check_array(
+        X,
+        dtype=floats_for(X) if dtype is None else dtype,
+        ensure_all_finite="allow-nan",
+        estimator=caller,
+        input_name=name,
+    )
+    return rows
+
+
+def _refuse_images(X: Any, name: str, remedy: str) -> None:
+    """Raise TypeError if X contains images or their paths in place of embeddings."""
+    try:
+        first = np.asarray(X if isinstance(X, str) else X[:1], dtype=object)
+    except (LookupError, NotImplementedError, TypeError, ValueError):
+        return  # such as a scalar or a sparse matrix: scikit-learn says what is wrong
+    item = first.flat[0] if first.size else None
+    is_column = first.ndim < 2 or first.shape[1:] == (1,)
+    if is_column and _is_source(item):
+        given = f"paths such as {str(item)[:80]!r}"
+        given = "encoded images" if isinstance(item, bytes) else given
+    elif first.ndim > 2 or hasattr(item, "getbands"):
+        given = "images"
+    else:
+        return
+    raise TypeError(f"{name} must be an array of numbers; got {given}; {remedy}.")
+
+
+def _is_source(item: Any) -> bool:
+    """Return whether an item is a path or a file in memory, and not a number."""
+    if not isinstance(item, str | bytes | os.PathLike):
+        return False
+    try:
+        float(item)  # type: ignore[arg-type]  # a path is not a number
+    except (TypeError, ValueError):
+        return True
+    return False
 
 
 def floats_for(X: Any) -> tuple[type, ...]:

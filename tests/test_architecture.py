@@ -14,9 +14,12 @@ ROOT = Path(__file__).parents[1] / "imgsim"
 FLOORS = [
     {
         "_atomic_file",
+        "_callbacks",
         "_estimator_base",
         "_html",
+        "_logging",
         "_optional",
+        "_short_repr",
         "_typing",
         "_validation",
         "_warnings",

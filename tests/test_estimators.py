@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -317,7 +318,8 @@ def test_fit_transform_warns_once_of_an_unreadable_image(make_embedder, pictures
     with pytest.warns(ImageReadWarning, match="1 of 13 .* are NaN") as caught:
         X = embedder.fit_transform([*pictures, "missing.jpg"])
 
-    assert len(caught) == 1
+    of_images = [each for each in caught if each.category is ImageReadWarning]
+    assert len(of_images) == 1
     assert np.isnan(X[12]).all()
     assert not np.isnan(X[:12]).any()
 
@@ -543,3 +545,19 @@ def test_notebooks_show_the_diagram_of_scikit_learn(make_embedder):
                 assert "sk-container" in page
                 assert type(shown).__name__ in page
             pipeline.fit(images)
+
+
+@pytest.mark.parametrize("n_rows", [1, 60, 1450])
+def test_diagrams_say_what_the_output_columns_are(n_rows):
+    """The index has no features; a column of its output is a row of the collection."""
+    X = np.random.default_rng(0).normal(size=(n_rows, 4))
+
+    index = SimilarityIndex().fit(X)._repr_html_()
+    shown = {1: "1 row", 60: "60 rows", 1450: "100 of 1,450 rows"}[n_rows]
+    if "similarityindex0" in index:  # not before scikit-learn 1.9
+        assert f"<div>{shown}</div>" in index
+        assert not re.search(r"\d features?<", index)
+
+    clusterer = ImageClusterer(1, random_state=0).fit(X)._repr_html_()
+    if "imageclusterer0" in clusterer:
+        assert "<div>1 cluster</div>" in clusterer

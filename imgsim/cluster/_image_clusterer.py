@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
 
+from imgsim._callbacks import FitTask
 from imgsim._compute.seeds import RandomState, as_seed
 from imgsim._estimator_base import (
     BaseEstimator,
@@ -16,6 +18,7 @@ from imgsim._estimator_base import (
     Tags,
     TransformerMixin,
 )
+from imgsim._logging import log_run
 from imgsim._validation import (
     ANY_INTEGER,
     RANDOM_STATE,
@@ -128,6 +131,11 @@ class ImageClusterer(
     random_state : int, RandomState instance or None, default=None
         Controls the randomness of the algorithm. Pass an int for reproducible clusters.
 
+    verbose : int, default=0
+        Whether to show progress bars: of the steps of `fit`, and of the candidates that
+        are compared. The estimators of scikit-learn print their own progress if
+        `algorithm_params` contains their parameter `verbose`.
+
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), dtype int64
@@ -226,7 +234,10 @@ class ImageClusterer(
         "criterion": [StrOptions(set(CRITERIA))],
         "n_jobs": [ANY_INTEGER, None],
         "random_state": RANDOM_STATE,
+        "verbose": ["verbose"],
     }
+
+    _output_name = "cluster"
 
     def __init__(
         self,
@@ -240,6 +251,7 @@ class ImageClusterer(
         criterion: Criterion = "silhouette",
         n_jobs: int | None = None,
         random_state: RandomState = None,
+        verbose: int = 0,
     ) -> None:
         self.n_clusters = n_clusters
         self.algorithm = algorithm
@@ -250,7 +262,9 @@ class ImageClusterer(
         self.criterion = criterion
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
+    @log_run("algorithm", "n_clusters_", "n_noise_")
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Cluster embeddings.
@@ -290,13 +304,31 @@ class ImageClusterer(
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)  # a failed fit leaves no results of an earlier one
-        X, readable = check_rows_to_fit(self, X)
+        checked, readable = check_rows_to_fit(self, X)
+        ks = self._candidates(int(readable.sum()))
+        with (
+            FitTask(self, X, n_subtasks=len(ks)) as fit_task,
+            tqdm(total=2, desc="ImageClusterer", disable=not self.verbose) as bar,
+        ):
+            self._fit(checked, readable, ks, fit_task, bar)
+        return self
+
+    def _fit(
+        self,
+        X: NDArray[Any],
+        readable: NDArray[np.bool_],
+        ks: list[int],
+        fit_task: FitTask,
+        bar: Any,
+    ) -> None:
+        """Set the fitted attributes, and show the progress."""
+        bar.set_postfix_str(f"clustering with {self.algorithm}")
         rows, seed = X[readable], as_seed(self.random_state)
         space = FeatureSpace(self.metric, self.n_components, seed).fit(rows)
         features = space.transform(rows)
         params = self.algorithm_params or {}
         task = ClusteringTask(rows, features, self.algorithm, self.metric, params, seed)
-        clustering = self._cluster(task, readable)
+        clustering = self._cluster(task, readable, ks, fit_task)
         self.estimator_, self.selection_ = clustering.estimator, clustering.selection
         labels, self.cluster_sizes_, number_of = renumber_by_size(clustering.labels)
         self.n_clusters_ = len(self.cluster_sizes_)
@@ -304,6 +336,8 @@ class ImageClusterer(
         self.n_noise_ = int((self.labels_ < 0).sum())
         self._space = space
         self._predictor = make_predictor(task, self.estimator_, labels, number_of)
+        bar.update()
+        bar.set_postfix_str("silhouettes and medoids")
         summary = ClusterSummary.from_labels(
             rows, labels, self.cluster_sizes_, self.metric, seed
         )
@@ -312,24 +346,38 @@ class ImageClusterer(
         self.silhouette_samples_ = np.full(len(X), np.nan)
         self.silhouette_samples_[readable] = summary.silhouettes
         self._table = Table(summary.table, medoid=self.medoid_indices_)
-        return self
+        bar.update()
+
+    def _candidates(self, n_rows: int) -> list[int]:
+        """Return the numbers of clusters to compare, none if they are not compared."""
+        compares = self._compares_candidates()
+        self._check_n_rows(n_rows, compares=compares)
+        if not compares:
+            return []
+        return check_k_range(range(2, 11) if self.k_range is None else self.k_range)
 
     def _cluster(
-        self, task: ClusteringTask, readable: NDArray[np.bool_]
+        self,
+        task: ClusteringTask,
+        readable: NDArray[np.bool_],
+        ks: list[int],
+        fit_task: FitTask,
     ) -> "_Clustering":
         """Cluster into a given number of clusters, or into the best number."""
-        compares = self._compares_candidates()
-        self._check_n_rows(len(task.rows), compares=compares)
         if not isinstance(self.n_clusters, str):
             return _cluster_into(task, self.n_clusters)
-        if not compares:
+        if not ks:
             clustering = _Clustering(*task.fit(None))
             _warn_of_one_cluster(task, clustering.labels)
             return clustering
-        ks = check_k_range(range(2, 11) if self.k_range is None else self.k_range)
-        candidates = cluster_candidates(task, ks, self.n_jobs, verbose=0)
+        candidates = cluster_candidates(task, ks, self.n_jobs, self.verbose, fit_task)
         selection = select_candidate(
-            task, candidates, readable, self.criterion, self.n_jobs
+            task,
+            candidates,
+            readable,
+            self.criterion,
+            self.n_jobs,
+            verbose=self.verbose,
         )
         labels = selection.labelings[selection.best_k][readable]
         return _Clustering(selection.best_estimator, labels, selection)

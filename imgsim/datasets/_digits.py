@@ -5,6 +5,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
+from imgsim._short_repr import ImageBunch
 from imgsim._typing import PixelArray
 from imgsim._validation import is_integer
 
@@ -72,7 +73,7 @@ def load_digit_images(*, n_per_class: int | None = None, size: int = 32) -> Bunc
     )
     levels = np.rint(digits.images[rows] * (255 / 16)).astype(np.uint8)
     images = np.stack([_enlarge(level, size) for level in levels])
-    return Bunch(
+    return ImageBunch(
         images=images,
         target=digits.target[rows].astype(np.int64),
         target_names=[str(digit) for digit in range(10)],

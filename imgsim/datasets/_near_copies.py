@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
-from sklearn.utils import Bunch
 
+from imgsim._short_repr import ImageBunch
 from imgsim._validation import is_integer
 
 __all__ = ["bunch_of_copies", "check_n_copies"]
@@ -23,7 +23,7 @@ def check_n_copies(n_copies: int) -> None:
 
 def bunch_of_copies(
     originals: Sequence[tuple[str, Image.Image]], n_copies: int
-) -> Bunch:
+) -> ImageBunch:
     """Return each image followed by its near copies, labeled by what it shows.
 
     Images with the same name have the same label.
@@ -32,7 +32,7 @@ def bunch_of_copies(
     names = [name for name, _ in originals]
     target_names = list(dict.fromkeys(names))
     target = np.array([target_names.index(name) for name in names], dtype=np.int64)
-    return Bunch(
+    return ImageBunch(
         images=[
             np.asarray(vary(image))
             for _, image in originals

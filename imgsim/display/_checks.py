@@ -1,15 +1,8 @@
 """Checks of arguments that several displays take."""
 
 from collections.abc import Sized
-from typing import Any
 
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array
-
-from imgsim._validation import (
-    floats_for,
-    is_integer,
-)
+from imgsim._validation import is_integer
 
 
 def check_length(name: str, images: Sized, n_expected: int, of_what: str) -> None:
@@ -25,11 +18,3 @@ def check_n_columns(n_columns: int) -> None:
     """Raise ValueError unless there is at least one column of images."""
     if not is_integer(n_columns) or n_columns < 1:
         raise ValueError(f"n_columns={n_columns!r} must be an integer, at least 1.")
-
-
-def check_embeddings(name: str, X: ArrayLike) -> NDArray[Any]:
-    """Return embeddings as floating-point numbers. NaN is allowed, infinity is not."""
-    embeddings: NDArray[Any] = check_array(
-        X, dtype=floats_for(X), ensure_all_finite="allow-nan", input_name=name
-    )
-    return embeddings

@@ -196,7 +196,8 @@ class ClusterDisplay:
             If `images`, `labels` and `distances` differ in length, if labels are not
             integers, or if `n_images` is less than 1.
         """
-        images, column = check_image_sources(images), np.asarray(column_or_1d(labels))
+        images = check_image_sources(images, "images")
+        column = np.asarray(column_or_1d(labels))
         check_length("images", images, len(column), "labels")
         check_consistent_length(column, distances)
         if column.dtype.kind not in "iu":

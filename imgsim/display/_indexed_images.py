@@ -34,7 +34,7 @@ class CaptionedImages(NamedTuple):
         if images is None:
             _check_some_are_files(index.ids_, drawn)
             return cls(index.ids_, index.ids_, index.y_)
-        images = check_image_sources(images)
+        images = check_image_sources(images, "images")
         check_length("images", images, index.n_samples_fit_, "rows of the index")
         return cls(images, index.ids_, index.y_)
 

@@ -10,7 +10,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._distance.metric import check_max_distance
-from imgsim._validation import find_readable_rows
+from imgsim._validation import check_embeddings, find_readable_rows
 from imgsim.display._checks import check_length
 from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
 from imgsim.display._indexed_images import KINDS, CaptionedImages, CaptionKind, Matches
@@ -211,7 +211,10 @@ class NeighborsDisplay:
                 "row of X."
             )
         _check_choices(captions, frame)
-        readable = index.readable_ if X is None else find_readable_rows(np.asarray(X))
+        readable = index.readable_
+        if X is not None:
+            rows_of_X = check_embeddings(X, f"{cls.__name__}.from_index")
+            readable = find_readable_rows(rows_of_X)
         queries = np.arange(len(readable))
         if rows is not None:
             queries = np.atleast_1d(queries[_as_rows(rows)])
@@ -492,7 +495,7 @@ def _check_choices(captions: str, frame: str | None) -> None:
 
 def _check_queries(images: Any, labels: ArrayLike | None, n: int) -> CaptionedImages:
     """Return the images and labels of queries, one for each row of X."""
-    sources = check_image_sources(images)
+    sources = check_image_sources(images, "query_images")
     check_length("query_images", sources, n, "rows of X")
     if labels is None:
         return CaptionedImages(sources)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from imgsim._optional import import_optional
 from imgsim._typing import PixelArray
+from imgsim._validation import nearest_name
 from imgsim.display._checks import check_length, check_n_columns
 from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
 from imgsim.embedding import AutoencoderEmbedder
@@ -62,7 +63,7 @@ class ReconstructionDisplay:
     >>> from imgsim import AutoencoderEmbedder
     >>> from imgsim.datasets import load_digit_images
     >>> from imgsim.display import ReconstructionDisplay
-    >>> images = load_digit_images(n_per_class=5).images
+    >>> images = load_digit_images(n_per_class=20).images
     >>> embedder = AutoencoderEmbedder(
     ...     8, image_size=16, channels=(8, 16), color="gray", max_epochs=2
     ... ).fit(images)
@@ -133,7 +134,10 @@ class ReconstructionDisplay:
         if n_images < 1:
             raise ValueError(f"n_images={n_images} must be at least 1.")
         if select not in _CHOICES:
-            raise ValueError(f"select={select!r} must be one of {_CHOICES}.")
+            raise ValueError(
+                f"select={select!r} must be one of {_CHOICES}."
+                f"{nearest_name(select, _CHOICES)}"
+            )
         sources = check_image_sources(X)
         if select == "first":
             sources = sources[:n_images]

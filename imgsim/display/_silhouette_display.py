@@ -9,12 +9,14 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from imgsim._optional import import_optional
+from imgsim._validation import check_embeddings, nearest_name
 from imgsim.cluster import silhouette_samples_many
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_METRICS = ("euclidean", "cosine", "manhattan")
 # The colors of Okabe and Ito that are visible on white. Adjacent ones differ in
 # lightness.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -164,6 +166,12 @@ default=None
             If X and `labels` differ in length, if labels are not integers, if there are
             fewer than two clusters, or if each cluster contains a single image.
         """
+        check_embeddings(X, f"{cls.__name__}.from_predictions")
+        if metric not in _METRICS:
+            raise ValueError(
+                f"metric={metric!r} must be one of {_METRICS}."
+                f"{nearest_name(metric, _METRICS)}"
+            )
         column = np.asarray(column_or_1d(labels))
         check_consistent_length(X, column)
         if column.dtype.kind not in "iu":

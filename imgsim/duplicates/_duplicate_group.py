@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim.export._json_value import to_json_value
+
 
 @dataclass(frozen=True, eq=False)
 class DuplicateGroup:
@@ -70,3 +72,18 @@ class DuplicateGroup:
     def extra(self) -> list[Any]:
         """Return the ids of all images except the one to keep."""
         return [name for name in self.ids if name != self.kept]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the group as a dictionary that the module `json` can write.
+
+        Returns
+        -------
+        group : dict
+            All parameters and `extra` by name, with lists in place of arrays and
+            tuples, and with the strings of ids that are paths.
+        """
+        names = ("ids", "rows", "kept", "extra", "farthest_pair", "distance")
+        group: dict[str, Any] = to_json_value(
+            {name: getattr(self, name) for name in (*names, "exact_copies")}
+        )
+        return group

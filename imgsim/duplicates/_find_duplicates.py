@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Sequence
 from copy import copy
 from numbers import Real
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._distance.metric import Metric, MetricName
 from imgsim._distance.rows import DistanceRows
 from imgsim._typing import SupportsArray
-from imgsim._validation import Interval, StrOptions, validate_params
+from imgsim._validation import (
+    Interval,
+    StrOptions,
+    check_embeddings,
+    validate_params,
+)
 from imgsim.duplicates._complete_linkage import complete_linkage, positions_by_label
 from imgsim.duplicates._duplicate_group import DuplicateGroup
 from imgsim.duplicates._exact_copies import find_first_copies, label_contents
@@ -29,7 +34,7 @@ _DEFAULT_FOR_COSINE = 0.21
     {
         "X": ["array-like", SimilarityIndex],
         "max_distance": [Interval(Real, 0, None, closed="left"), None],
-        "metric": [str, callable, None],
+        "metric": [StrOptions({*get_args(MetricName)}), callable, None],
         "keep": [StrOptions({"first", "medoid"}), "array-like"],
     },
     prefer_skip_nested_validation=True,
@@ -265,6 +270,7 @@ def _readable_embeddings(
     if isinstance(X, SimilarityIndex):
         index = _checked_index(X, metric, ids)
     else:
+        check_embeddings(X, "find_duplicates")
         index = SimilarityIndex(metric=metric or "cosine", algorithm="exact")
         index.fit(X, ids=ids)
     effective_metric = Metric(index.effective_metric_, index.effective_metric_params_)
@@ -320,7 +326,7 @@ def _checked_max_distance(max_distance: float | None, metric: Metric) -> float:
 def _checked_images(images: Any, embeddings: _Embeddings) -> list[Any] | None:
     if images is None:
         return None
-    sources = check_image_sources(images)
+    sources = check_image_sources(images, "images")
     if len(sources) != embeddings.n_samples:
         raise ValueError(
             f"images has {len(sources)} entries and X has {embeddings.n_samples} rows; "

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._callbacks import FitTask
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import use_precision
 from imgsim._typing import EmbeddingArray, PixelArray
@@ -32,7 +33,9 @@ from imgsim.embedding.autoencoder._fit_autoencoder import (
     fit_autoencoder,
     fit_one_epoch,
     read_training_images,
+    warn_of_few_images,
 )
+from imgsim.embedding.autoencoder._plain_state import to_arrays, to_tensors
 from imgsim.embedding.autoencoder._training_images import make_resizer
 from imgsim.embedding.cache._embedding_cache import EmbeddingCache
 from imgsim.embedding.pretrained._weights_file import hash_weights
@@ -254,12 +257,12 @@ class AutoencoderEmbedder(BaseImageEmbedder):
     --------
     >>> from imgsim import AutoencoderEmbedder
     >>> from imgsim.datasets import load_digit_images
-    >>> images = load_digit_images(n_per_class=5).images
+    >>> images = load_digit_images(n_per_class=20).images
     >>> embedder = AutoencoderEmbedder(
     ...     8, image_size=16, channels=(8, 16), color="gray", max_epochs=2
     ... )
     >>> embedder.fit_transform(images).shape
-    (50, 8)
+    (200, 8)
     >>> embedder.reconstruct(images[:3]).shape
     (3, 16, 16, 3)
     """
@@ -402,9 +405,11 @@ class AutoencoderEmbedder(BaseImageEmbedder):
             training.
 
         UserWarning
-            If Ctrl-C interrupted the training; the weights of the best epoch are kept.
-            If a checkpoint could not be saved, for example because the disk is full;
-            the training continues without it.
+            If a new network is fitted to fewer than 200 images, whose embeddings are
+            usually worse than the pixels; if Ctrl-C interrupted the training, so that
+            the weights of the best epoch are kept; or if a checkpoint could not be
+            saved, for example because the disk is full, so that the training continues
+            without it.
         """
         self._train(X)
         self._warn_of_unused_images(X)
@@ -617,8 +622,11 @@ class AutoencoderEmbedder(BaseImageEmbedder):
         params = self._params_by_name()
         images = read_training_images(params, X)
         trained = self._trained_network() if self.warm_start else None
-        result, is_finished = fit_autoencoder(params, images, trained)
-        self._set_result(result, images.failures)
+        if trained is None:
+            warn_of_few_images(len(images))
+        with FitTask(self, X, n_subtasks=self.max_epochs) as task:
+            result, is_finished = fit_autoencoder(params, images, trained, task)
+            self._set_result(result, images.failures)
         self.__dict__.pop("_partial_fit_state", None)
         if not is_finished:
             warn_caller(
@@ -720,11 +728,20 @@ class AutoencoderEmbedder(BaseImageEmbedder):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the copy of the network on a device.
 
-        Another machine may not have this device.
+        Another machine may not have this device. There are no tensors in the state, so
+        that skops can save it.
         """
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_copy_on_device", None)
+        if "_partial_fit_state" in state:
+            state["_partial_fit_state"] = to_arrays(state["_partial_fit_state"])
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a state that `__getstate__` returned."""
+        self.__dict__.update(state)
+        if "_partial_fit_state" in state:
+            self._partial_fit_state = to_tensors(state["_partial_fit_state"])
 
     def __sklearn_tags__(self) -> Tags:
         """Declare that this embedder must be fitted before it is used."""

@@ -11,19 +11,24 @@ from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from logging import INFO
 from numbers import Integral, Real
+from time import perf_counter
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
+from imgsim._callbacks import as_fit_task
+from imgsim._compute.device import resolve_device
 from imgsim._estimator_base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     Tags,
     TransformerMixin,
 )
+from imgsim._logging import LOGGER
 from imgsim._typing import EmbeddingArray, PixelArray
-from imgsim._validation import Interval, StrOptions, fit_context
+from imgsim._validation import Interval, StrOptions, fit_context, suggest_names
 from imgsim._warnings import warn_caller
 from imgsim.embedding.cache._cached_loader import CachedLoader
 from imgsim.embedding.cache._cached_rows import CachedRows
@@ -149,6 +154,7 @@ class BaseImageEmbedder(
         return self.n_features_out_
 
     @fit_context(prefer_skip_nested_validation=True)
+    @as_fit_task
     def fit(self, X: Any = None, y: Any = None) -> Self:
         """Validate the parameters and prepare the embedder.
 
@@ -309,6 +315,7 @@ class BaseImageEmbedder(
         self, sources: Sequence[Any], failures: list[ImageFailure]
     ) -> Iterator[EmbeddingArray]:
         """Yield embeddings batch by batch, while the next batch is being embedded."""
+        start_time, n_cached = perf_counter(), 0
         with ExitStack() as stack:
             cached_rows = self._open_cached_rows()
             if cached_rows is not None:
@@ -325,11 +332,34 @@ class BaseImageEmbedder(
             pending: deque[PendingBatch] = deque()
             for number, batch in enumerate(batches):
                 start = number * self.batch_size
+                n_cached += sum(image.embedding is not None for image in batch.images)
                 pending.append(_submit(batch, start, executor))
                 if len(pending) > 1:
                     yield self._collect(pending.popleft(), cached_rows, failures)
             while pending:
                 yield self._collect(pending.popleft(), cached_rows, failures)
+        self._log_run(
+            len(sources), len(failures), n_cached, perf_counter() - start_time
+        )
+
+    def _log_run(
+        self, n_images: int, n_failed: int, n_cached: int, seconds: float
+    ) -> None:
+        if not LOGGER.isEnabledFor(INFO):
+            return
+        model = getattr(self, "model", None)
+        parts = [
+            f"{n_images} images in {seconds:.2f} s",
+            f"{n_images / max(seconds, 1e-9):.1f} images/s",
+            f"{n_failed} failed",
+            f"{n_cached} from the cache",
+        ]
+        if model is not None:
+            name = model if isinstance(model, str) else type(model).__name__
+            parts.append(f"model={name!r}")
+        if hasattr(self, "device"):
+            parts.append(f"device={resolve_device(self.device)!r}")
+        LOGGER.info("%s: %s", type(self).__name__, ", ".join(parts))
 
     def _stream(
         self,
@@ -400,6 +430,7 @@ class BaseImageEmbedder(
             warn_caller(f"embeddings are not cached: {error}", EmbeddingCacheWarning)
             return None
 
+    @suggest_names
     def _ensure_setup(self) -> None:
         """Validate the parameters and call `_setup` if any of them has changed."""
         values = self.get_params(deep=False).values()

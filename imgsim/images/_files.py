@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.utils import Bunch
 
+from imgsim._short_repr import ImageBunch
 from imgsim._validation import StrOptions, validate_params
 from imgsim._warnings import warn_caller
 from imgsim.images._formats import allowed_extensions
@@ -247,7 +248,7 @@ def load_image_folder(
     position = {name: i for i, name in enumerate(target_names)}
     target = np.array([position[name] for name in classes], dtype=np.int64)
     paths = [file.path for file in chosen]
-    return Bunch(paths=paths, target=target, target_names=target_names)
+    return ImageBunch(paths=paths, target=target, target_names=target_names)
 
 
 def _class_of(file: ImageFile, root: Path) -> str | None:

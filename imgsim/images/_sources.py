@@ -8,13 +8,16 @@ import numpy as np
 from PIL import Image
 
 
-def check_image_sources(X: Any) -> Sequence[Any]:
+def check_image_sources(X: Any, name: str = "X") -> Sequence[Any]:
     """Validate X, and return it as a sequence with one image source per item.
 
     Parameters
     ----------
     X : sequence of image sources, ndarray, torch.Tensor or DataFrame column
         The images, as documented by the embedders.
+
+    name : str, default="X"
+        Name of the parameter in messages.
 
     Returns
     -------
@@ -29,26 +32,29 @@ def check_image_sources(X: Any) -> Sequence[Any]:
     ValueError
         If `X` is empty, or is an array or a table with an unexpected shape.
     """
-    _refuse_single_image(X)
+    _refuse_single_image(X, name)
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     if _is_array(X):
-        X = _images_of_array(X)
+        X = _images_of_array(X, name)
     if isinstance(X, Iterator | Mapping | Set) or not _is_sequence(X):
         raise TypeError(
-            f"X must be a sequence of images, such as a list of paths; got "
-            f"{type(X).__name__}. Pass list(X) if its order is meaningful."
+            f"{name} must be a sequence of images, such as a list of paths; got "
+            f"{type(X).__name__}. Pass list({name}) if its order is meaningful."
         )
     if len(X) == 0:
-        raise ValueError("X contains no images: found 0 samples, but 1 is required.")
+        raise ValueError(
+            f"{name} contains no images: found 0 samples, but 1 is required."
+        )
     sources: Sequence[Any] = X
     return sources
 
 
-def _refuse_single_image(X: Any) -> None:
+def _refuse_single_image(X: Any, name: str) -> None:
     if isinstance(X, str | os.PathLike):
         raise TypeError(
-            f"X must be a sequence of images; got the single path {os.fspath(X)!r}. "
+            f"{name} must be a sequence of images; got the single path "
+            f"{os.fspath(X)!r}. "
             f"Pass list_images({os.fspath(X)!r}) for a folder, or [{os.fspath(X)!r}] "
             f"for a single file."
         )
@@ -56,8 +62,8 @@ def _refuse_single_image(X: Any) -> None:
         X, "read"
     ):
         raise TypeError(
-            f"X must be a sequence of images; got a single {type(X).__name__}. "
-            f"Pass [X]."
+            f"{name} must be a sequence of images; got a single {type(X).__name__}. "
+            f"Pass [{name}]."
         )
 
 
@@ -69,7 +75,7 @@ def _is_sequence(X: Any) -> bool:
     return hasattr(X, "__len__") and hasattr(X, "__getitem__")
 
 
-def _images_of_array(X: Any) -> Any:
+def _images_of_array(X: Any, name: str) -> Any:
     """Return an array of images, or a column of sources, with one image per row."""
     if _holds_sources(X):
         if X.ndim == 1:
@@ -85,7 +91,7 @@ def _images_of_array(X: Any) -> Any:
     raise ValueError(
         f"an array of images must have shape (n_images, height, width, channels), or "
         f"(n_images, height, width) for grayscale; got shape {tuple(X.shape)}. Pass "
-        f"X[None] for a single image."
+        f"{name}[None] for a single image."
     )
 
 

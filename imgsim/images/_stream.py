@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsim._compute.threads import count_threads
+from imgsim._short_repr import describe_items
 from imgsim._typing import PixelArray
+from imgsim._validation import nearest_name
 from imgsim.exceptions import ImageReadError
 from imgsim.images._pixel_limit import PixelLimit
 from imgsim.images._read import describe_source, read_image
@@ -74,6 +76,9 @@ class ImageBatch(NamedTuple):
     rows: NDArray[np.int64]
     images: list[Any]
     failures: list[ImageFailure]
+
+    def __repr__(self) -> str:
+        return f"<ImageBatch: {describe_items(self._asdict())}>"
 
 
 class ImageStream:
@@ -164,7 +169,10 @@ class ImageStream:
         if n_jobs is not None:
             _check_integer("n_jobs", n_jobs)
         if on_error not in ("skip", "raise"):
-            raise ValueError(f"on_error={on_error!r} must be 'skip' or 'raise'.")
+            raise ValueError(
+                f"on_error={on_error!r} must be 'skip' or 'raise'."
+                f"{nearest_name(on_error, ('skip', 'raise'))}"
+            )
         self._sources = check_image_sources(X)
         self._transform = transform
         self._batch_size = batch_size

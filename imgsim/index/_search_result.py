@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from imgsim._html import as_text, render_html
 from imgsim._typing import SupportsArray
+from imgsim.export._json_value import to_json_value
 from imgsim.images._files import is_image_path
 from imgsim.images._read import ImageSource
 from imgsim.images._sources import check_image_sources
@@ -102,6 +103,22 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         """Return the distances of the neighbors of each query."""
         return self[0]
 
+    def to_dict(self) -> dict[str, list[list[Any]]]:
+        """Return the result as a dictionary that the module `json` can write.
+
+        Returns
+        -------
+        result : dict
+            `distances`, `ids` and `rows` by name, each a list with one list for each
+            query. Ids that are paths are strings. A distance of NaN or infinity is
+            None.
+        """
+        names = ("distances", "ids", "rows")
+        result: dict[str, list[list[Any]]] = to_json_value(
+            {name: getattr(self, name) for name in names}
+        )
+        return result
+
     def with_images(
         self,
         images: Sequence[ImageSource] | SupportsArray | None = None,
@@ -133,7 +150,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
         sources = None if images is None else self._check_images(images)
         query_sources = None
         if query_images is not None:
-            query_sources = check_image_sources(query_images)
+            query_sources = check_image_sources(query_images, "query_images")
             if len(query_sources) != len(self.ids):
                 raise ValueError(
                     f"query_images has {len(query_sources)} entries, but there are "
@@ -146,7 +163,7 @@ class SearchResult(tuple[list[NDArray[Any]], list[NDArray[Any]]]):
     def _check_images(
         self, images: Sequence[ImageSource] | SupportsArray
     ) -> Sequence[Any]:
-        sources = check_image_sources(images)
+        sources = check_image_sources(images, "images")
         n_rows = max((int(row.max()) + 1 for row in self.rows if len(row)), default=0)
         if len(sources) < n_rows:
             raise ValueError(

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from imgsim._compute.device import resolve_device
 from imgsim._distance.metric import Metric
 from imgsim._distance.rows import Collection, DistanceRows
-from imgsim._validation import find_readable_rows
+from imgsim._validation import find_readable_rows, nearest_name
 from imgsim.index._filters import ExcludedSlots, drop_excluded
 from imgsim.index._query_expansion import add_neighbors
 from imgsim.index._row_store import RowStore
@@ -458,3 +458,13 @@ def _as_object_array(arrays: list[NDArray[Any]]) -> NDArray[np.object_]:
     for i, array in enumerate(arrays):
         objects[i] = array
     return objects
+
+
+def check_graph_mode(mode: str) -> None:
+    """Raise a ValueError unless `mode` is a kind of values of a graph."""
+    modes = ("connectivity", "distance")
+    if mode not in modes:
+        raise ValueError(
+            f"mode={mode!r} must be 'connectivity' or 'distance'."
+            f"{nearest_name(mode, modes)}"
+        )

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from imgsim._callbacks import as_fit_task
 from imgsim._distance.magnitudes import check_magnitudes, check_magnitudes_to_fit
 from imgsim._distance.metric import (
     BOOLEAN_METRICS,
@@ -26,6 +27,7 @@ from imgsim._estimator_base import (
     Tags,
     TransformerMixin,
 )
+from imgsim._logging import log_run
 from imgsim._validation import (
     RANDOM_STATE,
     Interval,
@@ -44,7 +46,7 @@ from imgsim.index._labels import (
 )
 from imgsim.index._row_store import check_boolean_values, check_ids, is_boolean
 from imgsim.index._search_result import SearchResult, find_known_queries
-from imgsim.index._searcher import Searcher, SearchParameters
+from imgsim.index._searcher import Searcher, SearchParameters, check_graph_mode
 from imgsim.index._thresholds import threshold_by_coverage, threshold_by_precision
 from imgsim.index._write_lock import write_lock
 from imgsim.index.storage._index_file import (
@@ -55,6 +57,7 @@ from imgsim.index.storage._index_file import (
 )
 from imgsim.metrics import precision_at_k
 
+_log_run = log_run("n_samples_fit_", "n_features_in_", "metric", "algorithm_")
 _METRICS = {*get_args(MetricName), "precomputed"}
 
 
@@ -228,6 +231,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "random_state": RANDOM_STATE,
     }
 
+    _output_name = "row"
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     fingerprint_: str | None
@@ -309,7 +313,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         graph = self._searcher.graph
         return 1.0 if graph is None else graph.recall
 
+    @_log_run
     @fit_context(prefer_skip_nested_validation=True)
+    @as_fit_task
     def fit(
         self,
         X: ArrayLike,
@@ -369,6 +375,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self.__dict__ = {**vars(fitted), **self.get_params(deep=False)}
         return self
 
+    @_log_run
     def add(
         self,
         X: ArrayLike,
@@ -679,7 +686,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If `mode` is neither "connectivity" nor "distance", or `kneighbors` raises
             an error for the other parameters.
         """
-        _check_mode(mode)
+        check_graph_mode(mode)
         index = self._snapshot()
         distances, indices = index.kneighbors(X, n_neighbors)
         found = indices >= 0
@@ -722,7 +729,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             If `mode` is neither "connectivity" nor "distance", or `radius_neighbors`
             raises an error for the other parameters.
         """
-        _check_mode(mode)
+        check_graph_mode(mode)
         index = self._snapshot()
         distances, indices = index.radius_neighbors(X, radius, True, sort_results)
         query = np.repeat(np.arange(len(indices)), [len(rows) for rows in indices])
@@ -874,6 +881,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             return threshold_by_coverage(distances[readable][is_relevant], coverage)
         return threshold_by_precision(distances[readable], is_relevant, precision)
 
+    @_log_run
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file.
 
@@ -907,6 +915,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         save_index(content, path)
 
     @classmethod
+    @_log_run
     def load(
         cls,
         path: str | os.PathLike[str],
@@ -1027,8 +1036,3 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in ("connectivity", "distance"):
-        raise ValueError(f"mode={mode!r} must be 'connectivity' or 'distance'.")

@@ -1108,3 +1108,26 @@ def test_density_finds_real_classes_among_noise(animals):
     labels, clustered = clusterer.labels_, clusterer.labels_ >= 0
     assert 0.2 < 1 - clustered.mean() < 0.5
     assert adjusted_rand_score(animals.target[clustered], labels[clustered]) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("params", "shown"),
+    [
+        ({"algorithm": "leiden"}, ["clustering with leiden", "silhouettes"]),
+        ({"k_range": [2, 3]}, ["clustering: 100%", "2/2"]),
+        ({"k_range": [2, 3], "criterion": "gap"}, ["gap: 100%", "2/2"]),
+    ],
+    ids=["leiden", "silhouette", "gap"],
+)
+def test_progress_is_shown_on_request(blobs, capsys, params, shown):
+    """Bars are written to stderr, so that results on stdout can be piped."""
+    clusterer = ImageClusterer(random_state=0, **params)
+
+    clusterer.fit(blobs[0])
+    assert capsys.readouterr() == ("", "")
+
+    clusterer.set_params(verbose=1).fit(blobs[0])
+    output, progress = capsys.readouterr()
+    assert output == ""
+    for text in shown:
+        assert text in progress

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import json
 import os
 import sys
 
@@ -175,3 +176,97 @@ def test_a_path_that_is_no_file_is_named(table, tmp_path, name):
         (OSError, ValueError), match=r"not a regular|create it|character"
     ):
         table.to_csv(tmp_path / name)
+
+
+def _numbers(n_rows):
+    return Table(row=np.arange(n_rows), square=np.arange(n_rows) ** 2)
+
+
+@pytest.mark.parametrize("show", [str, repr])
+def test_a_long_table_is_cut_in_the_middle(show):
+    """The last expression of a cell must not print a million lines."""
+    whole, cut = show(_numbers(60)).splitlines(), show(_numbers(61)).splitlines()
+
+    assert len(whole) == 61
+    shown = ["0", "1", "2", "3", "4", "…", "56", "57", "58", "59", "60"]
+    assert [line.split()[0] for line in cut[:-2]] == ["row", *shown]
+    assert cut[-2:] == ["", "[61 rows x 2 columns]"]
+
+
+def test_a_long_table_is_printed_quickly():
+    """Only the rows that are shown are converted to text."""
+
+    class Countable(np.ndarray):
+        def __iter__(self):
+            assert len(self) < 10
+            return super().__iter__()
+
+    assert "1000000 rows" in repr(Table(row=np.arange(10**6).view(Countable)))
+
+
+def test_the_last_expression_of_a_cell_is_the_table():
+    """Terminals show the repr, so it is the table as well."""
+    table = Table(k=np.array([2, 10]), silhouette=np.array([0.51234, np.nan]))
+
+    assert repr(table) == str(table)
+    assert repr(Table()) == "Table()"
+
+
+def test_long_text_is_shortened_in_the_middle():
+    """The start of a path and its file name tell more than the folders between."""
+    path = f"/photos/{'a' * 100}/lion.jpg"
+
+    cell = str(Table(path=np.array([path]))).splitlines()[1]
+
+    assert len(cell) == 60
+    assert cell.startswith("/photos/aaa")
+    assert cell.endswith("aaa/lion.jpg")
+    assert "…" in cell
+
+
+def test_wide_letters_take_two_cells():
+    """Names in Chinese, Japanese or Korean would otherwise move the other columns."""
+    names = np.array(["猫.jpg", "e\u0301.jpg", "dog.jpg"])
+
+    lines = str(Table(name=names, size=np.array([1, 2, 3]))).splitlines()
+
+    assert lines[1:] == [" 猫.jpg     1", "  e\u0301.jpg     2", "dog.jpg     3"]
+
+
+def test_a_wide_table_is_divided_in_a_narrow_terminal(monkeypatch):
+    """Lines that the terminal wraps cannot be read."""
+    table = Table({name * 20: np.array([1.0]) for name in "abcde"})
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "70")
+
+    first, second = str(table).split("\n\n")
+
+    assert first.split()[:3] == ["a" * 20, "b" * 20, "c" * 20]
+    assert second.split()[:3] == ["a" * 20, "d" * 20, "e" * 20]
+    assert max(map(len, str(table).splitlines())) <= 70
+
+
+def test_a_notebook_shows_the_same_cells(table):
+    """Names are escaped, because file names may contain markup."""
+    table["name"][0] = "<b>bold</b>"
+
+    html = table._repr_html_()
+
+    assert "&lt;b&gt;bold" in html
+    assert "<b>" not in html
+    assert html.count("<tr>") == 5
+    assert "0.1235" in html
+    assert "[61 rows x 2 columns]" in _numbers(61)._repr_html_()
+    assert Table()._repr_html_().count("<td") == 0
+
+
+def test_to_dict_can_be_written_as_json():
+    """Scripts in other languages read JSON, which lacks NaN."""
+    sizes = np.empty(2, dtype=object)
+    sizes[:] = np.array([3, 1]), np.array([4])
+    silhouette = np.array([0.25, np.nan], dtype=np.float32)
+    table = Table(k=np.array([2, 1]), silhouette=silhouette, sizes=sizes)
+
+    columns = json.loads(json.dumps(table.to_dict(), allow_nan=False))
+
+    assert columns == {"k": [2, 1], "silhouette": [0.25, None], "sizes": [[3, 1], [4]]}

@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 import pickle
 import re
 from copy import copy, deepcopy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -212,3 +214,18 @@ def test_a_wrong_number_of_images_is_refused(images, queries, message, rows, pic
         result.with_images(
             pictures[images], None if queries is None else pictures[queries]
         )
+
+
+def test_to_dict_can_be_written_as_json(rows):
+    """Web services answer in JSON."""
+    ids = [Path("zoo") / f"{name}.jpg" for name in "abcde"]
+    index = SimilarityIndex(2).fit(rows, ids=ids)
+    queries = np.array([[1.0, 0.0], [np.nan, 0.0]])
+
+    result = index.search(queries).to_dict()
+
+    assert json.loads(json.dumps(result, allow_nan=False)) == {
+        "distances": [[0.0, pytest.approx(1 - np.cos(0.1))], []],
+        "ids": [["zoo/a.jpg", "zoo/b.jpg"], []],
+        "rows": [[0, 1], []],
+    }

@@ -53,7 +53,7 @@ class EstimatorPredictor:
         self.estimator = estimator
         self.number_of = number_of
         is_mixture = isinstance(estimator, GaussianMixture)
-        self.dtype = np.dtype(np.float64) if is_mixture else features.dtype
+        self.dtype = "float64" if is_mixture else features.dtype.name
         clusters = range(labels.max() + 1)
         self.centers = np.stack([features[labels == i].mean(axis=0) for i in clusters])
 

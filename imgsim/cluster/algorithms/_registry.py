@@ -19,7 +19,7 @@ from sklearn.cluster import (
 )
 from sklearn.mixture import GaussianMixture
 
-from imgsim._validation import is_integer, is_number
+from imgsim._validation import is_integer, is_number, nearest_name
 from imgsim.cluster.algorithms._dbscan_eps import suggest_eps
 from imgsim.cluster.algorithms._feature_space import ClusterMetric
 from imgsim.cluster.algorithms._leiden import fit_leiden
@@ -319,4 +319,5 @@ def check_algorithm_params(algorithm: AlgorithmName, params: dict[str, Any]) -> 
         raise ValueError(
             f"algorithm_params={params!r}: algorithm={algorithm!r} has no parameter "
             f"{unknown[0]!r}. Its parameters are {', '.join(sorted(known))}."
+            f"{nearest_name(unknown[0], known)}"
         )

@@ -5,12 +5,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
 from imgsim._validation import (
     RANDOM_STATE,
     Interval,
     StrOptions,
+    check_embeddings,
     find_readable_rows,
     validate_params,
 )
@@ -102,7 +103,7 @@ def silhouette_samples_many(
     array([[ 0.88,  0.87,  0.87,  0.88,   nan],
            [ 0.  , -0.87,  0.5 ,  0.5 ,  0.  ]])
     """
-    rows, labels = _checked(X, labelings)
+    rows, labels = _checked(X, labelings, "silhouette_samples_many")
     silhouettes = np.full(labels.codes.shape, np.nan)
     clustered = labels.clustered
     silhouettes[:, clustered] = _silhouettes(rows, labels, metric, clustered)
@@ -202,7 +203,7 @@ def silhouette_score_many(
     >>> scores.round(2), standard_errors.round(2)
     (array([0.44, 0.75]), array([0.01, 0.02]))
     """
-    rows, labels = _checked(X, labelings)
+    rows, labels = _checked(X, labelings, "silhouette_score_many")
     sampled, is_sampled = _sample_rows(labels, sample_size, random_state)
     silhouettes = _silhouettes(rows, labels, metric, sampled)
     sizes = labels.sizes(labels.clustered)
@@ -215,12 +216,14 @@ def silhouette_score_many(
     return scores, standard_errors
 
 
-def _checked(X: ArrayLike, labelings: ArrayLike) -> tuple[NDArray[Any], Labelings]:
+def _checked(
+    X: ArrayLike, labelings: ArrayLike, caller: str
+) -> tuple[NDArray[Any], Labelings]:
     """Return rows and their clusters, or raise ValueError if silhouettes are undefined.
 
     The clusters of all labelings are numbered consecutively.
     """
-    rows = check_array(X, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan")
+    rows = check_embeddings(X, caller, dtype=(np.float64, np.float32))
     labels = _checked_labels(labelings, len(rows))
     n_unreadable = int((~find_readable_rows(rows) & (labels != -1).any(axis=0)).sum())
     if n_unreadable:

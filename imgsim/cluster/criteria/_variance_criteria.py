@@ -58,7 +58,8 @@ def compute_variance_criteria(
         Rows to be compared by Euclidean distance.
 
     labels : ndarray of shape (n_rows,), dtype int64
-        Clusters from 0 without gaps; at least 2, and fewer than rows.
+        Clusters from 0 without gaps, fewer than rows. If there is only one, only the
+        inertia has a meaning.
 
     seed : int
         Seed of the random parts.

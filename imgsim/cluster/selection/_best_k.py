@@ -43,6 +43,9 @@ def find_best_k(table: Table, criterion: str) -> int:
         If no candidate has a score.
     """
     known = np.flatnonzero(np.isfinite(table[criterion]))
+    if criterion == "inertia":
+        # The fall from a single cluster to two would hide the knee of more clusters.
+        known = known[table["reason"][known] == ""]
     if len(known) == 0:
         raise ValueError(
             f"no candidate has a score by criterion={criterion!r}: {_reasons(table)}."

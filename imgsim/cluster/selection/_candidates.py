@@ -1,6 +1,7 @@
 """Clustering with each candidate for the number of clusters."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError
 from tqdm.auto import tqdm
 
+from imgsim._callbacks import FitTask
 from imgsim._compute.threads import count_threads, map_in_threads
 from imgsim._validation import is_integer
 from imgsim.cluster.algorithms._feature_space import count_distinct
@@ -70,9 +72,16 @@ def check_k_range(k_range: Sequence[int]) -> list[int]:
 
 
 def cluster_candidates(
-    task: ClusteringTask, ks: Iterable[int], n_jobs: int | None, verbose: int
+    task: ClusteringTask,
+    ks: Iterable[int],
+    n_jobs: int | None,
+    verbose: int,
+    fit_task: FitTask | None = None,
 ) -> list[Candidate]:
-    """Cluster the rows with each number of clusters, several at a time in threads."""
+    """Cluster the rows with each number of clusters, several at a time in threads.
+
+    The candidates are subtasks of `fit_task`, the task of the estimator that is fitted.
+    """
     check_algorithm_params(task.algorithm, task.params)
     ks = list(ks)
     # For cosine, rows that differ only in length are equal after scaling.
@@ -80,9 +89,15 @@ def cluster_candidates(
         count_distinct(rows, max(ks)) for rows in (task.rows, task.features)
     )
     shared = _with_shared_init(task, [k for k in ks if k <= n_distinct])
+
+    def cluster(k: int) -> Candidate:
+        subtask = fit_task.subtask("candidate", k) if fit_task else nullcontext()
+        with subtask:
+            return _cluster(shared, k, n_distinct)
+
     # The largest k takes longest. It starts first, so that no thread waits for it.
     candidates = map_with_jobs(
-        lambda k: _cluster(shared, k, n_distinct), ks[::-1], n_jobs, verbose=verbose
+        cluster, ks[::-1], n_jobs, verbose=verbose, name="clustering"
     )
     for candidate in candidates:
         if shared is not task and candidate.estimator is not None:
@@ -104,11 +119,13 @@ def map_with_jobs(
     n_jobs: int | None,
     *,
     verbose: int = 0,
+    name: str | None = None,
 ) -> list[Outcome]:
     """Call `work` with each item in up to `n_jobs` threads, with a progress bar."""
     n_threads = max(1, min(count_threads(n_jobs), len(items)))
     outcomes = map_in_threads(work, items, n_threads)
-    return list(tqdm(outcomes, total=len(items), disable=not verbose, unit="k"))
+    bar = tqdm(outcomes, name, len(items), disable=not verbose, unit=" candidates")
+    return list(bar)
 
 
 def _cluster(task: ClusteringTask, k: int, n_distinct: int) -> Candidate:

@@ -34,14 +34,15 @@ class KSelection:
         - `silhouette`: mean silhouette in [-1, 1], larger is better;
         - `calinski_harabasz`: larger is better;
         - `davies_bouldin`: smaller is better;
-        - `inertia`: sum of squared distances to the cluster means;
+        - `inertia`: sum of squared distances to the cluster means; for k = 1, the sum
+          of squared distances to the mean of all rows;
         - `gap` or `stability`: larger is better; only if `criterion` names it;
         - `<criterion>_se` after each criterion: its standard error;
         - `n_clusters`: number of clusters found;
         - `sizes`: array of the sizes of the clusters, the largest first;
         - `seconds`: wall-clock time of clustering;
         - `reason`: why a candidate failed, "" if it did not fail. The criteria of a
-          candidate that failed are NaN.
+          candidate that failed are NaN, except the inertia of a single cluster.
 
     labelings : dict of int to ndarray of shape (n_samples,), dtype int64
         Cluster labels for each k that could be clustered, as numbered by the estimator;

@@ -41,27 +41,39 @@ def score_candidates(
     criterion: str,
     sample_size: SampleSize,
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Table:
     """Return a table with one row for each candidate, with NaN for missing scores."""
     resampled: dict[int, Score] = {}
     if criterion in ("gap", "stability"):
         score = partial(_score_by_resampling, task, criterion)
-        outcomes = map_with_jobs(score, candidates, n_jobs)
+        outcomes = map_with_jobs(
+            score, candidates, n_jobs, verbose=verbose, name=criterion
+        )
         candidates = [candidate for candidate, _ in outcomes]
         resampled = {candidate.k: score for candidate, score in outcomes}
     scored = [c for c in candidates if c.has_scores]
     scores: dict[str, dict[int, Score]] = {
         "silhouette": _silhouettes(task, scored, sample_size)
     }
-    variance = map_with_jobs(partial(_variance_criteria, task), scored, n_jobs)
+    clustered = [c for c in candidates if c.has_scores or _is_single(c)]
+    variance = map_with_jobs(partial(_variance_criteria, task), clustered, n_jobs)
     for name in ("calinski_harabasz", "davies_bouldin", "inertia"):
         scores[name] = {
             c.k: (getattr(value, name), getattr(error, name))
-            for c, (value, error) in zip(scored, variance, strict=True)
+            for c, (value, error) in zip(clustered, variance, strict=True)
+            # Only the inertia is defined for a single cluster.
+            if c.has_scores or name == "inertia"
         }
     if resampled:
         scores[criterion] = resampled
     return _as_table(candidates, scores)
+
+
+def _is_single(candidate: Candidate) -> bool:
+    """Return whether all rows in clusters, at least two, are in a single cluster."""
+    clustered = candidate.labels[candidate.labels >= 0]
+    return len(clustered) > 1 and bool((clustered == clustered[0]).all())
 
 
 def _score_by_resampling(

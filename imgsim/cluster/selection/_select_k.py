@@ -6,16 +6,16 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array
 
 from imgsim._compute.seeds import RandomState, as_seed
+from imgsim._logging import log_run
 from imgsim._validation import (
     ANY_INTEGER,
     RANDOM_STATE,
     Interval,
     StrOptions,
+    check_embeddings,
     find_readable_rows,
-    floats_for,
     spread_labels,
     validate_params,
 )
@@ -39,6 +39,7 @@ from imgsim.cluster.selection._k_selection import KSelection
 from imgsim.cluster.selection._score_candidates import SampleSize, score_candidates
 
 
+@log_run("best_k", "criterion")
 @validate_params(
     {
         "X": ["array-like"],
@@ -111,14 +112,16 @@ def select_k(
           the dispersion within clusters;
         - "davies_bouldin": the smallest mean similarity of each cluster to its most
           similar cluster;
-        - "inertia": the knee of the sum of squared distances to the cluster means;
+        - "inertia": the knee, among the candidates of at least 2, of the sum of squared
+          distances to the cluster means;
         - "gap": the smallest k whose gap statistic is not clearly smaller than the gap
           statistic of the next k [2]_; each k is clustered ten more times;
         - "stability": the best agreement with clusters of subsamples [3]_; each k is
           clustered ten more times.
 
         If several candidates are equally good, the smallest k is selected; with
-        "stability", the largest k.
+        "stability", the largest k. For k = 1, only "inertia" and "gap" have a value,
+        and only "gap" can select it.
 
     n_components : int, "auto" or None, default=None
         Number of principal components to which embeddings are reduced before they are
@@ -144,7 +147,7 @@ def select_k(
         same seed. Pass an int for reproducible clusters.
 
     verbose : int, default=0
-        Whether to show a progress bar.
+        Whether to show a progress bar of the candidates.
 
     Returns
     -------
@@ -201,7 +204,7 @@ def select_k(
     >>> select_k(X, random_state=0).best_k
     6
     """
-    rows = check_array(X, dtype=floats_for(X), ensure_all_finite="allow-nan")
+    rows = check_embeddings(X, "select_k")
     readable = find_readable_rows(rows)
     if not readable.any():
         raise ValueError(f"every row of X contains NaN (n_samples={len(rows)}).")
@@ -210,7 +213,9 @@ def select_k(
     params = algorithm_params or {}
     task = ClusteringTask(rows, features, algorithm, metric, params, seed)
     candidates = cluster_candidates(task, check_k_range(k_range), n_jobs, verbose)
-    return select_candidate(task, candidates, readable, criterion, n_jobs, sample_size)
+    return select_candidate(
+        task, candidates, readable, criterion, n_jobs, sample_size, verbose
+    )
 
 
 def select_candidate(
@@ -220,6 +225,7 @@ def select_candidate(
     criterion: Criterion,
     n_jobs: int | None,
     sample_size: SampleSize = "auto",
+    verbose: int = 0,
 ) -> KSelection:
     """Score the candidates, and select the best one.
 
@@ -243,12 +249,15 @@ def select_candidate(
     sample_size : int, "auto" or None, default="auto"
         Number of rows whose silhouettes are computed.
 
+    verbose : int, default=0
+        Whether to show a progress bar if each candidate is clustered ten more times.
+
     Returns
     -------
     selection : KSelection
         The result, with a label for every row of the collection in each labeling.
     """
-    table = score_candidates(task, candidates, criterion, sample_size, n_jobs)
+    table = score_candidates(task, candidates, criterion, sample_size, n_jobs, verbose)
     best = find_best_k(table, criterion)
     warn_if_weak(table, best, criterion, task.metric)
     labelings = {

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imgsim._optional import import_optional
+from imgsim._validation import nearest_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,10 +161,12 @@ class SelectionDisplay:
             criteria = self.criterion
         names = [criteria] if isinstance(criteria, str) else list(criteria)
         known = [name for name in _NAME_OF if name in self.table]
-        if not names or not set(names) <= set(known):
+        wrong = [name for name in names if name not in known]
+        if not names or wrong:
             raise ValueError(
                 f"criteria={criteria!r} must name at least one criterion, and only "
                 f"criteria in the table: {known}."
+                f"{nearest_name(wrong[0], known) if wrong else ''}"
             )
         return names
 

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from imgsim._distance.metric import JACCARD, MetricName, make_metric
 from imgsim._html import as_text
-from imgsim._validation import find_readable_rows
-from imgsim.display._checks import check_embeddings, check_length
+from imgsim._validation import check_embeddings, find_readable_rows
+from imgsim.display._checks import check_length
 from imgsim.display._folders import relative_folders
 from imgsim.display._labels import LabelNames, as_label_column, name_label
 from imgsim.images._thumbnails import thumbnail_data_uris
@@ -127,7 +127,7 @@ def make_index(
     """Return an index of the embeddings, or None if no image has an embedding."""
     if X is None:
         return None
-    rows = check_embeddings("X", X)
+    rows = check_embeddings(X, "write_gallery")
     check_length("images", range(n_images), len(rows), "rows of X")
     if not find_readable_rows(rows).any():
         return None

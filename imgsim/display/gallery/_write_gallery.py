@@ -16,8 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._atomic_file import check_target, replace_file
 from imgsim._distance.metric import MetricName
 from imgsim._html import as_text, render_html
-from imgsim._validation import Interval, StrOptions, validate_params
-from imgsim.display._checks import check_embeddings, check_length
+from imgsim._validation import (
+    Interval,
+    StrOptions,
+    check_embeddings,
+    validate_params,
+)
+from imgsim.display._checks import check_length
 from imgsim.display._labels import LabelNames
 from imgsim.display.gallery._page_data import (
     PageClusters,
@@ -200,7 +205,7 @@ def write_gallery(
     ...     page.name, page.stat().st_size < 200_000
     ('photos.html', True)
     """
-    target, images = _checked_target(path), check_image_sources(images)
+    target, images = _checked_target(path), check_image_sources(images, "images")
     clusters = make_clusters(labels, label_names, len(images))
     has_neighbors = X is not None or index is not None
     if max_distance is not None and not has_neighbors:
@@ -292,8 +297,8 @@ def _checked_query_images(
         raise ValueError("queries and query_images must be given together.")
     if not has_neighbors:
         raise ValueError("queries needs X or index to search in; pass one of them.")
-    sources = check_image_sources(query_images)
-    n_queries = len(check_embeddings("queries", queries))
+    sources = check_image_sources(query_images, "query_images")
+    n_queries = len(check_embeddings(queries, "write_gallery", name="queries"))
     check_length("query_images", sources, n_queries, "queries")
     return sources
 

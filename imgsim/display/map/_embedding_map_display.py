@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
 from imgsim._compute.seeds import RandomState, as_seed
-from imgsim._validation import is_integer, is_number
-from imgsim.display._checks import check_embeddings
+from imgsim._validation import check_embeddings, is_integer, is_number, nearest_name
 from imgsim.display._labels import LabelNames
 from imgsim.display.map._label_groups import number_labels
 from imgsim.display.map._projection import (
@@ -318,13 +317,16 @@ default="tsne"
            approximation and projection for dimension reduction", 2018.
         """
         _check_choices(method, metric, perplexity)
-        rows = check_embeddings("X", X)
+        caller = f"{cls.__name__}.from_predictions"
+        rows = check_embeddings(X, caller)
+        if queries is not None:
+            queries = check_embeddings(queries, caller, name="queries")
         _check_labels(labels, label_names, len(rows))
         check_images("images", images, len(rows), "rows of X")
         if isinstance(method, str):
             positions, query_positions = project(
                 rows,
-                None if queries is None else check_embeddings("queries", queries),
+                queries,
                 method=method,
                 metric=metric,
                 perplexity=perplexity,
@@ -416,9 +418,13 @@ def _check_choices(
     if isinstance(method, str) and method not in METHODS:
         raise ValueError(
             f"method={method!r} must be one of {METHODS}, or an array of positions."
+            f"{nearest_name(method, METHODS)}"
         )
     if metric not in METRICS:
-        raise ValueError(f"metric={metric!r} must be one of {METRICS}.")
+        raise ValueError(
+            f"metric={metric!r} must be one of {METRICS}."
+            f"{nearest_name(metric, METRICS)}"
+        )
     if not is_number(perplexity) or not float(perplexity) >= 1:
         raise ValueError(f"perplexity={perplexity!r} must be a number, at least 1.")
 

@@ -182,7 +182,8 @@ def _counted(n: int, name: str) -> str:
 def _as_column(images: Any, n_expected: int) -> NDArray[Any]:
     """Return sources as an array of objects, which are None without images."""
     column = np.full(n_expected, None, dtype=object)
-    for i, image in enumerate(() if images is None else check_image_sources(images)):
+    sources = () if images is None else check_image_sources(images, "images")
+    for i, image in enumerate(sources):
         column[i] = image
     return column
 
@@ -190,7 +191,7 @@ def _as_column(images: Any, n_expected: int) -> NDArray[Any]:
 def check_images(name: str, images: Any, n_expected: int, of_what: str) -> None:
     """Raise an error unless `images` is None or has one image for each position."""
     if images is not None:
-        check_length(name, check_image_sources(images), n_expected, of_what)
+        check_length(name, check_image_sources(images, name), n_expected, of_what)
 
 
 def draw_scene(

@@ -188,7 +188,7 @@ class SimilarityMapDisplay:
         the `precision` of the embedder, and the network is not compiled.
         """
         _check_is_sum_over_locations(embedder)
-        first, second = check_image_sources(X), check_image_sources(Y)
+        first, second = check_image_sources(X), check_image_sources(Y, "Y")
         n_pairs = len(first)
         check_length("Y", second, n_pairs, "images in X")
         pairs: list[_Pair] = []

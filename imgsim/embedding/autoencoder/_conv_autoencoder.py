@@ -1,7 +1,8 @@
 """The network of the autoencoder; it is imported only inside functions."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +90,33 @@ class ConvAutoencoder(nn.Module):
         self.register_buffer("pixel_std", torch.tensor(0.25))
         self.register_buffer("axes", torch.eye(a.latent_dim))
         self.register_buffer("inverse_axes", torch.eye(a.latent_dim))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the architecture and the weights as plain values and arrays of NumPy.
+
+        skops can then save the network, and a pickle of it loads without a GPU.
+        """
+        weights = {
+            name: tensor.cpu().numpy() for name, tensor in self.state_dict().items()
+        }
+        return {
+            "architecture": asdict(self.architecture),
+            "weights": weights,
+            "is_training": self.training,
+            "requires_grad": self.to_latent.weight.requires_grad,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Rebuild the network on the CPU, without drawing random weights."""
+        with torch.device("meta"):
+            ConvAutoencoder.__init__(self, Architecture(**state["architecture"]))
+        weights = {
+            name: torch.from_numpy(array.copy())
+            for name, array in state["weights"].items()
+        }
+        self.load_state_dict(weights, assign=True)
+        self.to(memory_format=torch.channels_last)
+        self.train(state["is_training"]).requires_grad_(state["requires_grad"])
 
     def set_pixel_scale(self, mean: Tensor, std: Tensor) -> None:
         """Set the mean and standard deviation that standardize pixels in [0, 1]."""

@@ -3,17 +3,21 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from time import perf_counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim._callbacks import FitTask
 from imgsim._compute.device import resolve_device
 from imgsim._compute.precision import resolve_precision
 from imgsim._compute.seeds import draw_seed
 from imgsim._compute.torch_random import gradients_enabled
+from imgsim._logging import LOGGER
 from imgsim._validation import is_integer
+from imgsim._warnings import warn_caller
 from imgsim.embedding.autoencoder._augmentation import Augmentation
 from imgsim.embedding.autoencoder._initialization import initialize_network
 from imgsim.embedding.autoencoder._latent_axes import rescale_axes
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
         Architecture,
         ConvAutoencoder,
     )
+
+# With 200 handwritten digits, the precision at 5 is still below that of the pixels, and
+# with 400 digits, it is above it.
+_FEW_IMAGES = 200
 
 # Parameters that may change before an interrupted training run is resumed.
 _NOT_IN_CHECKPOINT = {
@@ -143,7 +151,7 @@ class TrainingRun:
         split = self._split
         self.trainer.run_epoch(self._images, split.training, split.validation)
 
-    def run_epochs(self, checkpoint: TrainingCheckpoint | None) -> bool:
+    def run_epochs(self, checkpoint: TrainingCheckpoint | None, task: FitTask) -> bool:
         """Run the remaining epochs and restore the weights of the best epoch.
 
         Returns False if Ctrl-C interrupted the run. If the first epoch was not
@@ -152,10 +160,11 @@ class TrainingRun:
         params, trainer = self._params, self.trainer
         is_finished = True
         try:
-            for _ in _with_progress(trainer, params.max_epochs, params.verbose):
-                if self._should_stop():
+            for epoch in _with_progress(trainer, params.max_epochs, params.verbose):
+                if self._should_stop() or task.should_stop:
                     break
-                self.run_epoch()
+                with task.subtask("epoch", epoch):
+                    self.run_epoch()
                 if checkpoint is not None:
                     checkpoint.save(trainer.state_dict())
         except KeyboardInterrupt:
@@ -166,6 +175,22 @@ class TrainingRun:
         if is_finished and checkpoint is not None:
             checkpoint.remove()
         return is_finished
+
+    def log(self, seconds: float) -> None:
+        """Log what was trained, on what, and how well."""
+        trainer = self.trainer
+        losses = trainer.validation_loss_curve or trainer.loss_curve
+        kind = "validation" if trainer.validation_loss_curve else "training"
+        LOGGER.info(
+            "AutoencoderEmbedder: trained %d epochs on %d images in %.2f s, best %s "
+            "loss %.4f, device=%r",
+            trainer.n_epochs,
+            len(self._images),
+            seconds,
+            kind,
+            min(losses),
+            resolve_device(self._params.device),
+        )
 
     def result(self, *, update_axes: bool = True) -> TrainingResult:
         """Set the axes of the embeddings and return the network and its history."""
@@ -211,14 +236,30 @@ def read_training_images(params: SimpleNamespace, X: Any) -> TrainingImages:
     )
 
 
+def warn_of_few_images(n_images: int) -> None:
+    """Warn of what to expect if a new network is fitted to few images."""
+    if n_images < _FEW_IMAGES:
+        warn_caller(
+            f"the autoencoder is fitted to only {n_images} images. With fewer than "
+            f"about {_FEW_IMAGES}, its embeddings usually tell images apart less well "
+            f"than the pixels do. Fit it to more images of the same kind; for "
+            f"photographs, use ImageEmbedder.",
+            UserWarning,
+        )
+
+
 @gradients_enabled()
 def fit_autoencoder(
-    params: SimpleNamespace, images: TrainingImages, trained: TrainedNetwork | None
+    params: SimpleNamespace,
+    images: TrainingImages,
+    trained: TrainedNetwork | None,
+    task: FitTask,
 ) -> tuple[TrainingResult, bool]:
     """Train for all epochs; also return whether the run finished or was interrupted.
 
     The run resumes from its checkpoint if there is one. Otherwise it starts from the
-    network `trained`, or from a new network if that is None.
+    network `trained`, or from a new network if that is None. The epochs are subtasks of
+    `task`.
     """
     checkpoint, state = None, None
     if params.checkpoint_dir is not None:
@@ -235,7 +276,9 @@ def fit_autoencoder(
     )
     if checkpoint is not None and state is not None:
         run.resume(checkpoint, state)
-    is_finished = run.run_epochs(checkpoint)
+    start = perf_counter()
+    is_finished = run.run_epochs(checkpoint, task)
+    run.log(perf_counter() - start)
     return run.result(), is_finished
 
 
@@ -260,7 +303,9 @@ def fit_one_epoch(
     )
     if state is not None:
         run.trainer.load_state_dict(state)
+    start = perf_counter()
     run.run_epoch()
+    run.log(perf_counter() - start)
     update_axes = trained is None or len(images) >= params.latent_dim
     last_epoch = run.trainer.n_epochs - 1
     result = run.result(update_axes=update_axes)._replace(best_epoch=last_epoch)

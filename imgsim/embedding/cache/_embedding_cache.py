@@ -8,8 +8,7 @@ from numbers import Integral, Real
 from time import time
 from typing import Any
 
-from sklearn.utils import Bunch
-
+from imgsim.embedding.cache._cache_info import CacheInfo
 from imgsim.embedding.cache._sqlite_file import check_cache_path, open_cache_file
 from imgsim.exceptions import EmbeddingCacheError
 
@@ -106,16 +105,19 @@ class EmbeddingCache:
         """Return the number of embeddings."""
         return int(self.info().n_rows)
 
-    def info(self) -> Bunch:
+    def info(self) -> CacheInfo:
         """Describe the content of the cache.
 
         Returns
         -------
-        info : Bunch
-            The number of embeddings `n_rows`, the number of files with a known status
-            `n_files`, the size on disk `n_bytes`, and `recipes`, a list of dicts, each
-            with everything that affects an embedding and with the number of its
-            embeddings, `n_rows`.
+        info : CacheInfo
+            Dictionary-like object, which prints as a table, with the attributes:
+
+            - `n_rows`: the number of embeddings;
+            - `n_files`: the number of files with a known status;
+            - `n_bytes`: the size on disk;
+            - `recipes`: a list of dicts, each with everything that affects an embedding
+              and with the number of its embeddings, `n_rows`.
 
         Raises
         ------
@@ -124,7 +126,7 @@ class EmbeddingCache:
         """
         path = os.fspath(self.path)
         if not os.path.lexists(path):
-            return Bunch(n_rows=0, n_files=0, n_bytes=0, recipes=[])
+            return CacheInfo(n_rows=0, n_files=0, n_bytes=0, recipes=[])
         with open_cache_file(path) as connection:
             recipes: list[dict[str, Any]] = [
                 {**_decode_recipe(description, path), "n_rows": n_rows}
@@ -135,7 +137,7 @@ class EmbeddingCache:
                 )
             ]
             n_files = _count(connection, "SELECT count(path) FROM files")
-        return Bunch(
+        return CacheInfo(
             n_rows=sum(recipe["n_rows"] for recipe in recipes),
             n_files=n_files,
             n_bytes=os.path.getsize(path),

@@ -85,11 +85,6 @@ def _rename(key: str, names: Mapping[str, str]) -> str:
     return f"{names.get(layer, layer)}.{parameter}"
 
 
-def _rename(key: str, names: Mapping[str, str]) -> str:
-    layer, _, parameter = key.rpartition(".")
-    return f"{names.get(layer, layer)}.{parameter}"
-
-
 def hash_weights(module: "nn.Module") -> str:
     """Return a digest of all weights, independent of their source."""
     import torch

@@ -140,14 +140,16 @@ def test_all_candidates_may_have_failed(blobs, criterion):
     assert np.isnan(table[f"{criterion}_se"]).all()
 
 
-def test_a_single_cluster_has_only_a_gap(blobs):
+def test_a_single_cluster_has_only_a_gap_and_an_inertia(blobs):
     """Other criteria compare clusters with each other."""
     single = _candidate(1, np.zeros(60, dtype=int), "a single cluster")
 
     table = score_candidates(_task(blobs[0]), [single], "gap", None)
 
     assert np.isfinite([table["gap"][0], table["gap_se"][0]]).all()
-    assert np.isnan([table[name][0] for name in ALWAYS]).all()
+    assert np.isnan([table[name][0] for name in ALWAYS[:3]]).all()
+    assert table["inertia"][0] == pytest.approx(60 * blobs[0].var(axis=0).sum())
+    assert np.isfinite(table["inertia_se"][0])
     assert table["n_clusters"].tolist() == [1]
 
 

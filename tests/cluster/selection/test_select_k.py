@@ -138,7 +138,7 @@ def test_other_candidates_are_rejected(choose_k, blobs, k_range):
 
 
 def test_impossible_candidates_are_listed_with_the_reason(blobs):
-    """They do not raise an error, and their criteria are NaN."""
+    """They do not raise an error, and have no criteria but the inertia of k = 1."""
     X, _ = blobs
 
     selection = select_k(X, [1, 2, 3, 60, 61, 1000], random_state=0)
@@ -148,8 +148,9 @@ def test_impossible_candidates_are_listed_with_the_reason(blobs):
     assert table["k"].tolist() == [1, 2, 3, 60, 61, 1000]
     assert (table["reason"] != "").tolist() == failed
     for name in ("silhouette", "calinski_harabasz", "davies_bouldin", "inertia"):
-        assert np.isnan(table[name]).tolist() == failed
-        assert np.isnan(table[f"{name}_se"]).tolist() == failed
+        missing = [failed[0] and name != "inertia", *failed[1:]]
+        assert np.isnan(table[name]).tolist() == missing
+        assert np.isnan(table[f"{name}_se"]).tolist() == missing
     assert "single cluster" in table["reason"][0]
     assert "a cluster of its own" in table["reason"][3]
     assert "k exceeds the number of distinct rows, 60" in table["reason"][4]
@@ -227,6 +228,24 @@ def test_the_gap_can_select_a_single_cluster():
     )
     assert_array_equal(selection.labelings[1], np.zeros(80))
     assert selection.best_estimator.n_clusters == 1
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("algorithm", ["kmeans", "agglomerative", "leiden"])
+def test_the_inertia_of_a_single_cluster_is_that_of_all_rows(blobs, metric, algorithm):
+    """The curve of the inertia starts at k = 1, and its knee is where it was."""
+    X, _ = blobs
+    kwargs = {"algorithm": algorithm, "metric": metric, "criterion": "inertia"}
+
+    selection = select_k(X, range(1, 7), random_state=0, **kwargs)
+
+    rows = normalize(X) if metric == "cosine" else X
+    expected = ((rows - rows.mean(axis=0)) ** 2).sum()
+    assert selection.table["inertia"][0] == pytest.approx(expected, rel=1e-5)
+    assert np.isnan(selection.table["silhouette"][0])
+    without = select_k(X, range(2, 7), random_state=0, **kwargs)
+    assert selection.best_k == without.best_k == 3
+    assert_array_equal(selection.table["inertia"][1:], without.table["inertia"])
 
 
 @pytest.mark.filterwarnings("ignore::imgsim.exceptions.WeakClustersWarning")

@@ -351,6 +351,23 @@ def test_info_describes_the_content(cache, paths):
     ]
 
 
+def test_info_shows_what_differs_between_recipes(cache, paths):
+    """The settings that all recipes of an embedder share would hide the others."""
+    assert repr(cache.info()).startswith("0 embeddings")
+
+    Counting(cache=cache).fit_transform(paths)
+    Counting(cache=cache, grid=(1, 1)).fit_transform(paths[:5])
+
+    title, *lines = repr(cache.info()).splitlines()
+    assert title.startswith("17 embeddings, ")
+    assert [line.split() for line in lines] == [
+        ["embedder", "grid", "n_rows"],
+        ["Counting", "[2,", "2]", "12"],
+        ["Counting", "[1,", "1]", "5"],
+    ]
+    assert cache.info()._repr_html_().count("<tr>") == 3
+
+
 def test_prune_removes_the_oldest_embeddings(count, cache, paths, monkeypatch):
     """The file becomes smaller."""
     monkeypatch.setattr(time, "time", lambda: 1e9)
