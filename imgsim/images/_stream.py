@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from imgsim._compute.threads import count_threads
 from imgsim._typing import PixelArray
 from imgsim.exceptions import ImageReadError
-from imgsim.images._pixel_limit import PixelLimit
 from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
+from imgsim.images.decoding._pixel_limit import PixelLimit
 
 
 class ImageFailure(NamedTuple):
