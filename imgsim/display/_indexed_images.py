@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from imgsim.display._checks import check_length
 from imgsim.display._folders import is_path, relative_folders
 from imgsim.display._text import source_name
-from imgsim.images._files import is_image_path
 from imgsim.images._sources import check_image_sources
+from imgsim.images.listing._files import is_image_path
 from imgsim.index import SimilarityIndex
 
 CaptionKind = Literal["name", "label", "folder", "id"]

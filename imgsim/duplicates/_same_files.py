@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim.images._file_identity import identify_source
+from imgsim.images.listing._file_identity import identify_source
 
 
 def find_distinct_files(

@@ -1,8 +1,8 @@
 """Listing, reading and decoding of image files."""
 
-from imgsim.images._files import list_images, load_image_folder
 from imgsim.images._read import read_image
 from imgsim.images._stream import ImageBatch, ImageFailure, ImageStream
+from imgsim.images.listing._files import list_images, load_image_folder
 
 __all__ = [
     "ImageBatch",

@@ -21,20 +21,20 @@ from PIL import Image, UnidentifiedImageError
 
 from imgsim._typing import PixelArray
 from imgsim.exceptions import ImageReadError
-from imgsim.images._formats import (
+from imgsim.images.decoding._formats import (
     SIGNATURE_LENGTH,
     allowed_formats,
     check_format_of,
     explain_refusal,
 )
-from imgsim.images._jpeg import rgb_from_file
-from imgsim.images._pixel_limit import (
+from imgsim.images.decoding._jpeg import rgb_from_file
+from imgsim.images.decoding._pixel_limit import (
     PixelLimit,
     check_before_decoding,
     limit_nested,
 )
-from imgsim.images._rgb import rgb_from_array, rgb_from_pillow
-from imgsim.images._single_frame import release_after_first_frame
+from imgsim.images.decoding._rgb import rgb_from_array, rgb_from_pillow
+from imgsim.images.decoding._single_frame import release_after_first_frame
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,9 +17,9 @@ from imgsim._short_repr import describe_items
 from imgsim._typing import PixelArray
 from imgsim._validation import nearest_name
 from imgsim.exceptions import ImageReadError
-from imgsim.images._pixel_limit import PixelLimit
 from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
+from imgsim.images.decoding._pixel_limit import PixelLimit
 
 
 class ImageFailure(NamedTuple):

@@ -11,7 +11,7 @@ from imgsim._distance.metric import BOOLEAN_METRICS, Metric, RowTerms
 from imgsim._distance.rows import Collection, DistanceRows
 from imgsim._validation import find_readable_rows
 from imgsim.index._growing_array import GrowingArray
-from imgsim.index._labels import as_labels, have_common_dtype
+from imgsim.index._row_labels import as_labels, have_common_dtype
 from imgsim.index._slot_lookup import SlotLookup
 
 _MAX_EMPTY_SHARE = 0.25  # of all slots

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from imgsim._html import as_text, render_html
 from imgsim._typing import SupportsArray
 from imgsim.export._json_value import to_json_value
-from imgsim.images._files import is_image_path
 from imgsim.images._read import ImageSource
 from imgsim.images._sources import check_image_sources
 from imgsim.images._thumbnails import thumbnail_data_uris
+from imgsim.images.listing._files import is_image_path
 from imgsim.index._row_store import RowStore
 
 _MAX_QUERIES = 20  # displayed by a notebook

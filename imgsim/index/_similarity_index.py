@@ -39,7 +39,7 @@ from imgsim._validation import (
     is_number,
 )
 from imgsim.index._filters import find_allowed_slots, find_excluded_slots
-from imgsim.index._labels import (
+from imgsim.index._row_labels import (
     as_labels,
     have_equal_labels,
     warn_of_unknown_labels,

@@ -165,7 +165,7 @@ def test_mean_and_std_scale_the_pixels(picture):
         ({"image_size": (64,)}, r"image_size=\(64,\) must be one integer or two"),
         ({"image_size": (64, 0)}, r"image_size=\(64, 0\).* at least 1"),
         ({"std": (0.5, 0, 0.5)}, r"std=\(0\.5, 0, 0\.5\).* greater than 0"),
-        ({"mean": float("nan")}, "mean=nan must be .* finite"),
+        ({"mean": float("nan")}, "'mean' parameter .* Got nan instead"),
         ({"mean": ("a", "b", "c")}, "mean=.*must be one number or three"),
         ({"model_kwargs": {"num_classes": 10}}, "must not contain 'num_classes'"),
         ({"model_kwargs": {"img_size": 96}}, "set image_size"),

@@ -9,8 +9,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from imgsim.exceptions import ImageReadError
-from imgsim.images import _jpeg as jpeg_module
 from imgsim.images._read import read_image, read_image_fast
+from imgsim.images.decoding import _jpeg as jpeg_module
 
 pytest.importorskip("torchvision")
 

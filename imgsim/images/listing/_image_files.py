@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from imgsim._warnings import warn_caller
-from imgsim.images._exclusion import DEFAULT_EXCLUDE, make_exclusion
-from imgsim.images._file_identity import identify_file
-from imgsim.images._folder_walk import FoundFile, walk_folder
-from imgsim.images._formats import allowed_extensions
-from imgsim.images._unsupported_files import PHOTO_EXTENSIONS, warn_of_unsupported
+from imgsim.images.decoding._formats import allowed_extensions
+from imgsim.images.listing._exclusion import DEFAULT_EXCLUDE, make_exclusion
+from imgsim.images.listing._file_identity import identify_file
+from imgsim.images.listing._folder_walk import FoundFile, walk_folder
+from imgsim.images.listing._unsupported_files import (
+    PHOTO_EXTENSIONS,
+    warn_of_unsupported,
+)
 
 __all__ = ["ImageFile", "choose_paths", "find_image_files"]
 

@@ -15,9 +15,9 @@ from PIL import EpsImagePlugin, Image, ImageFile, TiffImagePlugin
 
 import imgsim
 from imgsim import ImageReadError, read_image
-from imgsim.images import _formats
-from imgsim.images._formats import allowed_extensions, allowed_formats
 from imgsim.images._read import read_image_fast, read_image_small
+from imgsim.images.decoding import _formats
+from imgsim.images.decoding._formats import allowed_extensions, allowed_formats
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgsim._typing import PixelArray
-from imgsim.images._color_profile import (
+from imgsim.images.decoding._color_profile import (
     ColorConverter,
     find_color_converter,
     make_lab_converter,

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from imgsim._typing import PixelArray
-from imgsim.images._rgb import rgb_from_decoded, rgb_from_pillow
+from imgsim.images.decoding._rgb import rgb_from_decoded, rgb_from_pillow
 
 # The JPEG decoder downscales an image if the shorter side remains at least this many
 # times as long as requested, and if the factor divides both sides. A factor of 2 takes

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from imgsim import list_images, load_image_folder
-from imgsim.images._files import is_image_path
+from imgsim.images.listing._files import is_image_path
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
 
@@ -431,7 +431,8 @@ def test_documents_and_videos_are_skipped_without_a_warning(tmp_path, name):
 @pytest.fixture
 def without_heif(monkeypatch):
     """Make the formats those of Pillow without plugins."""
-    from imgsim.images import _formats, _image_files
+    from imgsim.images.decoding import _formats
+    from imgsim.images.listing import _image_files
 
     extensions = _formats.allowed_extensions() - {".heic", ".heif", ".hif", ".heics"}
     monkeypatch.setattr(_image_files, "allowed_extensions", lambda: extensions)

@@ -115,7 +115,8 @@ class _PillowCheck:
         """Check images against `limit` in the current thread."""
         with self._lock:
             if self._n_inside == 0:
-                self._original = getattr(Image, _PILLOW_CHECK)
+                # A later version of Pillow may have no such function.
+                self._original = getattr(Image, _PILLOW_CHECK, _accept)
                 setattr(Image, _PILLOW_CHECK, self._check)
             self._n_inside += 1
         outer_limit = getattr(self._thread, "limit", None)
@@ -138,6 +139,10 @@ class _PillowCheck:
 
 
 _pillow_check = _PillowCheck()
+
+
+def _accept(size: tuple[int, int], **options: Any) -> None:
+    """Accept an image of any size."""
 
 
 def _check_max_pixels(max_pixels: Any) -> None:

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
 
-from imgsim.images._file_identity import identify_file
+from imgsim.images.listing._file_identity import identify_file
 
 __all__ = ["FoundFile", "walk_folder"]
 

@@ -12,8 +12,8 @@ from sklearn.utils import Bunch
 from imgsim._short_repr import ImageBunch
 from imgsim._validation import StrOptions, validate_params
 from imgsim._warnings import warn_caller
-from imgsim.images._formats import allowed_extensions
-from imgsim.images._image_files import ImageFile, choose_paths, find_image_files
+from imgsim.images.decoding._formats import allowed_extensions
+from imgsim.images.listing._image_files import ImageFile, choose_paths, find_image_files
 
 _CONSTRAINTS = {"on_error": [StrOptions({"warn", "raise"})]}
 

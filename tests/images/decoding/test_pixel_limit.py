@@ -16,8 +16,8 @@ from sklearn import clone
 from imgsim import ColorHistogramEmbedder, ImageReadError, read_image
 from imgsim.embedding import EmbeddingCache
 from imgsim.images import ImageStream
-from imgsim.images._pixel_limit import PixelLimit, limit_nested
 from imgsim.images._read import read_image_fast, read_image_small
+from imgsim.images.decoding._pixel_limit import PixelLimit, limit_nested
 
 MEGAPIXEL = 1_000_000
 

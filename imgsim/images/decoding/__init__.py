@@ -1,0 +1,1 @@
+"""Decoding of image files: allowed formats, limits, colors, and conversion to RGB."""

@@ -1,0 +1,1 @@
+"""Listing of image files: folders, exclusion, links, and extensions."""
