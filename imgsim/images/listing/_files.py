@@ -56,7 +56,7 @@ def list_images(
         Patterns of files and folders to leave out, with the wildcards of
         :mod:`fnmatch`, ignoring case. A pattern is compared with the name of each file
         and folder. If it contains a slash, it is compared with the path relative to
-        `folder` instead, as in "2023/*_edited.jpg", where an asterisk also matches
+        `folder` instead, as in `2023/*_edited.jpg`, where an asterisk also matches
         slashes. None excludes names that start with a dot, and folders of thumbnails
         and deleted files, see Notes. An empty collection excludes nothing.
 
@@ -105,10 +105,10 @@ def list_images(
     links, so that a file takes precedence over links to it. Ties, such as hard links,
     are broken by the order of the result. Linked folders are treated in the same way.
 
-    The patterns that are excluded by default are ".*", "@eaDir", "#recycle",
-    "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN",
-    "System Volume Information", "__MACOSX", "Network Trash Folder", "lost+found",
-    "*.lrdata" and "*.photoslibrary/resources". Patterns that you pass replace them.
+    The patterns that are excluded by default are `.*`, `@eaDir`, `#recycle`,
+    `#snapshot`, `@Recycle`, `@Recently-Snapshot`, `$RECYCLE.BIN`,
+    `System Volume Information`, `__MACOSX`, `Network Trash Folder`, `lost+found`,
+    `*.lrdata` and `*.photoslibrary/resources`. Patterns that you pass replace them.
 
     The list of formats depends on the version of Pillow and on the plugins that are
     registered in it. For the same list on every machine, pass `extensions`.
