@@ -64,10 +64,12 @@ def draw_grid(
     ax: "Axes | None",
     caller: str,
     cell_inches: float = _CELL_INCHES,
+    pictures: Sequence[Picture] | None = None,
 ) -> "Axes":
     """Draw images and text on axes of `n_columns` by `n_rows` cells.
 
-    Without `ax`, a figure of suitable size is created.
+    Without `ax`, a figure of suitable size is created. Without `pictures`, the images
+    are read from the sources of the tiles.
     """
     if ax is None:
         ax = new_axes(n_columns * cell_inches, n_rows * cell_inches, caller)
@@ -75,7 +77,8 @@ def draw_grid(
     width, height = size_in_points(ax, ax)
     cell_points = min(width / n_columns, height / n_rows)
     font_size = min(max(cell_points, 1) / 11, 10)
-    pictures = read_pictures([tile.source for tile in tiles])
+    if pictures is None:
+        pictures = read_pictures([tile.source for tile in tiles])
     for tile, picture in zip(tiles, pictures, strict=True):
         _draw_tile(ax, tile, picture, cell_points)
         _write_captions(ax, tile, font_size, (1 - GAP / 2) * cell_points)
@@ -89,6 +92,12 @@ def draw_grid(
         write(artist, line.text)
     ax.set(xlim=(0, n_columns), ylim=(n_rows, 0), aspect="equal")
     return ax
+
+
+def tile_height(picture: Picture) -> float:
+    """Return the height at which an image is drawn in its cell."""
+    is_wide = picture.pixels is not None and picture.aspect > 1
+    return (1 - GAP) / (picture.aspect if is_wide else 1)
 
 
 def _draw_tile(ax: "Axes", tile: Tile, picture: Picture, cell_points: float) -> None:

@@ -12,9 +12,22 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._distance.metric import check_max_distance
 from imgsim._validation import check_embeddings, find_readable_rows
 from imgsim.display._checks import check_length
-from imgsim.display._grid import GAP, LINE_HEIGHT, TextLine, Tile, draw_grid
+from imgsim.display._grid import (
+    GAP,
+    LINE_HEIGHT,
+    TextLine,
+    Tile,
+    draw_grid,
+    tile_height,
+)
 from imgsim.display._indexed_images import KINDS, CaptionedImages, CaptionKind, Matches
-from imgsim.display._pictures import RIGHT, WRONG, FrameStyle
+from imgsim.display._pictures import (
+    RIGHT,
+    WRONG,
+    FrameStyle,
+    Picture,
+    read_pictures,
+)
 from imgsim.display._text import source_name
 from imgsim.images._sources import check_image_sources
 from imgsim.index import SimilarityIndex
@@ -350,12 +363,16 @@ class NeighborsDisplay:
         caption_height = (2 if has_names else 1) * LINE_HEIGHT + GAP
         lines = self._legend({tile.frame for tile in tiles} - {None})
         header = 1.5 * LINE_HEIGHT if lines else 0.0
-        height = 1 + caption_height
-        tops = [header + i * height + caption_height for i in range(len(results))]
+        pictures = read_pictures([tile.source for tile in tiles])
+        heights = _heights_of_rows(results, pictures)
+        bottoms = header + np.cumsum(
+            [height + caption_height + GAP for height in heights]
+        )
+        tops = [b - GAP - h for b, h in zip(bottoms.tolist(), heights, strict=True)]
         lines += [
-            TextLine(text, 1 + _GUTTER + GAP / 2, top + 0.45)
-            for text, top in zip(map(self._note, range(len(tops))), tops, strict=True)
-            if text
+            TextLine(self._note(i), 1 + _GUTTER + GAP / 2, top + heights[i] / 2)
+            for i, top in enumerate(tops)
+            if self._note(i)
         ]
         self.ax_ = draw_grid(
             [
@@ -365,9 +382,10 @@ class NeighborsDisplay:
             ],
             lines,
             n_columns=max([3 + _GUTTER, *(1 + tile.column for tile in tiles)]),
-            n_rows=max(header + len(results) * height, LINE_HEIGHT),
+            n_rows=max([LINE_HEIGHT, *bottoms.tolist()]),
             ax=ax,
             caller=f"{type(self).__name__}.plot",
+            pictures=pictures,
         )
         self.figure_: Figure = self.ax_.figure  # type: ignore[assignment]  # or SubFigure
         return self
@@ -454,6 +472,14 @@ def _describe(
         [[captions[row] for row in found] for found in rows],
         matches if frame == "label" else None,
     )
+
+
+def _heights_of_rows(
+    rows: Sequence[Sequence[Tile]], pictures: Sequence[Picture]
+) -> list[float]:
+    """Return the height of the tallest image of each row."""
+    remaining = iter(pictures)
+    return [max(tile_height(next(remaining)) for _ in row) for row in rows]
 
 
 def _row_of_tiles(
