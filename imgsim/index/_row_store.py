@@ -171,6 +171,7 @@ class RowStore:
         if self.metric.ignores_length and rows.dtype != self.dtype:
             smallest = np.finfo(self.dtype).tiny
             has_direction = (np.abs(converted) >= smallest).any(axis=1)
+            has_direction |= ~find_readable_rows(rows)
             is_too_small = (rows != 0) & ~has_direction[:, np.newaxis]
             if is_too_small.any():
                 raise self._range_error(rows[is_too_small][0])

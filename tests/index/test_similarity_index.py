@@ -158,11 +158,13 @@ def test_unreadable_rows_are_never_neighbors(rows):
     assert_array_equal(indices[others], others[without[1]])
 
 
-def test_unreadable_queries_have_no_neighbors(rows):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("query_dtype", [np.float32, np.float64])
+def test_unreadable_queries_have_no_neighbors(dtype, query_dtype, rows):
     """The results of the other queries stay in their places."""
-    queries = rows[:3].copy()
+    queries = rows[:3].astype(query_dtype)
     queries[1] = np.nan
-    index = SimilarityIndex(n_neighbors=2).fit(rows)
+    index = SimilarityIndex(n_neighbors=2).fit(rows.astype(dtype))
 
     distances, ids = index.search(queries)
 
