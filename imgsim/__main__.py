@@ -8,29 +8,26 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsim import (
-    ImageClusterer,
-    ImageEmbedder,
-    SimilarityIndex,
-    __version__,
-    copy_to_folders,
-    find_duplicates,
-    list_images,
-)
 from imgsim._atomic_file import check_target, replace_file
 from imgsim._optional import import_optional
 from imgsim._typing import EmbeddingArray
+from imgsim.cluster import ImageClusterer
 from imgsim.display import write_gallery
+from imgsim.duplicates import find_duplicates
+from imgsim.embedding import ImageEmbedder
 from imgsim.embedding.cache._sqlite_file import CACHE_FORMAT_VERSION
 from imgsim.embedding.pretrained._packaged_weights import find_packaged_weights
 from imgsim.exceptions import ImageReadWarning, ImgsimError
-from imgsim.export import Table
+from imgsim.export import Table, copy_to_folders
+from imgsim.images import list_images
+from imgsim.index import SimilarityIndex
 
 PACKAGED_MODEL = "tf_efficientnet_lite0"
 FOUND, NOT_FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -348,62 +345,90 @@ def _make_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    package = version("scikit-imgsim")
+    parser.add_argument("--version", action="version", version=package)
     commands = parser.add_subparsers(required=True, metavar="command")
-    similar = _add_command(
+    _add_similar(commands)
+    _add_duplicates(commands)
+    _add_groups(commands)
+    _add_gallery(commands)
+    _add_embed(commands)
+    return parser
+
+
+def _add_similar(commands: Any) -> None:
+    parser = _add_command(
         commands, "similar", _run_similar, "similar holiday.jpg --in ~/Pictures -k 5",
         "find the images of a folder that are most similar to each query",
     )  # fmt: skip
-    similar.add_argument("queries", nargs="+", type=Path, metavar="query")
-    similar.add_argument(
+    parser.add_argument("queries", nargs="+", type=Path, metavar="query")
+    parser.add_argument(
         "--in", dest="folder", type=Path, required=True, help="folder to search"
     )
-    similar.add_argument(
+    parser.add_argument(
         "-k", type=int, default=10, help="number of images for each query (default: 10)"
     )
-    similar.add_argument(
+    parser.add_argument(
         "--max-distance",
         type=float,
         help="cosine distance in [0, 2] (default: no limit)",
     )
-    duplicates = _add_command(
+
+
+def _add_duplicates(commands: Any) -> None:
+    parser = _add_command(
         commands, "duplicates", _run_duplicates, "duplicates ~/Pictures",
         "find copies and near copies, and change nothing",
     )  # fmt: skip
-    duplicates.add_argument("folder", type=Path)
-    duplicates.add_argument(
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
         "--against",
         type=Path,
         metavar="folder",
         help="list only copies of images in this folder, which are the ones to keep",
     )
-    duplicates.add_argument(
+    parser.add_argument(
         "--max-distance", type=float, help="cosine distance (default: 0.21)"
     )
-    groups = _add_command(
+
+
+def _add_groups(commands: Any) -> None:
+    parser = _add_command(
         commands, "groups", _run_groups, "groups ~/Pictures --copy-to sorted",
         "cluster the images of a folder",
     )  # fmt: skip
-    groups.add_argument("folder", type=Path)
-    groups.add_argument("-k", type=int, help="number of groups (default: found)")
-    groups.add_argument(
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("-k", type=int, help="number of groups (default: found)")
+    parser.add_argument(
         "--copy-to", type=Path, metavar="folder", help="copy each group to a subfolder"
     )
-    gallery = _add_command(
+
+
+def _add_gallery(commands: Any) -> None:
+    parser = _add_command(
         commands, "gallery", _run_gallery, "gallery ~/Pictures -o photos.html",
         "write a web page on which the images can be browsed",
     )  # fmt: skip
-    gallery.add_argument("folder", type=Path)
-    gallery.add_argument("-o", "--output", type=Path, default=Path("photos.html"))
-    embed = _add_command(
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("photos.html"),
+        help="page to write (default: photos.html)",
+    )
+
+
+def _add_embed(commands: Any) -> None:
+    parser = _add_command(
         commands, "embed", _run_embed, "embed ~/Pictures -o rows.parquet",
         "write the embeddings of the images to a file",
     )  # fmt: skip
-    embed.add_argument("folder", type=Path)
-    embed.add_argument(
-        "-o", "--output", type=Path, required=True, help=f"{', '.join(_WRITERS)}"
+    parser.add_argument("folder", type=Path)
+    names = ", ".join(_WRITERS)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help=f"file to write: {names}"
     )
-    return parser
 
 
 def _add_command(

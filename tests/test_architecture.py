@@ -32,6 +32,7 @@ FLOORS = [
     {"duplicates"},
     {"cluster"},
     {"display"},
+    {"__main__"},
 ]
 FLOOR_OF = {part: n for n, floor in enumerate(FLOORS) for part in floor}
 HEAVY = {

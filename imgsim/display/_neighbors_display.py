@@ -218,16 +218,9 @@ class NeighborsDisplay:
             If `rows` contains a row that does not exist.
         """
         check_is_fitted(index)
-        if X is not None and query_images is None:
-            raise ValueError(
-                "query_images=None is only allowed if X=None; pass one image for each "
-                "row of X."
-            )
         _check_choices(captions, frame)
-        readable = index.readable_
-        if X is not None:
-            rows_of_X = check_embeddings(X, f"{cls.__name__}.from_index")
-            readable = find_readable_rows(rows_of_X)
+        caller = f"{cls.__name__}.from_index"
+        readable = _find_readable_queries(index, X, query_images, caller)
         queries = np.arange(len(readable))
         if rows is not None:
             queries = np.atleast_1d(queries[_as_rows(rows)])
@@ -517,6 +510,20 @@ def _check_choices(captions: str, frame: str | None) -> None:
         raise ValueError(f"captions={captions!r} must be one of {KINDS}.")
     if frame not in ("label", None):
         raise ValueError(f"frame={frame!r} must be 'label' or None.")
+
+
+def _find_readable_queries(
+    index: SimilarityIndex, X: ArrayLike | None, query_images: Any, caller: str
+) -> NDArray[np.bool_]:
+    """Return which queries are readable; None for X means the rows of the index."""
+    if X is None:
+        return index.readable_
+    if query_images is None:
+        raise ValueError(
+            "query_images=None is only allowed if X=None; pass one image for each row "
+            "of X."
+        )
+    return find_readable_rows(check_embeddings(X, caller))
 
 
 def _check_queries(images: Any, labels: ArrayLike | None, n: int) -> CaptionedImages:

@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 from imgsim._callbacks import as_fit_task
 from imgsim._distance.magnitudes import check_magnitudes, check_magnitudes_to_fit
 from imgsim._distance.metric import (
-    BOOLEAN_METRICS,
     MetricName,
     check_max_distance,
     make_metric,
@@ -39,6 +38,7 @@ from imgsim._validation import (
     is_number,
 )
 from imgsim.index._filters import find_allowed_slots, find_excluded_slots
+from imgsim.index._query_checks import check_fingerprint, check_kind
 from imgsim.index._row_labels import (
     as_labels,
     have_equal_labels,
@@ -1001,21 +1001,9 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_rows(self, X: ArrayLike, fingerprint: str | None) -> NDArray[Any]:
         """Validate rows or queries, and convert them to the dtype of the index."""
-        if None not in (fingerprint, self.fingerprint_) and (
-            fingerprint != self.fingerprint_
-        ):
-            raise ValueError(
-                f"fingerprint={fingerprint!r} differs from the fingerprint of the "
-                f"index, {self.fingerprint_!r}: compute X with the embedder of the "
-                f"indexed rows."
-            )
+        check_fingerprint(fingerprint, self.fingerprint_)
         store = self._searcher.store
-        takes_booleans = store.metric.name in BOOLEAN_METRICS or self._has_boolean_rows
-        if not takes_booleans and is_boolean(X):
-            raise TypeError(
-                "X is boolean, but the rows of the index are numbers, so distances "
-                "between them have no meaning: convert X to numbers."
-            )
+        check_kind(X, store.metric.name, self._has_boolean_rows)
         rows = check_rows(self, X, reset=False)
         check_boolean_values(rows, store.metric.name)
         converted = store.convert(rows)
