@@ -69,9 +69,11 @@ class ImageEmbedder(BaseImageEmbedder):
         is copied and not modified.
 
     pretrained : bool, default=True
-        Whether to load timm's pretrained weights, from the cache of huggingface_hub or
-        over the network. False initializes the weights at random with a fixed seed,
-        which is useful for tests; the embeddings are then meaningless.
+        Whether to load pretrained weights: from an installed package, such as the one
+        for "tf_efficientnet_lite0" that the extra `offline` installs, else from the
+        cache of huggingface_hub or over the network. False initializes the weights at
+        random with a fixed seed, which is useful for tests; the embeddings are then
+        meaningless.
 
     checkpoint_path : str or path-like, default=None
         File from which to load the weights instead, in safetensors format or as a

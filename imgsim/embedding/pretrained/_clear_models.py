@@ -12,7 +12,7 @@ def clear_models() -> None:
     --------
     >>> from imgsim import ImageEmbedder
     >>> from imgsim.embedding import clear_models
-    >>> embedder = ImageEmbedder("resnet18", pretrained=False).fit()
+    >>> embedder = ImageEmbedder("tf_efficientnet_lite0").fit()
     >>> clear_models()
     """
     from imgsim.embedding.pretrained._network import compile_network
