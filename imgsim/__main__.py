@@ -86,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return status
     except KeyboardInterrupt:
         _tell("interrupted; the next run continues with the cached embeddings.")
+        if arguments is None:
+            # Native threads of torch that still work may abort the process at its end.
+            os._exit(INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python flushes again at its end.
@@ -126,8 +129,11 @@ def _run_duplicates(options: argparse.Namespace) -> int:
         reference = _embed_folder(options.against, options)
         known, collection = reference.paths, reference + collection
     paths = collection.paths
+    # The largest file of a group is kept, but one of the other folder precedes it.
+    sizes = np.array([os.path.getsize(path) for path in paths], dtype=np.float64)
+    sizes[: len(known)] += sizes.max() + 1
     groups = find_duplicates(
-        collection.X, options.max_distance, ids=paths, images=paths
+        collection.X, options.max_distance, ids=paths, images=paths, keep=sizes
     )
     if options.against is not None:
         groups = [g for g in groups if 0 < len(set(known) & set(g.ids)) < len(g)]

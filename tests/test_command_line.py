@@ -111,6 +111,20 @@ def test_against_lists_only_copies_of_another_folder(folder, tmp_path, capsys):
     )
 
 
+def test_the_largest_file_is_kept(folder, capsys):
+    """A recompressed or smaller copy is not the one to keep."""
+    large = folder / "large.png"
+    with Image.open(folder / "07.png") as image:
+        image.save(large, compress_level=0)
+
+    _, output, _ = _run(capsys, "duplicates", folder, "--max-distance", 1e-4, "--json")
+
+    groups = json.loads(output)["groups"]
+    assert {"kept": str(large), "copies": [str(folder / "07.png")]} in [
+        {name: group[name] for name in ("kept", "copies")} for group in groups
+    ]
+
+
 def test_groups_contain_every_image_once(folder, tmp_path, capsys):
     """Copies of the groups are the only files that are written."""
     before = _contents(folder)
