@@ -155,7 +155,7 @@ def _run_duplicates(options: argparse.Namespace) -> int:
 def _run_groups(options: argparse.Namespace) -> int:
     collection = _embed_folder(options.folder, options)
     paths = np.array(collection.paths, dtype=object)
-    clusterer = _make_clusterer(options.k).fit(collection.X)
+    clusterer = _cluster(collection.X, options.k)
     if options.copy_to is not None:
         copy_to_folders(collection.paths, clusterer.labels_, options.copy_to)
         _tell(f"copied the images to folders in {options.copy_to}")
@@ -181,7 +181,7 @@ def _run_gallery(options: argparse.Namespace) -> int:
         options.output,
         collection.paths,
         collection.X,
-        labels=_make_clusterer().fit_predict(collection.X) if is_large else None,
+        labels=_cluster(collection.X).labels_ if is_large else None,
         title=options.folder.resolve().name or "Images",
     )
     return _print_output(path, collection, options)
@@ -260,13 +260,17 @@ def _embed(paths: list[str], options: argparse.Namespace) -> _Collection:
     return _Collection(kept, X[readable], unreadable)
 
 
-def _make_clusterer(n_clusters: int | None = None) -> ImageClusterer:
-    return ImageClusterer(
+def _cluster(X: EmbeddingArray, n_clusters: int | None = None) -> ImageClusterer:
+    """Find clusters by Leiden, or by k-means if it misses the number asked for."""
+    clusterer = ImageClusterer(
         "auto" if n_clusters is None else n_clusters,
         algorithm="leiden",
         n_components="auto",
         random_state=0,
-    )
+    ).fit(X)
+    if n_clusters in (None, clusterer.n_clusters_):
+        return clusterer
+    return clusterer.set_params(algorithm="kmeans").fit(X)
 
 
 def _default_model() -> str:

@@ -141,6 +141,15 @@ def test_groups_contain_every_image_once(folder, tmp_path, capsys):
     assert _contents(folder) == before
 
 
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_the_number_of_groups_is_the_one_asked_for(k, folder, capsys):
+    """The graph of neighbors of a few images does not have any number of clusters."""
+    status, output, _ = _run(capsys, "groups", folder, "-k", k, "--json")
+
+    assert status == 0
+    assert len(json.loads(output)["groups"]) == k
+
+
 def test_the_gallery_is_written(folder, tmp_path, capsys):
     """The page shows the images, also those of a folder with one image."""
     single = tmp_path / "single"
