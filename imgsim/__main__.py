@@ -46,7 +46,7 @@ Example: imgsim similar holiday.jpg --in ~/Pictures
 
 
 class _Collection(NamedTuple):
-    """The readable images among some files, their embeddings, and the other files."""
+    """The readable images, their embeddings, and the images that cannot be read."""
 
     paths: list[str]
     X: EmbeddingArray
@@ -87,11 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("interrupted; the next run continues with the cached embeddings.")
         if arguments is None:
-            # Native threads of torch that still work may abort the process at its end.
+            # Native threads of torch that are still running may abort a normal exit.
             os._exit(INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader, such as `head`, has enough. Python flushes again at its end.
+        # The reader, such as `head`, closed the pipe. Python flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FOUND
     except (ImgsimError, OSError, ValueError, ImportError, MemoryError) as error:
@@ -129,7 +129,7 @@ def _run_duplicates(options: argparse.Namespace) -> int:
         reference = _embed_folder(options.against, options)
         known, collection = reference.paths, reference + collection
     paths = collection.paths
-    # The largest file of a group is kept, but one of the other folder precedes it.
+    # The largest file of a group is kept. Files of the other folder come first.
     sizes = np.array([os.path.getsize(path) for path in paths], dtype=np.float64)
     sizes[: len(known)] += sizes.max() + 1
     groups = find_duplicates(
@@ -261,7 +261,7 @@ def _embed(paths: list[str], options: argparse.Namespace) -> _Collection:
 
 
 def _cluster(X: EmbeddingArray, n_clusters: int | None = None) -> ImageClusterer:
-    """Find clusters by Leiden, or by k-means if it misses the number asked for."""
+    """Cluster by Leiden, or by k-means if Leiden finds a different number."""
     clusterer = ImageClusterer(
         "auto" if n_clusters is None else n_clusters,
         algorithm="leiden",
@@ -278,7 +278,7 @@ def _default_model() -> str:
 
 
 def _cache_path() -> Path:
-    """Return the path of the cache of embeddings in the user's folder of caches."""
+    """Return the path of the cache of embeddings in the user's cache folder."""
     if sys.platform == "win32":
         folder = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
     elif sys.platform == "darwin":
@@ -381,7 +381,7 @@ def _add_similar(commands: Any) -> None:
     parser.add_argument(
         "--max-distance",
         type=float,
-        help="cosine distance in [0, 2] (default: no limit)",
+        help="largest cosine distance, in [0, 2] (default: no limit)",
     )
 
 
@@ -408,7 +408,7 @@ def _add_groups(commands: Any) -> None:
         "cluster the images of a folder",
     )  # fmt: skip
     parser.add_argument("folder", type=Path)
-    parser.add_argument("-k", type=int, help="number of groups (default: found)")
+    parser.add_argument("-k", type=int, help="number of groups (default: automatic)")
     parser.add_argument(
         "--copy-to", type=Path, metavar="folder", help="copy each group to a subfolder"
     )

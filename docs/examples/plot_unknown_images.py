@@ -36,8 +36,8 @@ queries = {
 }
 
 # %%
-# Without labels, the threshold is the distance within which 95 % of the images have
-# their nearest neighbor. About 95 % of new images from the same distribution are then
+# Without labels, the threshold is the distance within which 95% of the images have
+# their nearest neighbor. About 95% of new images from the same distribution are then
 # accepted. There is no guarantee for images from other distributions, so we look at
 # their distances.
 

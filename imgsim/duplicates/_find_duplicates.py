@@ -51,9 +51,9 @@ def find_duplicates(
     """Find groups of images that are exact or near copies of each other.
 
     All pairs of images in a group are within `max_distance`. A chain of images, each
-    similar to the next one only, is therefore not a group. Exact copies are identified
-    by their content before any distance is computed. Several paths of one file, such as
-    links, are one image and not copies.
+    of which is similar only to the next one, is therefore not a group. Exact copies are
+    identified by their content before any distance is computed. Several paths of one
+    file, such as links, count as one image, not as copies.
 
     Parameters
     ----------
@@ -123,9 +123,10 @@ def find_duplicates(
 
     Files are identified by their device and inode, given as paths or open files in
     `images`, or as paths in `ids`. Only one of several entries of the same file is
-    considered: the first that is not a symbolic link or, if `keep` is an array, the
-    one of these with the largest value. The other entries are in no group. Therefore,
-    no content is lost if all `extra` images of exact copies are deleted.
+    considered. Entries that are not symbolic links take precedence. Among these, the
+    first entry is used or, if `keep` is an array, the entry with the largest value. The
+    other entries are in no group. Therefore, no content is lost if all `extra` images
+    that are exact copies are deleted.
 
     The groups are the result of complete linkage: the two nearest groups are merged
     until no two groups can be merged without exceeding `max_distance`.

@@ -1,4 +1,4 @@
-"""Identification of entries that are the same file, which are one image."""
+"""Identification of entries that refer to the same file and count as one image."""
 
 import os
 from collections.abc import Hashable, Sequence
@@ -16,7 +16,7 @@ def find_distinct_files(
     images: Sequence[Any] | None,
     values: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Return the positions of the images, with one position for each file.
+    """Return the position of one entry for each file.
 
     Parameters
     ----------

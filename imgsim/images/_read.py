@@ -92,7 +92,7 @@ def read_image(source: ImageSource, *, max_pixels: float | None = None) -> Pixel
         exception is the `__cause__`.
 
     TypeError, ValueError
-        If `max_pixels` is not a number of at least 1 and not None.
+        If `max_pixels` is neither None nor a number of at least 1.
 
     See Also
     --------
@@ -119,8 +119,8 @@ def read_image(source: ImageSource, *, max_pixels: float | None = None) -> Pixel
     result, which takes 3. The exceptions are JPEG 2000 files with several channels,
     which take up to 25 bytes per pixel unless they are divided into tiles, and WebP and
     AVIF files of noise, which are as large as their pixels and are themselves held in
-    memory. An array takes at most 16 bytes per pixel in addition to its own. Threads
-    that read several images at the same time need this memory for each of them.
+    memory. Reading an array takes at most 16 bytes per pixel in addition to the array.
+    Threads that read several images at the same time need this memory for each of them.
 
     Pillow's warnings about unusual but readable files are suppressed while an image
     is read. Messages that libtiff writes to the standard error stream are not.
@@ -129,12 +129,12 @@ def read_image(source: ImageSource, *, max_pixels: float | None = None) -> Pixel
     MPO, PCD, PCX, PNG, PPM, PSD, QOI, SGI, SUN, TGA, TIFF and WebP. Others are refused,
     because they run a program (EPS, IPTC, WMF), take long to decode (FITS), or contain
     no photographs. This also applies to a PIL image that is not yet loaded. HEIC and
-    HEIF are read if `pillow-heif` is installed. Every format of a plugin is read that
-    you have registered with `PIL.Image.register_open`, in each process.
+    HEIF are read if `pillow-heif` is installed. Formats of other plugins are read if
+    the plugin is registered with `PIL.Image.register_open` in each process.
 
     At most 8 million pixels are read from icons (ICO, ICNS), and from files that Pillow
-    decodes in Python: QOI, BMP with run-length encoding, and PPM as text or with
-    another maximum value than 255 or 65535.
+    decodes in Python: QOI, BMP with run-length encoding, and PPM as text or with a
+    maximum value other than 255 or 65535.
 
     Examples
     --------

@@ -421,7 +421,7 @@ class SimilarityIndex(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Notes
         -----
         The cost is proportional to the number of rows added. The rows that a graph does
-        not contain yet are searched exactly. The graph is rebuilt once they exceed 25 %
+        not contain yet are searched exactly. The graph is rebuilt once they exceed 25%
         of the rows in the graph.
 
         With `database_augmentation`, the new rows are augmented with their nearest

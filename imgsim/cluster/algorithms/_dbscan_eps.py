@@ -18,7 +18,7 @@ def suggest_eps(
     """Return the knee of the sorted distances to the `min_samples`-th nearest row.
 
     Rows on the left of the knee have near neighbors, and rows on its right are isolated
-    [1]_. As in DBSCAN, each row counts as its own nearest neighbor. The largest 5 % of
+    [1]_. As in DBSCAN, each row counts as its own nearest neighbor. The largest 5% of
     the distances are left out, because a few outliers would stretch the curve and move
     its knee.
 

@@ -1,4 +1,4 @@
-"""The description of a cache of embeddings, which prints as a table."""
+"""The description of a cache of embeddings, which is printed as a table."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ _ALWAYS_SHOWN = ("embedder", "model", "n_rows")
 
 
 class CacheInfo(Bunch):
-    """Result of `EmbeddingCache.info`: its entries are attributes as well.
+    """Result of `EmbeddingCache.info`, whose entries are also attributes.
 
-    It prints as the size of the cache, and a table with one row for each recipe. The
-    table has a column for each setting in which recipes of one embedder differ.
+    It is printed as the size of the cache and a table with one row for each recipe.
+    The table has a column for each setting in which recipes of one embedder differ.
     """
 
     def __repr__(self) -> str:

@@ -53,13 +53,13 @@ class EmbeddingCache:
     Embeddings are written every two seconds and at the end, so that a killed run loses
     at most the last two seconds. Several processes can use the same file if it is on a
     local disk. If the disk is full, the run continues without the cache, with one
-    warning. The embeddings in a file that can only be read are used, and one warning
-    says that no new embedding is written.
+    warning. The embeddings in a read-only file are used, and one warning says that new
+    embeddings are not written.
 
     A file that is damaged or belongs to another program is rejected and not modified.
     Its tables are compared with those of a cache before anything is read from them, and
     each row has a checksum, which reveals accidental damage. The checksum does not
-    protect from people who may write to the file: they can store wrong embeddings.
+    protect against people who can write to the file: they can store wrong embeddings.
 
     An embedding of length `d` takes `4 d` bytes plus a few hundred bytes, and the
     status of a file takes about 150 bytes. A million embeddings of ResNet-50 (length

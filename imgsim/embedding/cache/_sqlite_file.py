@@ -196,7 +196,7 @@ def _initialize(connection: CacheConnection, path: str) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     n_pages = _read_pragma(connection, "page_count")
-    # For SQLite, a file of one byte has no page, too.
+    # SQLite also treats a file of one byte as empty.
     if n_pages == 0 and os.path.getsize(path) == 0:
         # With an embedding of length 2048, half of a larger page would be empty.
         connection.execute("PRAGMA page_size = 4096")
@@ -235,7 +235,7 @@ def _check_version(connection: CacheConnection, path: str) -> None:
 
 
 def _check_schema(connection: CacheConnection, path: str) -> None:
-    """Raise EmbeddingCacheError unless the file has the tables of a cache only."""
+    """Raise EmbeddingCacheError unless the tables are exactly those of a cache."""
     expected = _expected_schema()
     found = _read_schema(connection, len(expected) + 1)
     if len(found) != len(expected) or set(found) != expected:

@@ -1,4 +1,4 @@
-"""A quick answer to the question whether weights can be downloaded."""
+"""A quick check of whether weights can be downloaded."""
 
 import socket
 import threading

@@ -80,7 +80,7 @@ def check_before_decoding(image: Image.Image, limit: PixelLimit) -> None:
 def limit_nested(
     limit: PixelLimit, source: Image.Image | bytes
 ) -> AbstractContextManager[None]:
-    """Limit the images that this thread opens, among them images inside of `source`.
+    """Limit the images that this thread opens, including images inside `source`.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def limit_nested(
 class _PillowCheck:
     """Replaces Pillow's check of the number of pixels in threads that read an image.
 
-    Pillow checks an image when it is opened, and an image inside of another one before
+    Pillow checks an image when it is opened, and an image inside another one before
     it is decoded. Its limit is a variable of the whole process, which must not change:
     threads of the application are checked by Pillow at the same time.
     """

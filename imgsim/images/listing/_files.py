@@ -44,8 +44,8 @@ def list_images(
     extensions : collection of str, default=None
         Extensions to include, with or without the leading dot, ignoring case. An
         empty string includes files without an extension. None includes the extensions
-        of all formats that :func:`read_image` can open, and warns of photographs in
-        other formats.
+        of all formats that :func:`read_image` can open, and warns about photographs
+        in other formats.
 
     follow_symlinks : bool, default=False
         Whether to list folders that are symbolic links. Symbolic links to files are
@@ -215,7 +215,7 @@ def load_image_folder(
     several classes, the file is listed only in the class of the path with the fewest
     symbolic links, or in the first of these classes, and there is a warning. An image
     with two classes would otherwise be in the training set and the test set at once.
-    A file directly in `folder` to which a class contains a link is in this class.
+    A file directly in `folder` is in a class if the class contains a link to it.
 
     Examples
     --------
