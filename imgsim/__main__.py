@@ -39,7 +39,7 @@ No command deletes, moves or overwrites an image.
 """
 _EPILOG = """\
 Exit status: 0 if the command found something, 1 if it found nothing, 2 after an error,
-130 after an interrupt. Embeddings that were computed before an interrupt are kept.
+130 after an interrupt. Embeddings in the cache are kept.
 
 Example: imgsim similar holiday.jpg --in ~/Pictures
 """
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return status
     except KeyboardInterrupt:
-        _tell("interrupted; the next run continues with the cached embeddings.")
+        _tell("interrupted. The next run uses the embeddings in the cache.")
         if arguments is None:
             # Native threads of torch that are still running may abort a normal exit.
             os._exit(INTERRUPTED)
@@ -117,7 +117,8 @@ def _run_similar(options: argparse.Namespace) -> int:
         _print_json(results=results, unreadable=unreadable)
     else:
         for query, near, paths in zip(queries.paths, distances, ids, strict=True):
-            print(f"{query}: {len(paths) or 'no'} similar images")
+            n_similar = _count(paths, "similar image", "similar images")
+            print(f"{query}: {n_similar}")
             _print_table(distance=near, path=paths)
     return FOUND if any(map(len, ids)) else NOT_FOUND
 
@@ -322,7 +323,7 @@ def _print_output(
 
 
 def _count(items: Sequence[Any], singular: str, plural: str) -> str:
-    return f"{len(items)} {singular if len(items) == 1 else plural}"
+    return f"{len(items) or 'no'} {singular if len(items) == 1 else plural}"
 
 
 def _tell(message: str) -> None:

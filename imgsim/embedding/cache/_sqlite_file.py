@@ -52,8 +52,8 @@ _MAX_STEPS_OF_CHECK = 100_000
 _MAX_STEPS = 1_000_000  # plus ten for each byte of the file
 _STEPS_BETWEEN_CALLS = 10_000
 _PERMISSIONS = (
-    "Check the permissions of the file and of its folder. After a run that was "
-    "interrupted while it wrote to the file, the next run must write to it as well."
+    "Check the permissions of the file and of its folder. If a run was "
+    "interrupted while it wrote to the file, the next run has to repair the file."
 )
 _REPEAT = "Try again when no other process uses the file."
 # What to do after errors of SQLite that do not depend on the content of the file.
