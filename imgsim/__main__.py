@@ -8,13 +8,13 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgsim._arguments import PACKAGED_MODEL, parse_arguments
 from imgsim._atomic_file import check_target, replace_file
 from imgsim._optional import import_optional
 from imgsim._typing import EmbeddingArray
@@ -24,25 +24,17 @@ from imgsim.duplicates import find_duplicates
 from imgsim.embedding import ImageEmbedder
 from imgsim.embedding.cache._sqlite_file import CACHE_FORMAT_VERSION
 from imgsim.embedding.pretrained._packaged_weights import find_packaged_weights
-from imgsim.exceptions import ImageReadWarning, ImgsimError
+from imgsim.exceptions import ImageReadWarning, ImgsimError, WeakClustersWarning
 from imgsim.export import Table, copy_to_folders
 from imgsim.images import list_images
 from imgsim.index import SimilarityIndex
 
-PACKAGED_MODEL = "tf_efficientnet_lite0"
 FOUND, NOT_FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 _MIN_IMAGES_TO_CLUSTER = 3
 
-_DESCRIPTION = """\
-Find similar images and copies, cluster a folder of photographs, and browse the results.
-No command deletes, moves or overwrites an image.
-"""
-_EPILOG = """\
-Exit status: 0 if the command found something, 1 if it found nothing, 2 after an error,
-130 after an interrupt. Embeddings in the cache are kept.
 
-Example: imgsim similar holiday.jpg --in ~/Pictures
-"""
+class _NothingFoundError(Exception):
+    """There is no answer, for a reason that the message states."""
 
 
 class _Collection(NamedTuple):
@@ -51,13 +43,6 @@ class _Collection(NamedTuple):
     paths: list[str]
     X: EmbeddingArray
     unreadable: list[dict[str, str]]
-
-    def __add__(self, other: "_Collection") -> "_Collection":  # type: ignore[override]
-        return _Collection(
-            self.paths + other.paths,
-            np.concatenate([self.X, other.X]),
-            self.unreadable + other.unreadable,
-        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,18 +63,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Names of files may contain characters that a terminal cannot show.
         with suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    options = _make_parser().parse_args(arguments)
+    options = parse_arguments(arguments)
     try:
         with _warnings_on_one_line():
-            status: int = options.run(options)
+            status = _COMMANDS[options.command](options)
             sys.stdout.flush()
             return status
     except KeyboardInterrupt:
-        _tell("interrupted. The next run uses the embeddings in the cache.")
+        kept = "" if options.no_cache else " The next run uses the cached embeddings."
+        _tell(f"interrupted.{kept}")
         if arguments is None:
             # Native threads of torch that are still running may abort a normal exit.
             os._exit(INTERRUPTED)
         return INTERRUPTED
+    except _NothingFoundError as error:
+        _tell(str(error))
+        return NOT_FOUND
     except BrokenPipeError:
         # The reader, such as `head`, closed the pipe. Python flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -117,22 +106,29 @@ def _run_similar(options: argparse.Namespace) -> int:
         _print_json(results=results, unreadable=unreadable)
     else:
         for query, near, paths in zip(queries.paths, distances, ids, strict=True):
-            n_similar = _count(paths, "similar image", "similar images")
+            n_similar = _count(paths.tolist(), "similar image", "similar images")
             print(f"{query}: {n_similar}")
             _print_table(distance=near, path=paths)
     return FOUND if any(map(len, ids)) else NOT_FOUND
 
 
 def _run_duplicates(options: argparse.Namespace) -> int:
-    collection = _embed_folder(options.folder, options)
-    known: list[str] = []
-    if options.against is not None:
-        reference = _embed_folder(options.against, options)
-        known, collection = reference.paths, reference + collection
+    known = [] if options.against is None else _list_folder(options.against)
+    real_paths = {os.path.realpath(path) for path in known}
+    own = [
+        p for p in _list_folder(options.folder) if os.path.realpath(p) not in real_paths
+    ]
+    if not own:
+        raise ValueError(
+            f"every image of {str(options.folder)!r} is also in "
+            f"{str(options.against)!r}: pass another folder with --against."
+        )
+    collection = _embed(known + own, options)
+    n_known = len(set(known) & set(collection.paths))
     paths = collection.paths
     # The largest file of a group is kept. Files of the other folder come first.
     sizes = np.array([os.path.getsize(path) for path in paths], dtype=np.float64)
-    sizes[: len(known)] += sizes.max() + 1
+    sizes[:n_known] += sizes.max() + 1
     groups = find_duplicates(
         collection.X, options.max_distance, ids=paths, images=paths, keep=sizes
     )
@@ -154,8 +150,12 @@ def _run_duplicates(options: argparse.Namespace) -> int:
 
 
 def _run_groups(options: argparse.Namespace) -> int:
+    if options.copy_to is not None:
+        _check_is_outside(options.copy_to, options.folder)
     collection = _embed_folder(options.folder, options)
     paths = np.array(collection.paths, dtype=object)
+    if len(paths) == 1:
+        raise _NothingFoundError("there is only one image, which cannot be grouped.")
     clusterer = _cluster(collection.X, options.k)
     if options.copy_to is not None:
         copy_to_folders(collection.paths, clusterer.labels_, options.copy_to)
@@ -175,7 +175,18 @@ def _run_groups(options: argparse.Namespace) -> int:
     return FOUND if clusterer.n_clusters_ else NOT_FOUND
 
 
+def _check_is_outside(new: Path, folder: Path) -> None:
+    if new.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"--copy-to={str(new)!r} must be outside of {str(folder)!r}. "
+            f"Otherwise, the copies would be treated as photographs of this folder."
+        )
+
+
 def _run_gallery(options: argparse.Namespace) -> int:
+    if options.output.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--output={str(options.output)!r} must end in .html.")
+    check_target(options.output)
     collection = _embed_folder(options.folder, options)
     is_large = len(collection.paths) >= _MIN_IMAGES_TO_CLUSTER
     path = write_gallery(
@@ -203,10 +214,8 @@ def _run_embed(options: argparse.Namespace) -> int:
 def _write_npy(path: Path, collection: _Collection) -> None:
     with replace_file(path) as file:
         np.save(file, collection.X)
-    names = path.with_suffix(".paths.txt")
-    with replace_file(names) as file:
-        lines = "".join(f"{name}\n" for name in collection.paths)
-        file.write(lines.encode("utf-8", "backslashreplace"))
+    with replace_file(path.with_suffix(".paths.json")) as file:
+        file.write(json.dumps(collection.paths, indent=1).encode())
 
 
 def _write_csv(path: Path, collection: _Collection) -> None:
@@ -226,11 +235,15 @@ def _write_parquet(path: Path, collection: _Collection) -> None:
 _WRITERS = {".parquet": _write_parquet, ".csv": _write_csv, ".npy": _write_npy}
 
 
-def _embed_folder(folder: Path, options: argparse.Namespace) -> _Collection:
+def _list_folder(folder: Path) -> list[str]:
     paths = [str(path) for path in list_images(folder)]
     if not paths:
         raise ValueError(f"the folder {str(folder)!r} contains no images.")
-    return _embed(paths, options)
+    return paths
+
+
+def _embed_folder(folder: Path, options: argparse.Namespace) -> _Collection:
+    return _embed(_list_folder(folder), options)
 
 
 def _embed(paths: list[str], options: argparse.Namespace) -> _Collection:
@@ -268,8 +281,13 @@ def _cluster(X: EmbeddingArray, n_clusters: int | None = None) -> ImageClusterer
         algorithm="leiden",
         n_components="auto",
         random_state=0,
-    ).fit(X)
-    if n_clusters in (None, clusterer.n_clusters_):
+    )
+    if n_clusters is None:
+        return clusterer.fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeakClustersWarning)
+        clusterer.fit(X)
+    if clusterer.n_clusters_ == n_clusters:
         return clusterer
     return clusterer.set_params(algorithm="kmeans").fit(X)
 
@@ -306,8 +324,17 @@ def _print_json(**content: Any) -> None:
 
 
 def _print_table(**columns: NDArray[Any]) -> None:
-    if len(next(iter(columns.values()))):
-        print(textwrap.indent(str(Table(columns)), "  "))
+    """Print columns with their names. The last one, of paths, is not shortened."""
+    *names, last = columns
+    cells = [[name, *map(_format, columns[name].tolist())] for name in names]
+    widths = [max(map(len, column)) for column in cells]
+    for *values, path in zip(*cells, [last, *columns[last].tolist()], strict=True):
+        aligned = (v.rjust(width) for v, width in zip(values, widths, strict=True))
+        print("  ", "  ".join([*aligned, path]), sep="")
+
+
+def _format(value: float) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _print_output(
@@ -349,119 +376,13 @@ def _warnings_on_one_line() -> Iterator[None]:
         yield
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "imgsim",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    package = version("scikit-imgsim")
-    parser.add_argument("--version", action="version", version=package)
-    commands = parser.add_subparsers(required=True, metavar="command")
-    _add_similar(commands)
-    _add_duplicates(commands)
-    _add_groups(commands)
-    _add_gallery(commands)
-    _add_embed(commands)
-    return parser
-
-
-def _add_similar(commands: Any) -> None:
-    parser = _add_command(
-        commands, "similar", _run_similar, "similar holiday.jpg --in ~/Pictures -k 5",
-        "find the images of a folder that are most similar to each query",
-    )  # fmt: skip
-    parser.add_argument("queries", nargs="+", type=Path, metavar="query")
-    parser.add_argument(
-        "--in", dest="folder", type=Path, required=True, help="folder to search"
-    )
-    parser.add_argument(
-        "-k", type=int, default=10, help="number of images for each query (default: 10)"
-    )
-    parser.add_argument(
-        "--max-distance",
-        type=float,
-        help="largest cosine distance, in [0, 2] (default: no limit)",
-    )
-
-
-def _add_duplicates(commands: Any) -> None:
-    parser = _add_command(
-        commands, "duplicates", _run_duplicates, "duplicates ~/Pictures",
-        "find copies and near copies, and change nothing",
-    )  # fmt: skip
-    parser.add_argument("folder", type=Path)
-    parser.add_argument(
-        "--against",
-        type=Path,
-        metavar="folder",
-        help="list only copies of images in this folder, which are the ones to keep",
-    )
-    parser.add_argument(
-        "--max-distance", type=float, help="cosine distance (default: 0.21)"
-    )
-
-
-def _add_groups(commands: Any) -> None:
-    parser = _add_command(
-        commands, "groups", _run_groups, "groups ~/Pictures --copy-to sorted",
-        "cluster the images of a folder",
-    )  # fmt: skip
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("-k", type=int, help="number of groups (default: automatic)")
-    parser.add_argument(
-        "--copy-to", type=Path, metavar="folder", help="copy each group to a subfolder"
-    )
-
-
-def _add_gallery(commands: Any) -> None:
-    parser = _add_command(
-        commands, "gallery", _run_gallery, "gallery ~/Pictures -o photos.html",
-        "write a web page on which the images can be browsed",
-    )  # fmt: skip
-    parser.add_argument("folder", type=Path)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("photos.html"),
-        help="page to write (default: photos.html)",
-    )
-
-
-def _add_embed(commands: Any) -> None:
-    parser = _add_command(
-        commands, "embed", _run_embed, "embed ~/Pictures -o rows.parquet",
-        "write the embeddings of the images to a file",
-    )  # fmt: skip
-    parser.add_argument("folder", type=Path)
-    names = ", ".join(_WRITERS)
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help=f"file to write: {names}"
-    )
-
-
-def _add_command(
-    commands: Any, name: str, run: Any, example: str, description: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=description,
-        description=f"{description[0].upper()}{description[1:]}.",
-        epilog=f"Example: imgsim {example}",
-    )
-    parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--model",
-        help=f"name of a timm model (default: {PACKAGED_MODEL} if its weights are "
-        f"installed, else resnet50)",
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="neither use nor keep embeddings"
-    )
-    return parser
+_COMMANDS = {
+    "similar": _run_similar,
+    "duplicates": _run_duplicates,
+    "groups": _run_groups,
+    "gallery": _run_gallery,
+    "embed": _run_embed,
+}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "imgsim"
 FLOORS = [
     {
+        "_arguments",
         "_atomic_file",
         "_callbacks",
         "_estimator_base",

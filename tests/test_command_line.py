@@ -177,7 +177,7 @@ def test_embeddings_are_written_with_their_paths(suffix, folder, tmp_path, capsy
     assert status == 0
     assert json.loads(output)["paths"] == paths
     if suffix == ".npy":
-        X, names = np.load(file), (tmp_path / "rows.paths.txt").read_text().split()
+        X, names = np.load(file), json.loads((tmp_path / "rows.paths.json").read_text())
     elif suffix == ".csv":
         frame = polars.read_csv(file)
         X, names = frame.drop("path").to_numpy(), frame["path"].to_list()
@@ -186,6 +186,71 @@ def test_embeddings_are_written_with_their_paths(suffix, folder, tmp_path, capsy
         X, names = frame["embedding"].to_numpy(), frame["path"].to_list()
     assert names == paths
     assert_embeddings_close(X, expected)
+
+
+def test_paths_are_not_shortened(folder, capsys):
+    """A path that is cut in the middle cannot be opened."""
+    deep = folder / ("a long name " * 12) / "image.png"
+    deep.parent.mkdir()
+    (folder / "03.png").rename(deep)
+
+    _, output, _ = _run(capsys, "similar", folder / "04.png", "--in", folder, "-k", 50)
+
+    assert str(deep) in output
+
+
+def test_copies_are_not_made_among_the_photographs(folder, capsys):
+    """The next command would find each photograph twice."""
+    before = _contents(folder)
+
+    status, _, errors = _run(capsys, "groups", folder, "--copy-to", folder / "new")
+
+    assert status == 2
+    assert "outside" in errors
+    assert _contents(folder) == before
+
+
+def test_a_folder_is_compared_with_the_one_that_contains_it(folder, capsys):
+    """An image is not a copy of itself."""
+    status, output, _ = _run(
+        capsys, "duplicates", folder, "--against", folder / "more", "--json"
+    )
+    same, _, errors = _run(capsys, "duplicates", folder, "--against", folder)
+
+    assert status == 0
+    (group,) = json.loads(output)["groups"]
+    assert group["kept"] == str(folder / "more/copy.png")
+    assert same == 2
+    assert "every image" in errors
+
+
+def test_a_single_image_has_no_group(tmp_path, folder, capsys):
+    """The status is that of a command that found nothing."""
+    single = tmp_path / "single"
+    single.mkdir()
+    (single / "only.png").write_bytes((folder / "05.png").read_bytes())
+
+    assert _run(capsys, "groups", single)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["groups", ".", "-k", "0"],
+        ["similar", "a.png", "--in", ".", "-k", "two"],
+        ["similar", "a.png", "--in", ".", "--max-distance", "nan"],
+        ["duplicates", ".", "--max-distance", "3"],
+    ],
+)
+def test_invalid_numbers_are_refused_at_once(arguments, capsys):
+    """The message names the option and its range."""
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+
+    assert exit_.value.code == 2
+    assert f"argument {arguments[-2]}: {arguments[-1]!r} must be" in (
+        capsys.readouterr().err
+    )
 
 
 def test_unreadable_images_are_listed(folder, capsys):
@@ -198,17 +263,16 @@ def test_unreadable_images_are_listed(folder, capsys):
     assert "1 of 14 images" in errors
 
 
-def test_the_second_run_uses_the_cache(folder, cache_folder, capsys):
+def test_the_second_run_uses_the_cache(folder, cache_folder, capsys, caplog):
     """A command that is repeated must not embed the images again."""
     _run(capsys, "groups", folder, "--no-cache")
     assert not cache_folder.exists()
 
     _run(capsys, "groups", folder)
-    (path,) = cache_folder.rglob("*.sqlite")
-    written = path.stat().st_mtime_ns
-    _run(capsys, "groups", folder)
+    with caplog.at_level("INFO", "imgsim"):
+        _run(capsys, "groups", folder)
 
-    assert path.stat().st_mtime_ns == written
+    assert "13 from the cache" in caplog.text
 
 
 @pytest.mark.parametrize(
