@@ -21,13 +21,14 @@ from imgsim.metrics import average_precision_at_k, precision_at_k
 MODEL = "tf_efficientnet_lite0"
 
 
-def test_embeddings_agree_with_timm(test_data):
+@pytest.mark.parametrize("decoder", ["auto", "pillow"])
+def test_embeddings_agree_with_timm(test_data, decoder):
     """The expected embeddings were computed with timm and Pillow, one by one."""
     reference = np.load(test_data / "reference/animals_efficientnet_lite0_fp32.npz")
     paths = [test_data / "data/animals" / name for name in reference["files"][::3]]
     expected = reference["embeddings"][::3]
 
-    X = ImageEmbedder(MODEL, decoder="pillow", device="cpu").fit_transform(paths)
+    X = ImageEmbedder(MODEL, decoder=decoder, device="cpu").fit_transform(paths)
 
     norms = np.linalg.norm(X, axis=1) * np.linalg.norm(expected, axis=1)
     assert ((X * expected).sum(axis=1) / norms).min() >= 0.99999
