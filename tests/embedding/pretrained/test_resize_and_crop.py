@@ -61,7 +61,9 @@ def test_a_strip_is_not_cropped_before_it_is_squashed(decoder):
 
 @pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "lanczos", "nearest"])
-@pytest.mark.parametrize("shape", [(300, 401), (970, 430), (317, 2000), (20, 31), (1, 5)])
+@pytest.mark.parametrize(
+    "shape", [(300, 401), (970, 430), (317, 2000), (20, 31), (1, 5)]
+)
 def test_both_decoders_give_the_same_pixels(crop_mode, interpolation, shape):
     """Up to rounding in each of the two passes of a resize."""
     noise = np.random.default_rng(0).integers(0, 256, (9, 11, 3)).astype(np.uint8)
