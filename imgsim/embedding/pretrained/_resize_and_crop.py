@@ -47,7 +47,8 @@ def make_transform(
     third of the time.
     """
     resize, *other_steps = evaluation_transform(config)
-    use_torch = decoder == "auto" and _torch_supports(resize)
+    takes_tensors = _torch_supports(resize)
+    use_torch = decoder == "auto" and takes_tensors
 
     def transform(rgb: PixelArray) -> PixelArray:
         if config["crop_mode"] == "center":
@@ -56,6 +57,9 @@ def make_transform(
             image = _resize_with_torch(rgb, resize)
         else:
             image = resize(Image.fromarray(rgb))
+            if takes_tensors:
+                # Pillow would compare the crop with its own limit on pixels.
+                image = _to_tensor(np.asarray(image))
         for step in other_steps:
             image = step(image)
         return np.ascontiguousarray(np.moveaxis(np.asarray(image), 0, -1))
@@ -81,15 +85,21 @@ def _resize_with_torch(rgb: PixelArray, resize: Any) -> Any:
     """Resize as torchvision does, but without its conversion to float32."""
     import torch
 
-    # torch warns about an array that is not writable.
-    writable = rgb if rgb.flags.writeable else rgb.copy()
-    pixels = torch.from_numpy(writable).permute(2, 0, 1)
     return torch.nn.functional.interpolate(
-        pixels[None],
+        _to_tensor(rgb)[None],
         size=_resized_shape(rgb.shape[:2], resize.size),
         mode=resize.interpolation.value,
         antialias=True,
     )[0]
+
+
+def _to_tensor(rgb: PixelArray) -> Any:
+    """Return pixels of shape (height, width, 3) as a tensor (3, height, width)."""
+    import torch
+
+    # torch warns about an array that is not writable.
+    writable = rgb if rgb.flags.writeable else rgb.copy()
+    return torch.from_numpy(writable).permute(2, 0, 1)
 
 
 def _resized_shape(shape: tuple[int, ...], size: Any) -> tuple[int, int]:

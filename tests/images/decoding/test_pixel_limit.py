@@ -8,7 +8,7 @@ from math import inf, nan
 
 import numpy as np
 import pytest
-from embedders import make_autoencoder
+from embedders import make_autoencoder, make_untrained
 from joblib import Parallel, delayed
 from PIL import Image
 from sklearn import clone
@@ -166,6 +166,16 @@ def test_embedders_pass_the_limit_on(make_embedder, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert clone(make_embedder(max_pixels=inf)).max_pixels == inf
     assert np.isfinite(make_embedder(max_pixels=inf).transform([content])).all()
+
+
+@pytest.mark.parametrize("decoder", ["auto", "pillow"])
+@pytest.mark.parametrize("size", [(60, 40), (600, 400)])
+def test_the_crop_is_not_compared_with_the_limit_of_pillow(decoder, size, monkeypatch):
+    """Small and large images are resized in different ways."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    embedder = make_untrained(max_pixels=inf, decoder=decoder)
+
+    assert np.isfinite(embedder.fit_transform([_png(*size)])).all()
 
 
 def test_the_limit_applies_to_training_and_reconstruction(monkeypatch):
