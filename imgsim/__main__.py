@@ -6,7 +6,8 @@ import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -27,6 +28,8 @@ from imgsim.embedding.pretrained._packaged_weights import find_packaged_weights
 from imgsim.exceptions import ImageReadWarning, ImgsimError, WeakClustersWarning
 from imgsim.export import Table, copy_to_folders
 from imgsim.images import list_images
+from imgsim.images._read import describe_source
+from imgsim.images.listing._file_identity import identify_source
 from imgsim.index import SimilarityIndex
 
 FOUND, NOT_FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -34,7 +37,7 @@ _MIN_IMAGES_TO_CLUSTER = 3
 
 
 class _NothingFoundError(Exception):
-    """There is no answer, for a reason that the message states."""
+    """The command found nothing, for the reason that the message states."""
 
 
 class _Collection(NamedTuple):
@@ -89,11 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_similar(options: argparse.Namespace) -> int:
-    collection = _embed_folder(options.folder, options)
+    in_folder = _list_folder(options.folder)
+    # A query that cannot be read ends the command before the folder is embedded.
     queries = _embed([str(query) for query in options.queries], options)
+    collection = _embed(in_folder, options)
     index = SimilarityIndex().fit(collection.X, ids=collection.paths)
     # A query that lies in the folder is not similar to itself.
-    same = [_find_same_files(query, collection.paths) for query in queries.paths]
+    ids_of_file = defaultdict(list)
+    for path in collection.paths:
+        ids_of_file[_identify(path)].append(path)
+    same = [ids_of_file[_identify(query)] for query in queries.paths]
     distances, ids = index.search(
         queries.X, options.k, options.max_distance, exclude_ids=same
     )
@@ -114,26 +122,25 @@ def _run_similar(options: argparse.Namespace) -> int:
 
 def _run_duplicates(options: argparse.Namespace) -> int:
     known = [] if options.against is None else _list_folder(options.against)
-    real_paths = {os.path.realpath(path) for path in known}
-    own = [
-        p for p in _list_folder(options.folder) if os.path.realpath(p) not in real_paths
-    ]
+    known_files = {_identify(path) for path in known}
+    in_folder = _list_folder(options.folder)
+    own = [path for path in in_folder if _identify(path) not in known_files]
     if not own:
         raise ValueError(
             f"every image of {str(options.folder)!r} is also in "
             f"{str(options.against)!r}: pass another folder with --against."
         )
     collection = _embed(known + own, options)
-    n_known = len(set(known) & set(collection.paths))
     paths = collection.paths
+    reference = set(known)
     # The largest file of a group is kept. Files of the other folder come first.
     sizes = np.array([os.path.getsize(path) for path in paths], dtype=np.float64)
-    sizes[:n_known] += sizes.max() + 1
+    sizes[[path in reference for path in paths]] += sizes.max() + 1
     groups = find_duplicates(
         collection.X, options.max_distance, ids=paths, images=paths, keep=sizes
     )
     if options.against is not None:
-        groups = [g for g in groups if 0 < len(set(known) & set(g.ids)) < len(g)]
+        groups = [g for g in groups if 0 < len(reference.intersection(g.ids)) < len(g)]
     if options.json:
         records = [
             {"kept": group.kept, "copies": group.extra, "max_distance": group.distance}
@@ -225,9 +232,7 @@ def _write_csv(path: Path, collection: _Collection) -> None:
 
 def _write_parquet(path: Path, collection: _Collection) -> None:
     polars = import_optional("polars", caller="imgsim embed --output=*.parquet")
-    names = [
-        name.encode("utf-8", "backslashreplace").decode() for name in collection.paths
-    ]
+    names = [describe_source(path) for path in collection.paths]
     with replace_file(path) as file:
         polars.DataFrame({"path": names, "embedding": collection.X}).write_parquet(file)
 
@@ -309,9 +314,9 @@ def _cache_path() -> Path:
     return folder / f"embeddings-v{CACHE_FORMAT_VERSION}.sqlite"
 
 
-def _find_same_files(query: str, paths: list[str]) -> list[str]:
-    real = os.path.realpath(query)
-    return [path for path in paths if os.path.realpath(path) == real]
+def _identify(path: str) -> Hashable:
+    """Return what all paths of a file share; a link without a target is its path."""
+    return identify_source(path) or path
 
 
 def _as_records(**columns: NDArray[Any]) -> list[dict[str, Any]]:

@@ -9,8 +9,7 @@ import numpy as np
 
 from imgsim.display._folders import is_path
 from imgsim.exceptions import ImageReadError
-from imgsim.images._content_hash import hash_file, hash_pixels
-from imgsim.images._read import read_content, read_image
+from imgsim.images._content_hash import hash_source
 
 
 class Copies(NamedTuple):
@@ -52,7 +51,6 @@ def _size(image: Any) -> Any:
 def _digest(image: Any) -> bytes | None:
     """Return a digest of the content, or None for an unreadable image."""
     try:
-        content = read_content(image)
-        return hash_pixels(read_image(image)) if content is None else hash_file(content)
+        return hash_source(image)
     except ImageReadError:
         return None

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from imgsim.images._content_hash import hash_file, hash_pixels
-from imgsim.images._read import read_content, read_image
+from imgsim.images._content_hash import hash_pixels, hash_source
 
 
 def label_contents(images: Sequence[Any]) -> NDArray[np.int64]:
@@ -17,7 +16,7 @@ def label_contents(images: Sequence[Any]) -> NDArray[np.int64]:
 
     Files are compared byte by byte, and images in memory pixel by pixel.
     """
-    return _first_occurrences(_digest_of_image(image) for image in images)
+    return _first_occurrences(hash_source(image) for image in images)
 
 
 def find_first_copies(
@@ -54,10 +53,3 @@ def _first_occurrences(keys: Iterable[Hashable]) -> NDArray[np.int64]:
     first_of: dict[Hashable, int] = {}
     firsts = (first_of.setdefault(key, i) for i, key in enumerate(keys))
     return np.fromiter(firsts, dtype=np.int64)
-
-
-def _digest_of_image(source: Any) -> bytes:
-    content = read_content(source)
-    if content is None:
-        return hash_pixels(read_image(source))
-    return hash_file(content)

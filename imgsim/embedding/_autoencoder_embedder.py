@@ -446,7 +446,7 @@ class AutoencoderEmbedder(BaseImageEmbedder):
 
         The first call determines the scale of the pixels and the augmentation for
         `augment="auto"`. The learning rate is not reduced over the calls, and no
-        validation images are set aside. The axes of the embeddings are determined anew
+        validation images are set aside. The axes of the embeddings are determined again
         by each call with at least `latent_dim` images. Embeddings computed before a
         call cannot be compared with embeddings computed after it.
 

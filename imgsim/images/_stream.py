@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from math import ceil
-from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from imgsim._compute.threads import count_threads
 from imgsim._short_repr import describe_items
 from imgsim._typing import PixelArray
-from imgsim._validation import nearest_name
+from imgsim._validation import is_integer, nearest_name
 from imgsim.exceptions import ImageReadError
 from imgsim.images._read import describe_source, read_image
 from imgsim.images._sources import check_image_sources
@@ -233,7 +232,7 @@ class ImageStream:
 
 
 def _check_integer(name: str, value: Any) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if not is_integer(value):
         raise TypeError(f"{name}={value!r} must be an integer.")
 
 

@@ -127,7 +127,7 @@ def _connect_components(
         return graph
     members = [np.flatnonzero(component_of == i) for i in range(n_components)]
     means = np.stack([rows[indices].mean(axis=0) for indices in members])
-    # In a sparse graph, a distance of 0 would mean that there is no edge.
+    # In a sparse graph, a distance of 0 would mean a missing edge.
     tree = minimum_spanning_tree(euclidean_distances(means) + 1e-12).tocoo()
     ends = [
         (

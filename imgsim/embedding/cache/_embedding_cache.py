@@ -4,10 +4,11 @@ import json
 import math
 import os
 import sqlite3
-from numbers import Integral, Real
+from collections.abc import Callable
 from time import time
 from typing import Any
 
+from imgsim._validation import is_integer, is_number
 from imgsim.embedding.cache._cache_info import CacheInfo
 from imgsim.embedding.cache._sqlite_file import check_cache_path, open_cache_file
 from imgsim.exceptions import EmbeddingCacheError
@@ -174,8 +175,8 @@ class EmbeddingCache:
         EmbeddingCacheError
             If the file is damaged, is not a cache, or cannot be written.
         """
-        _check_bound("older_than", older_than, Real)
-        _check_bound("max_bytes", max_bytes, Integral)
+        _check_bound("older_than", older_than, is_number)
+        _check_bound("max_bytes", max_bytes, is_integer)
         if older_than is None and max_bytes is None:
             raise ValueError("prune requires older_than (in days) or max_bytes.")
         path = os.fspath(self.path)
@@ -203,12 +204,12 @@ def _decode_recipe(description: Any, path: str) -> dict[str, Any]:
     return recipe
 
 
-def _check_bound(name: str, bound: Any, kind: Any) -> None:
+def _check_bound(name: str, bound: Any, is_of_kind: Callable[[Any], bool]) -> None:
     """Raise an error unless a bound is None or a finite number of at least 0."""
     if bound is None:
         return
-    if isinstance(bound, bool) or not isinstance(bound, kind):
-        noun = "an integer" if kind is Integral else "a number"
+    if not is_of_kind(bound):
+        noun = "an integer" if is_of_kind is is_integer else "a number"
         raise TypeError(f"{name}={bound!r} must be {noun} or None.")
     try:
         is_valid = 0 <= float(bound) < math.inf

@@ -1,7 +1,8 @@
 """Stages of a network, selected by their index or name in timm."""
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
+
+from imgsim._validation import is_integer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +42,7 @@ def _stage_names(module: "nn.Module") -> list[str]:
 def _find_stage(stage: Any, names: list[str]) -> int:
     if isinstance(stage, str) and stage in names:
         return names.index(stage)
-    is_index = isinstance(stage, Integral) and not isinstance(stage, bool)
+    is_index = is_integer(stage)
     if is_index and -len(names) <= stage < len(names):
         return int(stage) % len(names)
     choices = ", ".join(f"{i} {name!r}" for i, name in enumerate(names))

@@ -242,7 +242,7 @@ def _create_model(spec: BackboneSpec, download: bool) -> "nn.Module":
 
 @contextmanager
 def _quick_failure_offline(model: str, download: bool) -> Iterator[None]:
-    """Use only downloaded files if there is no connection, instead of many retries."""
+    """Use only downloaded files, without retries, if the server cannot be reached."""
     url = _url_of_weights(model, download)
     if url is None or is_reachable(url):
         yield

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from math import floor, inf, isnan
-from numbers import Real
 from typing import Any, NamedTuple
 
 from PIL import Image
+
+from imgsim._validation import is_number
 
 _ICON_FORMATS = ("ICO", "ICNS")
 _ICON_SIGNATURES = (b"\0\0\1\0", b"icns")
@@ -148,7 +149,7 @@ def _accept(size: tuple[int, int], **options: Any) -> None:
 def _check_max_pixels(max_pixels: Any) -> None:
     if max_pixels is None:
         return
-    if not isinstance(max_pixels, Real) or isinstance(max_pixels, bool):
+    if not is_number(max_pixels):
         raise TypeError(f"max_pixels={max_pixels!r} must be a number or None.")
     if isnan(max_pixels) or max_pixels < 1:
         raise ValueError(

@@ -14,23 +14,6 @@ from imgsim.display.map._cells import (
 )
 from imgsim.display.map._layout import find_view
 
-SCATTERS = {
-    "uniform": lambda rng: rng.uniform(size=(200, 2)),
-    "clusters": lambda rng: (
-        np.repeat(rng.normal(size=(4, 2)) * 1e3, 50, axis=0) + rng.normal(size=(200, 2))
-    ),
-    "line": lambda rng: np.c_[rng.normal(size=200), np.zeros(200)],
-    "outlier": lambda rng: np.vstack([rng.normal(size=(199, 2)), [[1e4, -1e4]]]),
-    "one position": lambda rng: np.full((200, 2), 3.0),
-    "one image": lambda rng: np.full((1, 2), -7.0),
-}
-
-
-@pytest.fixture(params=SCATTERS.values(), ids=SCATTERS)
-def scatter(request):
-    """Return positions of various distributions."""
-    return request.param(np.random.default_rng(0))
-
 
 @pytest.mark.parametrize("max_cells", [1, 7, 60, 1000])
 def test_cells_are_disjoint_and_visible(scatter, max_cells):
